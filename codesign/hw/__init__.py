@@ -1,0 +1,1 @@
+"""Hardware configurations: values, rules, spaces, content keys (vta_configs/README.md)."""
