@@ -1,0 +1,31 @@
+"""The version string that keys simulated results: equal strings promise equal cycles."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib import resources
+
+_FOLDERS = ("hw", "isa", "sim", "kernels")
+
+
+@cache
+def simulator_version() -> str:
+    """Hash of the Python sources that decide a unit's cycles, with the C++ core where present.
+
+    A changed schedule generator or timing model must never meet results of the old one, and a
+    hand-kept number is forgotten sooner or later.
+    """
+    digest = hashlib.sha256()
+    for folder in _FOLDERS:
+        root = resources.files("codesign") / folder
+        for entry in sorted(root.iterdir(), key=lambda item: item.name):
+            if entry.is_file() and entry.name.endswith(".py"):
+                digest.update(f"{folder}/{entry.name}\0".encode())
+                digest.update(entry.read_bytes())
+    core = resources.files("codesign") / "sim" / "csrc"
+    if core.is_dir():
+        for entry in sorted(core.iterdir(), key=lambda item: item.name):
+            if entry.is_file() and entry.name.endswith((".cc", ".cpp", ".h", ".hpp")):
+                digest.update(entry.name.encode() + b"\0" + entry.read_bytes())
+    return f"t2-{digest.hexdigest()[:16]}"
