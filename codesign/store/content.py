@@ -17,7 +17,12 @@ import numpy as np
 
 from codesign.errors import StoreError
 from codesign.hw.config import VtaConfig
-from codesign.kernels.workload import ConvWorkload, ElementwiseWorkload, PoolWorkload, Workload
+from codesign.kernels.workload import (
+    ConvWorkload,
+    ElementwiseWorkload,
+    PoolWorkload,
+    Workload,
+)
 
 _WORKLOADS: dict[str, type[Workload]] = {
     "ConvWorkload": ConvWorkload,
@@ -49,7 +54,9 @@ def to_plain(value: object) -> Any:
 
 def canonical_json(value: object) -> str:
     """One line of JSON, the same text for equal values."""
-    return json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return json.dumps(
+        to_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False
+    )
 
 
 def content_key(value: object) -> str:
@@ -69,7 +76,9 @@ def workload_from_plain(plain: Mapping[str, Any]) -> Workload:
     fields = {key: to_tuples(item) for key, item in plain.items() if key != "type"}
     kind = plain.get("type")
     if kind not in _WORKLOADS:
-        raise StoreError(f"unknown workload type {kind!r}; known: {', '.join(_WORKLOADS)}")
+        raise StoreError(
+            f"unknown workload type {kind!r}; known: {', '.join(_WORKLOADS)}"
+        )
     try:
         return _WORKLOADS[kind](**fields)
     except TypeError as error:
@@ -93,4 +102,6 @@ def workload_text(workload: Workload) -> str:
 @lru_cache(maxsize=65536)
 def config_text(config: VtaConfig) -> str:
     """Canonical JSON of the configuration's comparing fields (its name is not one)."""
-    return canonical_json(dataclasses.replace(config, frequency_mhz=float(config.frequency_mhz)))
+    return canonical_json(
+        dataclasses.replace(config, frequency_mhz=float(config.frequency_mhz))
+    )

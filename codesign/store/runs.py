@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -36,7 +37,7 @@ class RunRow:
     result: Mapping[str, Any] | None
 
 
-class RunStore:
+class RunStore(AbstractContextManager["RunStore"]):
     """Append-only store of searches; ``traces`` is the table of simulated units in the same file.
 
     A search is keyed by the content of its problem, strategy, budget and seed. Adding what is
@@ -92,7 +93,9 @@ class RunStore:
         """Record a search's result; an equal one may be there already."""
         text = canonical_json(body)
         with self._database.transaction() as connection:
-            found = connection.execute("SELECT body FROM result WHERE run = ?", (run,)).fetchone()
+            found = connection.execute(
+                "SELECT body FROM result WHERE run = ?", (run,)
+            ).fetchone()
             if found is None:
                 connection.execute("INSERT INTO result VALUES (?,?)", (run, text))
             elif found[0] != text:
@@ -130,7 +133,9 @@ class RunStore:
         finished = [row for row in rows if row.result is not None]
         if not rows:
             what = f"no run {key!r}" if key is not None else "no run"
-            raise StoreError(f"store {self.path} holds {what}; make one with codesign search")
+            raise StoreError(
+                f"store {self.path} holds {what}; make one with codesign search"
+            )
         if not finished:
             raise StoreError(
                 f"store {self.path}: run {rows[-1].key[:12]} has not ended; run the same codesign "
@@ -140,9 +145,6 @@ class RunStore:
 
     def close(self) -> None:
         self._database.close()
-
-    def __enter__(self) -> RunStore:
-        return self
 
     def __exit__(
         self,

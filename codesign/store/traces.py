@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,12 +24,12 @@ from codesign.store.content import (
 )
 from codesign.store.database import Database
 
-_COLUMNS = (
-    "key, workload, config, config_name, schedule, simulator, cycles, counters, infeasible, message"
-)
+_COLUMNS = "key, workload, config, config_name, schedule, simulator, cycles, counters, infeasible, message"
 
 
-def trace_key(workload: Workload, config: VtaConfig, schedule: object, simulator: str) -> str:
+def trace_key(
+    workload: Workload, config: VtaConfig, schedule: object, simulator: str
+) -> str:
     """Content key of one simulated unit.
 
     ``schedule`` is the schedule simulated, or ``None`` for "the tuner's best schedule"; the
@@ -36,7 +37,9 @@ def trace_key(workload: Workload, config: VtaConfig, schedule: object, simulator
     what answered (`codesign.store.version.simulator_version`).
     """
     schedule_text = None if schedule is None else canonical_json(schedule)
-    return content_key([workload_text(workload), config_text(config), schedule_text, simulator])
+    return content_key(
+        [workload_text(workload), config_text(config), schedule_text, simulator]
+    )
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,9 @@ class TraceRow:
 
     def __post_init__(self) -> None:
         if (self.cycles is None) == (self.infeasible is None):
-            raise ValueError("a trace row has either cycles or an infeasible reason, and not both")
+            raise ValueError(
+                "a trace row has either cycles or an infeasible reason, and not both"
+            )
 
 
 def make_row(
@@ -77,10 +82,12 @@ def make_row(
         return TraceRow(key, workload, config, plain, simulator, infeasible=outcome)
     counters = {str(name): int(count) for name, count in outcome.counters.items()}
     schedule = to_plain(outcome.schedule if asked_schedule is None else asked_schedule)
-    return TraceRow(key, workload, config, schedule, simulator, int(outcome.cycles), counters)
+    return TraceRow(
+        key, workload, config, schedule, simulator, int(outcome.cycles), counters
+    )
 
 
-class TraceStore:
+class TraceStore(AbstractContextManager["TraceStore"]):
     """Append-only SQLite table of simulated units.
 
     ::
@@ -125,7 +132,8 @@ class TraceStore:
             return
         with self._database.transaction() as connection:
             connection.executemany(
-                f"INSERT OR IGNORE INTO unit ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)", values
+                f"INSERT OR IGNORE INTO unit ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)",
+                values,
             )
 
     def rows(self) -> Iterator[TraceRow]:
@@ -144,9 +152,6 @@ class TraceStore:
 
     def close(self) -> None:
         self._database.close()
-
-    def __enter__(self) -> TraceStore:
-        return self
 
     def __exit__(
         self,
@@ -173,7 +178,18 @@ def _values(row: TraceRow) -> tuple[object, ...]:
 
 
 def _row(found: tuple[Any, ...]) -> TraceRow:
-    key, workload, config, name, schedule, simulator, cycles, counters, constraint, message = found
+    (
+        key,
+        workload,
+        config,
+        name,
+        schedule,
+        simulator,
+        cycles,
+        counters,
+        constraint,
+        message,
+    ) = found
     return TraceRow(
         key,
         workload_from_plain(json.loads(workload)),
