@@ -85,13 +85,12 @@ _SHAPE = {
 
 
 def _element_bits(cfg: VtaConfig, memory: str) -> int:
-    lanes = {
-        "inp": cfg.batch * cfg.block_in,
-        "wgt": cfg.block_in * cfg.block_out,
-        "acc": cfg.batch * cfg.block_out,
-        "out": cfg.batch * cfg.block_out,
-    }[memory]
-    return int(getattr(cfg, f"{memory}_bits")) * lanes
+    # Each memory reads its own fields only: the others may be out of range.
+    if memory == "inp":
+        return cfg.inp_bits * cfg.batch * cfg.block_in
+    if memory == "wgt":
+        return cfg.wgt_bits * cfg.block_in * cfg.block_out
+    return (cfg.acc_bits if memory == "acc" else cfg.out_bits) * cfg.batch * cfg.block_out
 
 
 def _element(memory: str) -> Rule:
@@ -123,8 +122,6 @@ def _depth(memory: str) -> Rule:
 
 
 def _uop_depth(cfg: VtaConfig) -> str | None:
-    if min(_core_depths(cfg)) < 0:
-        return None
     size = cfg.log_uop_buff_size
     return _depth_text("uop", "log_uop_buff_size", size, cfg.log_uop_depth)
 
@@ -160,8 +157,8 @@ def vta_encoding_problem(cfg: VtaConfig) -> str | None:
         "a GEMM instruction": (packed_bits((*loop, la, la, li, li, lw, lw)), 128),
         "an ALU instruction": (packed_bits((*loop, la, la, la, la, 3, 1, 16)), 128),
     }
-    broken = [f"{what} needs {used} of {room} bits" for what, (used, room) in parts.items()
-              if used > room]  # fmt: skip
+    needs = ((what, used, room) for what, (used, room) in parts.items() if used > room)
+    broken = [f"{what} needs {used} of {room} bits" for what, used, room in needs]
     if not broken:
         return None
     return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,9 @@ _DERIVED = tuple(
     sorted(
         name
         for name, member in vars(VtaConfig).items()
-        if not name.startswith("_") and name not in FIELD_NAMES and hasattr(member, "__get__")
-        and name not in ("target", "hw_ver", "name")
+        if isinstance(member, property | cached_property) and not name.startswith("_")
     )
-)  # fmt: skip
+)
 QUANTITIES = (*FIELD_NAMES, *_DERIVED)
 """What a space's rule may bound: fields and derived quantities of `VtaConfig`."""
 
