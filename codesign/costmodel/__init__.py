@@ -1,0 +1,24 @@
+"""Cost models: traces, features, closed form (T0) and XGBoost on its residual (T1)."""
+
+from codesign.costmodel.features import FEATURE_NAMES, FEATURE_VERSION, FEATURES, pair_features
+from codesign.costmodel.metrics import Errors, SplitError
+from codesign.costmodel.model import CostModel, Networks, evaluate, train
+from codesign.costmodel.traces import Collected, TraceRows, collect, make_rows, read
+
+__all__ = [
+    "FEATURES",
+    "FEATURE_NAMES",
+    "FEATURE_VERSION",
+    "Collected",
+    "CostModel",
+    "Errors",
+    "Networks",
+    "SplitError",
+    "TraceRows",
+    "collect",
+    "evaluate",
+    "make_rows",
+    "pair_features",
+    "read",
+    "train",
+]
