@@ -6,7 +6,7 @@ Every broken rule is reported, with its numbers, as an `Infeasible` value.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, fields
 
 from codesign.errors import Infeasible
@@ -240,7 +240,9 @@ RULES = (*_VALUES, *_RELATIONS)
 """Every rule, value ranges first; a relation is only looked at where its values are in range."""
 
 
-def violations(cfg: VtaConfig, untrusted: Collection[str] = ()) -> list[Infeasible]:
+def violations(
+    cfg: VtaConfig, untrusted: Collection[str] = (), rules: Iterable[Rule] = RULES
+) -> list[Infeasible]:
     """Every broken rule of ``cfg``, in a fixed order; empty where the configuration can exist.
 
     Parameters
@@ -249,10 +251,12 @@ def violations(cfg: VtaConfig, untrusted: Collection[str] = ()) -> list[Infeasib
         The configuration.
     untrusted
         Field names that hold no usable value; rules that read one of them are left out.
+    rules
+        Rules to look at, each field's own before those that relate fields.
     """
     unusable = set(untrusted)
     found: list[Infeasible] = []
-    for rule in RULES:
+    for rule in rules:
         if rule.fields & unusable:
             continue
         message = rule.check(cfg)

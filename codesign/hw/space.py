@@ -43,6 +43,14 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class BrokenRule:
+    """How many points of a product break a rule, and the first one's message."""
+
+    points: int
+    example: str
+
+
+@dataclass(frozen=True)
 class ConfigSpace:
     """The feasible points of a product of axes over a base configuration.
 
@@ -69,20 +77,33 @@ class ConfigSpace:
     @cached_property
     def _count(self) -> int:
         total = 1
-        for group, rules in _independent_groups(self.axes, (*RULES, *self.rules)):
+        for axes, rules in self._groups():
+            if total == 0:
+                break
             total *= sum(
-                all(rule.check(cfg) is None for rule in rules)
-                for cfg in self._points(tuple(self.axes[index] for index in group))
+                all(rule.check(cfg) is None for rule in rules) for cfg in self._points(axes)
             )
         return total
 
     def problems(self, cfg: VtaConfig) -> list[Infeasible]:
         """Every broken rule of one point, those of the space included."""
-        found = violations(cfg)
-        if found:
-            return found
-        checked = ((rule.name, rule.check(cfg)) for rule in self.rules)
-        return [Infeasible(name, message) for name, message in checked if message is not None]
+        return violations(cfg, rules=(*RULES, *self.rules))
+
+    def broken_rules(self) -> dict[str, BrokenRule]:
+        """Rules that points of the product break, with how many do and one example each."""
+        found: dict[str, BrokenRule] = {}
+        for axes, rules in self._groups():
+            elsewhere = self.product_size // math.prod(len(axis.choices) for axis in axes)
+            for cfg in self._points(axes):
+                for problem in violations(cfg, rules=rules):
+                    before = found.get(problem.constraint, BrokenRule(0, problem.message))
+                    found[problem.constraint] = replace(before, points=before.points + elsewhere)
+            if found and not axes:
+                break  # a fixed value is out of range: what relates to it cannot be judged
+        return found
+
+    def _groups(self) -> list[tuple[tuple[Axis, ...], tuple[Rule, ...]]]:
+        return _independent_groups(self.axes, (*RULES, *self.rules))
 
     def __iter__(self) -> Iterator[VtaConfig]:
         """Feasible points in order."""
@@ -91,13 +112,6 @@ class ConfigSpace:
     def configs(self) -> list[VtaConfig]:
         """All feasible points in order."""
         return list(self)
-
-    def infeasible(self) -> Iterator[tuple[VtaConfig, list[Infeasible]]]:
-        """Points of the product that break rules, with the rules that they break."""
-        for cfg in self._points(self.axes):
-            found = self.problems(cfg)
-            if found:
-                yield cfg, found
 
     def named(self, name: str) -> VtaConfig:
         """The feasible point with this name; `ConfigError` where there is none."""
@@ -184,8 +198,9 @@ def spaces() -> tuple[str, ...]:
 
 def _independent_groups(
     axes: tuple[Axis, ...], rules: tuple[Rule, ...]
-) -> list[tuple[tuple[int, ...], tuple[Rule, ...]]]:
-    """Axes joined by the rules that read them, each group with its rules."""
+) -> list[tuple[tuple[Axis, ...], tuple[Rule, ...]]]:
+    """Axes joined by the rules that read them, each group with its rules; rules of fixed values
+    come first, in a group without axes."""
     groups: list[tuple[set[int], list[Rule]]] = [({index}, []) for index in range(len(axes))]
     fixed: list[Rule] = []
     for rule in rules:
@@ -197,5 +212,5 @@ def _independent_groups(
         groups = [group for group in groups if not group[0] & touched]
         members = {index for group in joined for index in group[0]}
         groups.append((members, [*(r for group in joined for r in group[1]), rule]))
-    result = [(tuple(sorted(members)), tuple(found)) for members, found in groups]
+    result = [(tuple(axes[i] for i in sorted(members)), tuple(own)) for members, own in groups]
     return [((), tuple(fixed)), *result]

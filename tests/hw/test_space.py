@@ -79,8 +79,9 @@ def test_count_equals_the_list_where_rules_join_axes(tmp_path: Path) -> None:
     space = _space(tmp_path)
     # bus 256 with 256 beats breaks axi_burst, block 5 breaks the space's own rule
     assert space.count() == len(space.configs()) == 2 * 3 * 2
-    broken = {found.constraint for _, problems in space.infeasible() for found in problems}
-    assert broken == {"axi_burst", "space_pes"}
+    broken = space.broken_rules()
+    assert {rule: found.points for rule, found in broken.items()} == {"axi_burst": 6, "space_pes": 8}
+    assert broken["space_pes"].example == "pes is 1024; the space asks for at most 300"
 
 
 def test_a_fixed_value_that_breaks_a_rule_empties_the_space(tmp_path: Path) -> None:
@@ -88,6 +89,8 @@ def test_a_fixed_value_that_breaks_a_rule_empties_the_space(tmp_path: Path) -> N
     assert space.count() == 0
     with pytest.raises(ConfigError, match="has 0 feasible points; 1 were asked for"):
         space.sample(1, np.random.default_rng(0))
+    assert set(_space(tmp_path, fixed={"LOG_BATCH": -1}).broken_rules()) == {"log_batch"}
+    assert _space(tmp_path, fixed={"LOG_BATCH": -1}).count() == 0
 
 
 def test_samples_are_distinct_and_repeatable(tmp_path: Path) -> None:

@@ -1,0 +1,48 @@
+"""Files that appear whole or not at all: written under a temporary name, then renamed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from codesign.errors import DataError
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that replaces it when the block ends without an error.
+
+    The temporary name keeps the suffix of ``path``, so that writers which look at it agree.
+    After an error the temporary file is gone and an older ``path`` is as it was.
+
+    Raises
+    ------
+    DataError
+        The folder does not exist or cannot be written, or ``path`` is a folder.
+    """
+    final = Path(path)
+    if final.is_dir():
+        raise DataError(f"{final}: is a folder; name a file to write")
+    if not final.parent.is_dir():
+        raise DataError(f"{final}: the folder {final.parent} does not exist; create it first")
+    temporary = final.with_name(f".{final.stem}.{os.getpid()}{final.suffix}")
+    try:
+        yield temporary
+        temporary.replace(final)
+    except PermissionError as error:
+        raise DataError(f"{final}: cannot be written: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a whole file, or leave what was there."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: str | Path, content: str) -> None:
+    """Write a whole UTF-8 file, or leave what was there."""
+    write_bytes(path, content.encode())
