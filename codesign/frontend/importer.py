@@ -1,0 +1,146 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# tvm and onnx carry no usable annotations.
+"""ONNX to a Relax module, through TVM's own importer."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from codesign.errors import ModelError
+from codesign.frontend.model import (
+    InputShapes,
+    graph_inputs,
+    is_quantized,
+    read_model,
+    shape_of,
+)
+
+ONNX_ATTR = "codesign.onnx"
+HASH_ATTR = "codesign.hash"
+SIGNATURE_ATTR = "codesign.signature"
+_PATCH_LOCK = threading.Lock()
+
+
+def import_onnx(path_or_model: str | Path | Any, input_shapes: InputShapes | None = None) -> Any:
+    """A `tvm.IRModule` (Relax) of an ONNX model, constants inside.
+
+    A float model keeps its ONNX bytes in a module attribute, for the quantise phase of
+    `codesign.pipeline`; a model with QuantizeLinear/DequantizeLinear is taken as it is.
+
+    Parameters
+    ----------
+    path_or_model : path of an ONNX file, or an `onnx.ModelProto`
+    input_shapes : static shapes by input name, needed where the model declares dynamic ones
+
+    Raises
+    ------
+    ModelError
+        not ONNX, truncated, dynamic shape, or operators TVM's importer does not know (all named).
+    """
+    model = read_model(path_or_model, input_shapes)
+    module = relax_of(model)
+    if not is_quantized(model):
+        module = module.with_attr(ONNX_ATTR, model.SerializeToString())
+        module = module.with_attr(HASH_ATTR, main_hash(module))
+    return module
+
+
+def relax_of(model: Any) -> Any:
+    """The Relax module of a checked ModelProto, with the input signature as an attribute."""
+    import onnx
+    import tvm
+    from tvm.relax.frontend.onnx import from_onnx
+
+    try:
+        with _relax_clip():
+            module = from_onnx(model)
+    except tvm.error.OpNotImplemented as error:
+        raise ModelError(
+            f"the importer does not know these operators: {error}; "
+            "QLinear and integer operators need the model in QDQ form"
+        ) from error
+    except (ValueError, TypeError, AssertionError, KeyError, IndexError, RuntimeError) as error:
+        text = str(error).strip().splitlines()
+        raise ModelError(
+            f"the model cannot be imported: {text[-1] if text else type(error).__name__}"
+        ) from error
+    inputs = [
+        [
+            value.name,
+            shape_of(value),
+            onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name,
+        ]
+        for value in graph_inputs(model)
+    ]
+    outputs = [value.name for value in model.graph.output]
+    signature = json.dumps({"inputs": inputs, "outputs": outputs})
+    return module.with_attr(SIGNATURE_ATTR, signature)
+
+
+def main_hash(module: Any) -> str:
+    """Structural hash of the entry function."""
+    import tvm_ffi
+
+    return f"{tvm_ffi.structural_hash(module['main']):016x}"
+
+
+def signature_of(module: Any) -> tuple[list[tuple[str, tuple[int, ...], str]], list[str]]:
+    """Inputs (name, shape, dtype) and output names of a module, the ONNX names where known."""
+    if module.attrs and SIGNATURE_ATTR in module.attrs:
+        stored = json.loads(str(module.attrs[SIGNATURE_ATTR]))
+        return [(n, tuple(s), d) for n, s, d in stored["inputs"]], list(stored["outputs"])
+    from tvm import relax
+
+    main = module["main"]
+    inputs = [
+        (str(p.name), tuple(int(n) for n in p.ty.shape), str(p.ty.dtype)) for p in main.params
+    ]
+    returned = main.ret_ty
+    count = len(returned.fields) if isinstance(returned, relax.TupleType) else 1
+    return inputs, [f"output{i}" for i in range(count)]
+
+
+@contextmanager
+def _relax_clip() -> Iterator[None]:
+    """Make the importer turn Clip with constant bounds into `relax.op.clip`, for this import."""
+    import numpy as np
+    import tvm
+    from tvm import relax
+    from tvm.relax.frontend.onnx import onnx_frontend
+
+    def bound(value: Any, default: float) -> float | None:
+        if value is None:
+            return default
+        return float(value.value.numpy()) if isinstance(value, tvm.ir.GenericConst) else None
+
+    class Clip(onnx_frontend.Clip):
+        @classmethod
+        def _impl_v1(cls, bb: Any, inputs: Any, attr: Any, params: Any) -> Any:
+            low = float(attr.get("min", -np.inf))
+            high = float(attr.get("max", np.inf))
+            return bb.emit(relax.op.clip(inputs[0], low, high))
+
+        @classmethod
+        def _impl_v13(cls, bb: Any, inputs: Any, attr: Any, params: Any) -> Any:
+            low, high = bound(inputs[1], -np.inf), bound(inputs[2], np.inf)
+            floating = "float" in str(inputs[0].ty.dtype)
+            if low is None or high is None or not floating or np.isnan([low, high]).any():
+                return super()._impl_v13(bb, inputs, attr, params)
+            return bb.emit(relax.op.clip(inputs[0], low, high))
+
+    with _PATCH_LOCK:
+        original = onnx_frontend._get_convert_map
+
+        def patched() -> Any:
+            return {**original(), "Clip": Clip}
+
+        onnx_frontend._get_convert_map = patched
+        try:
+            yield
+        finally:
+            onnx_frontend._get_convert_map = original

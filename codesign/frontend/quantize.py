@@ -1,0 +1,145 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# tvm, onnx and onnxruntime carry no usable annotations.
+"""Quantisation of float models: onnxruntime's quantiser makes the QDQ graph."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from codesign.errors import MissingDependencyError, ModelError
+from codesign.frontend.calibration import Samples, batches, check_samples, load_calibration
+from codesign.frontend.importer import HASH_ATTR, ONNX_ATTR, main_hash, relax_of, signature_of
+from codesign.frontend.model import graph_inputs, shape_of
+
+QUANTIZED_OPERATORS = (
+    "Conv Gemm MatMul Add Relu Clip MaxPool AveragePool GlobalAveragePool "
+    "Reshape Flatten Squeeze Unsqueeze Concat Resize Transpose"
+).split()
+_HOW_TO = (
+    "a float model needs calibration data: make an .npz with one array per input, samples on the "
+    "first axis (numpy.savez('calibration.npz', INPUT=array)), and give it with --calibration "
+    "calibration.npz or calibration={...}"
+)
+
+
+def quantize_module(module: Any, calibration: str | Path | Samples | None) -> Any:
+    """The QDQ form of a module made by `import_onnx`; one that is quantised comes back unchanged.
+
+    Raises
+    ------
+    ModelError
+        a float module without calibration data, changed since import, or not made by `import_onnx`.
+    DataError
+        calibration arrays that do not fit the model's inputs.
+    """
+    from codesign.frontend import quantize_nodes
+
+    if not (module.attrs and ONNX_ATTR in module.attrs):
+        if not quantize_nodes.any_in(module):
+            raise ModelError(
+                "a float Relax module can only be quantised if codesign.import_onnx made it; "
+                "import the ONNX model with it, or give a module with quantize/dequantize"
+            )
+        return module
+    if calibration is None:
+        raise ModelError(_HOW_TO)
+    if main_hash(module) != str(module.attrs[HASH_ATTR]):
+        raise ModelError(
+            "the float module was changed after codesign.import_onnx; quantisation starts from the "
+            "ONNX model and would lose the change. Change the ONNX model, or give a QDQ model"
+        )
+    import onnx
+
+    inputs, _ = signature_of(module)
+    samples = load_calibration(calibration)
+    check_samples(samples, inputs, "calibration")
+    model = onnx.load_model_from_string(bytes(module.attrs[ONNX_ATTR]))
+    return relax_of(quantize_onnx(model, samples))
+
+
+def quantize_onnx(model: Any, samples: Samples) -> Any:
+    """QDQ `ModelProto` of a float one: int8, symmetric, weights kept in float behind Q/DQ pairs.
+
+    Deterministic; min-max calibration; batch norm folded first. Weights stay float constants so
+    that the fit to the hardware's shifts starts from them and not from an earlier rounding.
+
+    Raises
+    ------
+    ModelError
+        onnxruntime cannot run or quantise the model.
+    """
+    try:
+        from onnxruntime.quantization import (
+            CalibrationMethod,
+            QuantFormat,
+            QuantType,
+            quantize_static,
+        )
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+    except ImportError as error:
+        raise MissingDependencyError(
+            "quantising a float model needs onnxruntime: pip install onnxruntime"
+        ) from error
+    import onnx
+
+    with tempfile.TemporaryDirectory(prefix="codesign-") as folder:
+        source, prepared, target = (
+            str(Path(folder, name)) for name in ("float.onnx", "prepared.onnx", "qdq.onnx")
+        )
+        try:
+            onnx.save(_at_least_opset_13(model), source)
+            quant_pre_process(source, prepared, skip_symbolic_shape=True)
+            quantize_static(
+                prepared,
+                target,
+                _Reader(model, samples),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=QUANTIZED_OPERATORS,
+                per_channel=True,
+                activation_type=QuantType.QInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.MinMax,
+                extra_options={
+                    "ActivationSymmetric": True,
+                    "WeightSymmetric": True,
+                    "AddQDQPairToWeight": True,
+                    "MatMulConstBOnly": True,
+                },
+            )
+        except Exception as error:  # onnxruntime raises bare Exception subclasses of its own
+            text = str(error).strip().splitlines()
+            raise ModelError(
+                f"onnxruntime cannot quantise the model: {text[0] if text else type(error).__name__}"
+            ) from error
+        return onnx.load(target)
+
+
+def _at_least_opset_13(model: Any) -> Any:
+    import onnx
+
+    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
+    return model if opset >= 13 else onnx.version_converter.convert_version(model, 13)
+
+
+class _Reader:
+    """onnxruntime's CalibrationDataReader over declared-size batches."""
+
+    def __init__(self, model: Any, samples: Samples) -> None:
+        import onnx
+
+        signature = [
+            (
+                value.name,
+                shape_of(value),
+                onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name,
+            )
+            for value in graph_inputs(model)
+        ]
+        count = check_samples(samples, signature, "calibration")
+        self._batches: Iterator[Any] = batches(samples, signature, count)
+
+    def get_next(self) -> Any:
+        return next(self._batches, None)
