@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser(verb).parse_args(arguments)
         return _run(args)
     except BrokenPipeError:
-        # The reader (`| head`) has left: point stdout elsewhere, so that the flush at exit is quiet.
+        # The reader (`| head`) has left: stdout goes elsewhere, so that the flush at exit is quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 

@@ -7,7 +7,7 @@ import dataclasses
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def add_config_argument(parser: argparse.ArgumentParser, *, required: bool = Tru
 
 
 def print_json(value: object) -> None:
-    """One JSON document on stdout; dataclasses, paths, sets and numpy values are understood."""
+    """One JSON document on stdout; dataclasses, paths and numpy values are understood."""
     print(json.dumps(value, indent=2, default=_plain))
 
 
@@ -34,10 +34,9 @@ def _plain(value: Any) -> Any:
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
     if isinstance(value, Path):
         return str(value)
-    if isinstance(value, set | frozenset):
-        return sorted(value)
-    if hasattr(value, "tolist"):
-        return value.tolist()
+    tolist = getattr(value, "tolist", None)  # numpy arrays and scalars, without importing numpy
+    if tolist is not None:
+        return tolist()
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
@@ -90,8 +89,8 @@ def notice(text: str) -> None:
 
 
 @contextmanager
-def progress(description: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr, shown only where stderr is a terminal; yields ``advance(steps)``."""
+def progress(description: str, total: int | None = None) -> Generator[Callable[[int], None]]:
+    """A progress bar on stderr where that is a terminal, else nothing; yields ``advance(steps)``."""
     if not sys.stderr.isatty():
         yield _ignore
         return

@@ -113,7 +113,9 @@ class VtaConfig:
 
     @property
     def log_wgt_depth(self) -> int:
-        return self.log_wgt_buff_size + 3 - int(log2(self.wgt_bits * self.block_in * self.block_out))
+        return (
+            self.log_wgt_buff_size + 3 - int(log2(self.wgt_bits * self.block_in * self.block_out))
+        )
 
     @property
     def log_acc_depth(self) -> int:

@@ -50,7 +50,7 @@ def read_document(name_or_path: str | Path, kind: Kind) -> tuple[str, dict[str, 
             f"{name!r} is not one of the {kind} ({', '.join(names)}){suggestion(name, names)}; "
             "a file is named by a path that ends in .json"
         )
-    source = resources.files("vta_configs").joinpath(kind, f"{name}.json")
+    source = resources.files("vta_configs").joinpath(kind).joinpath(f"{name}.json")
     return name, _parse(source.read_text(encoding="utf-8"), name)
 
 

@@ -220,9 +220,11 @@ _VALUES = (
     Rule(
         "frequency_mhz",
         frozenset({"frequency_mhz"}),
-        lambda cfg: None
-        if math.isfinite(cfg.frequency_mhz) and 0 < cfg.frequency_mhz <= 10_000
-        else f"FREQUENCY_MHZ is {cfg.frequency_mhz}; allowed: above 0 to 10000 MHz",
+        lambda cfg: (
+            None
+            if math.isfinite(cfg.frequency_mhz) and 0 < cfg.frequency_mhz <= 10_000
+            else f"FREQUENCY_MHZ is {cfg.frequency_mhz}; allowed: above 0 to 10000 MHz"
+        ),
     ),
     _choice("dataflow", ("auto", "ws", "os", "is", "rs")),
     _choice("encoding", ("auto", "vta", "wide")),

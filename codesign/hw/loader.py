@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -94,5 +94,6 @@ def to_document(cfg: VtaConfig) -> dict[str, Any]:
 
 @cache
 def _adapter(field: str) -> TypeAdapter[Any]:
-    hints = cast("dict[str, Any]", get_type_hints(VtaConfig))
-    return TypeAdapter(hints[field], config=ConfigDict(strict=True, allow_inf_nan=False))
+    return TypeAdapter(
+        get_type_hints(VtaConfig)[field], config=ConfigDict(strict=True, allow_inf_nan=False)
+    )

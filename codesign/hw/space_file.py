@@ -157,7 +157,8 @@ def _name_problems(template: str, axes: tuple[Axis, ...]) -> list[str]:
     known = {axis.name for axis in axes}
     if used == known:
         return []
-    return [
+    problem = (
         f"names: {template!r} must hold every axis once in braces: "
         f"missing {sorted(known - used)}, unknown {sorted(used - known)}"
-    ]
+    )
+    return [problem]

@@ -119,8 +119,9 @@ def test_related_rules_with_their_numbers(tmp_path: Path) -> None:
             },
         )
     )  # fmt: skip
-    assert "wgt_depth: LOG_WGT_BUFF_SIZE is 3 (2^3 bytes), less than one WGT element; at least 8" in (
-        message
+    assert (
+        "wgt_depth: LOG_WGT_BUFF_SIZE is 3 (2^3 bytes), less than one WGT element; at least 8"
+        in (message)
     )
     assert "acc_depth: LOG_ACC_BUFF_SIZE is 25: a depth of 2^19 ACC elements" in message
     assert "uop_depth: LOG_UOP_BUFF_SIZE is 20" in message
@@ -152,7 +153,9 @@ def test_missing_and_binary_files(tmp_path: Path) -> None:
 
 
 def test_unknown_preset_lists_the_known() -> None:
-    with pytest.raises(ConfigError, match=r"'pinq' is not one of the presets .*did you mean pynq\?"):
+    with pytest.raises(
+        ConfigError, match=r"'pinq' is not one of the presets .*did you mean pynq\?"
+    ):
         load_config("pinq")
 
 

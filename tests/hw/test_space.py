@@ -46,7 +46,9 @@ def test_neuhardco_is_192_points_that_split_the_sram_exactly() -> None:
     assert space.count() == len(configs) == space.product_size == 192
     assert len({cfg.name for cfg in configs}) == len({config_key(cfg) for cfg in configs}) == 192
     assert {cfg.sram_bytes for cfg in configs} == {1 << n for n in (18, 19, 20, 21)}
-    assert {cfg.block_in for cfg in configs} == {cfg.block_out for cfg in configs} == {8, 16, 32, 64}
+    assert (
+        {cfg.block_in for cfg in configs} == {cfg.block_out for cfg in configs} == {8, 16, 32, 64}
+    )
     assert {cfg.dataflow for cfg in configs} == {"ws", "os", "rs"}
     for cfg in configs:
         total = cfg.sram_bytes
@@ -80,7 +82,10 @@ def test_count_equals_the_list_where_rules_join_axes(tmp_path: Path) -> None:
     # bus 256 with 256 beats breaks axi_burst, block 5 breaks the space's own rule
     assert space.count() == len(space.configs()) == 2 * 3 * 2
     broken = space.broken_rules()
-    assert {rule: found.points for rule, found in broken.items()} == {"axi_burst": 6, "space_pes": 8}
+    assert {rule: found.points for rule, found in broken.items()} == {
+        "axi_burst": 6,
+        "space_pes": 8,
+    }
     assert broken["space_pes"].example == "pes is 1024; the space asks for at most 300"
 
 
