@@ -1,0 +1,128 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# torch's functional interface is only partly annotated.
+"""The torch module of a `Graph`, and its untrained but well-scaled weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from codesign.nn.graph import Graph, Node
+
+
+class GraphModule(nn.Module):
+    """Runs the live nodes of a graph; input float32 [N, C, H, W], output float32 [N, classes].
+
+    Convolutions are followed by their batch norm, as in the published networks; `fused` gives
+    the same network with batch norms folded. A graph without output returns its constant logits.
+    """
+
+    def __init__(self, graph: Graph, classes: int) -> None:
+        super().__init__()
+        self.graph = graph
+        self.live = graph.live()
+        self.parts = nn.ModuleDict()
+        for index in self.live:
+            node = graph.nodes[index]
+            if node.kind == "conv":
+                source = graph.nodes[node.inputs[0]]
+                self.parts[node.name] = _conv_bn(node, source.channels)
+            elif node.kind == "norm":
+                self.parts[node.name] = nn.BatchNorm2d(node.channels)
+            elif node.kind == "dense":
+                source = graph.nodes[node.inputs[0]]
+                self.parts[node.name] = nn.Linear(source.channels, node.channels)
+            elif node.kind == "avg_pool":
+                self.parts[f"pool_{index}"] = nn.AvgPool2d(
+                    node.kernel, node.stride, node.padding, count_include_pad=False
+                )
+            elif node.kind == "global_pool":
+                self.parts[f"pool_{index}"] = nn.AdaptiveAvgPool2d(1)
+        if graph.output is None:
+            self.constant = nn.Parameter(torch.zeros(classes))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.graph.output is None:
+            return self.constant + 0.0 * x.flatten(1)[:, :1]
+        values: dict[int, torch.Tensor] = {}
+        for index in self.live:
+            node = self.graph.nodes[index]
+            if node.kind == "input":
+                values[index] = x
+                continue
+            first = values[node.inputs[0]]
+            if node.kind == "relu":
+                values[index] = functional.relu(first)
+            elif node.kind == "add":
+                values[index] = first + values[node.inputs[1]]
+            elif node.kind == "dense":
+                values[index] = self.parts[node.name](first.flatten(1))
+            else:
+                values[index] = self.parts[node.name or f"pool_{index}"](first)
+        return values[self.graph.output]
+
+
+def _conv_bn(node: Node, channels: int) -> nn.Sequential:
+    conv = nn.Conv2d(channels, node.channels, node.kernel, node.stride, node.padding, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(node.channels))
+
+
+@torch.no_grad()
+def initialise(module: GraphModule, seed: int) -> GraphModule:
+    """Seeded random weights, and batch-norm statistics of one batch of seeded noise.
+
+    The weights are untrained; the statistics keep activations in range, so that quantisation
+    and timing behave as with trained weights.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        generator = torch.Generator().manual_seed(seed)
+        for part in module.modules():
+            if isinstance(part, nn.Conv2d):
+                fan_in = part.weight[0].numel()
+                part.weight.normal_(0.0, (2.0 / fan_in) ** 0.5, generator=generator)
+            elif isinstance(part, nn.Linear):
+                part.weight.normal_(0.0, (1.0 / part.in_features) ** 0.5, generator=generator)
+                part.bias.zero_()
+            elif isinstance(part, nn.BatchNorm2d):
+                part.momentum = 1.0
+        source = next((n for n in module.graph.nodes if n.kind == "input"), None)
+        if source is not None and module.graph.output is not None:
+            shape = (16, source.channels, source.height, source.width)
+            module.train()(torch.randn(shape, generator=generator))
+    finally:
+        torch.set_num_threads(threads)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.momentum = 0.1
+    return module.eval()
+
+
+@torch.no_grad()
+def fused(module: GraphModule) -> GraphModule:
+    """The same function with batch norms folded into the convolution before them.
+
+    A batch norm that no convolution precedes becomes a 1x1 convolution with a diagonal weight.
+    """
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    result = GraphModule(module.graph, 1).eval()
+    for name, part in module.parts.items():
+        if isinstance(part, nn.Sequential):
+            conv: Any = part[0]
+            norm: Any = part[1]
+            result.parts[name] = fuse_conv_bn_eval(conv, norm)
+        elif isinstance(part, nn.BatchNorm2d):
+            width = part.num_features
+            identity = nn.Conv2d(width, width, 1, bias=False).eval()
+            identity.weight.copy_(torch.eye(width)[:, :, None, None])
+            result.parts[name] = fuse_conv_bn_eval(identity, part)
+        else:
+            result.parts[name] = part
+    if module.graph.output is None:
+        result.constant = module.constant
+    return result
