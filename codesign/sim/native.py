@@ -1,0 +1,62 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (tvm_ffi modules are untyped)
+"""The C++ core, reached through tvm-ffi."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from tvm_ffi.libinfo import load_lib_module
+
+from codesign.errors import ConfigError, ProgramError
+from codesign.hw.config import VtaConfig
+from codesign.isa.encoding import Bytes
+from codesign.sim.result import TIMELINE, SimResult
+
+
+@lru_cache(maxsize=1)
+def library() -> Any:
+    """The shared library as a tvm-ffi module; also registers its static functions."""
+    return load_lib_module("codesign", "codesign_core")
+
+
+@lru_cache(maxsize=1)
+def config_fields() -> tuple[str, ...]:
+    """Names of the machine's parameters, in the order the C++ core takes them."""
+    return tuple(str(name) for name in library().config_fields())
+
+
+@lru_cache(maxsize=4096)
+def config_values(cfg: VtaConfig) -> tuple[int, ...]:
+    """The configuration as the flat list of ints that ``Config::from_values`` reads."""
+    return tuple(int(getattr(cfg, name)) for name in config_fields())
+
+
+def run(
+    cfg: VtaConfig,
+    instructions: Bytes,
+    memory: Bytes | None,
+    base_address: int,
+    instruction_address: int,
+) -> SimResult:
+    """Run on the C++ core; ``memory=None`` asks for the timing alone. Arguments are checked."""
+    count = len(instructions) // cfg.instruction_bytes
+    timeline = np.zeros((count, len(TIMELINE)), np.int64)
+    try:
+        counters = library().simulate(
+            config_values(cfg),
+            instructions,
+            np.zeros(0, np.uint8) if memory is None else memory,
+            base_address,
+            instruction_address,
+            memory is None,
+            timeline,
+        )
+    except ValueError as error:
+        text = str(error)
+        kind = ProgramError if text.startswith(("instruction ", "the program ")) else ConfigError
+        raise kind(text) from None
+    totals = {str(name): int(value) for name, value in counters.items()}
+    return SimResult(totals["cycles"], totals, timeline.view(TIMELINE)[:, 0])
