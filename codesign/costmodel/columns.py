@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.hw.config import VtaConfig
+from codesign.kernels.constants import default_bias_tiles
+from codesign.kernels.pool import axes, identity_copies, runs, shift_steps, valid_counts
 from codesign.kernels.workload import ConvWorkload, ElementwiseWorkload, PoolWorkload, Workload
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -23,6 +25,12 @@ WORKLOAD_COLUMNS: tuple[str, ...] = (
     *("in_channels", "out_channels", "height", "width", "out_height", "out_width"),
     *("kernel_height", "kernel_width", "stride_height", "stride_width"),
     *("pad_top", "pad_left", "pad_bottom", "pad_right", "in_border", "out_border", "bias_tiles"),
+    # Whole-plane counts of one output channel block: GEMM micro-ops (convolution: per input
+    # block; else per input sub-block), ALU and reset cycles without bias, accumulators.
+    *("plane_gemm", "plane_alu", "plane_outputs"),
+    # Scaled identities and biases a pooling or addition keeps; GEMM and ALU instructions a tile;
+    # whether only every stride-th input row is loaded.
+    *("identities", "identity_biases", "tile_instructions", "sampled_rows"),
 )
 
 CONFIG_COLUMNS: tuple[str, ...] = (
@@ -30,7 +38,8 @@ CONFIG_COLUMNS: tuple[str, ...] = (
     *("read_latency", "write_address_latency", "write_response_latency", "outstanding_reads"),
     *("uop_depth", "inp_depth", "wgt_depth", "acc_depth"),
     *("inp_bytes", "wgt_bytes", "acc_bytes", "out_bytes", "uop_bytes", "instruction_bytes"),
-    *("has_mul", "has_acc8", "flow_auto", "flow_ws", "flow_os", "flow_is", "flow_rs"),
+    *("default_bias_tiles", "kernels_fit"),
+    *("flow_auto", "flow_ws", "flow_os", "flow_is", "flow_rs"),
 )
 
 
@@ -68,24 +77,54 @@ def _workload_row(w: Workload) -> tuple[float, ...]:
         case ConvWorkload():
             kind, channels = (1, 0, 0, 0, 1), (w.in_channels, w.out_channels)
             window = (*w.kernel, *w.stride, *w.padding)
-            tail = (w.in_border, w.out_border, w.bias_tiles)
+            borders = (w.in_border, w.out_border, w.bias_tiles)
         case PoolWorkload():
             kind = (0, int(w.kind == "max"), int(w.kind == "avg"), 0, 1)
             channels, window = (w.channels, w.channels), (*w.kernel, *w.stride, *w.padding)
-            tail = (w.in_border, w.out_border, 0)
+            borders = (w.in_border, w.out_border, 0)
         case ElementwiseWorkload():
             kind, channels = (0, 0, 0, 1, w.operands), (w.channels, w.channels)
             window = (1, 1, 1, 1, 0, 0, 0, 0)
-            tail = (max(w.in_borders[: w.operands], default=0), w.out_border, 0)
-    return (*kind, *channels, *shape, *window, *tail)
+            borders = (max(w.in_borders[: w.operands], default=0), w.out_border, 0)
+    return (*kind, *channels, *shape, *window, *borders, *_plane(w))
+
+
+def _plane(w: Workload) -> tuple[float, ...]:
+    """The derived columns, in their order."""
+    outputs = w.out_height * w.out_width
+    if isinstance(w, ConvWorkload):
+        taps = w.kernel[0] * w.kernel[1]
+        padded = w.padding[0] or w.padding[2] or w.in_border
+        sampled = w.kernel[0] == 1 and w.stride[0] > 1 and not padded
+        return (outputs * taps, 4 * outputs, outputs, 0, 0, 4 + w.bias_tiles, sampled)
+    if isinstance(w, ElementwiseWorkload):
+        return (outputs * w.operands, 4 * outputs, outputs, w.operands, 1, w.operands + 5, 0)
+    rows, cols = (runs(a, 0, n) for a, n in zip(axes(w), (w.out_height, w.out_width), strict=True))
+    regions = [
+        ((y.stop - y.start) * (x.stop - x.start), (y.hi - y.lo) * (x.hi - x.lo))
+        for y in rows
+        for x in cols
+    ]
+    if w.kind == "max":
+        maxima = 2 * sum(count * taps for count, taps in regions)
+        copied = w.height * w.width
+        instructions = 3 + w.kernel[0] * w.kernel[1]
+        return (copied, copied + 2 * outputs + maxima, outputs, 1, 0, instructions, 0)
+    gemm = sum(count * taps * identity_copies(w, taps) for count, taps in regions)
+    counts = valid_counts(w)
+    copies = sum(identity_copies(w, taps) for taps in counts)
+    alu = (3 + shift_steps(w)) * outputs
+    return (gemm, alu, outputs, copies, len(counts), 3 + shift_steps(w) + 2 * len(regions), 0)
 
 
 def _config_row(c: VtaConfig) -> tuple[float, ...]:
+    square = c.batch == 1 or c.block_in == c.block_out
+    widths = (c.inp_bits, c.wgt_bits, c.acc_bits) == (8, 8, 32)
     return (
         *(c.batch, c.block_in, c.block_out, c.bus_bits // 8, c.burst_bytes),
         *(c.read_latency, c.write_address_latency, c.write_response_latency, c.outstanding_reads),
         *(c.uop_depth, c.inp_depth, c.wgt_depth, c.acc_depth),
         *(c.inp_element_bytes, c.wgt_element_bytes, c.acc_element_bytes, c.out_element_bytes),
-        *(c.uop_bytes, c.instruction_bytes, c.has_mul, c.has_acc8),
+        *(c.uop_bytes, c.instruction_bytes, default_bias_tiles(c), square and widths),
         *(c.dataflow == flow for flow in ("auto", "ws", "os", "is", "rs")),
     )

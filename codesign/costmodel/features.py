@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.costmodel.closed_form import Bound, bound, work
+from codesign.costmodel.closed_form import Bound, bound
 from codesign.costmodel.columns import Columns, Floats
+from codesign.costmodel.tilings import Blocks, blocks
 
 FEATURE_VERSION = "1"
 """Changes whenever a feature is added, removed or computed differently."""
@@ -77,22 +78,27 @@ FEATURES: dict[str, str] = {
     "filter_occupancy": "weight elements of one output channel block / weight buffer",
     "row_uop_occupancy": "micro-ops of one accumulator element / micro-op buffer",
     "tile_roundup": "accumulator elements / (full accumulators needed), 1 = no remainder",
-    "load_share": "load cycles / T0 estimate",
-    "compute_share": "compute cycles / T0 estimate",
-    "store_share": "store cycles / T0 estimate",
-    "fetch_share": "fetch cycles / T0 estimate",
-    "read_bus_share": "read beats / T0 estimate",
-    "fill_share": "fill and drain cycles / T0 estimate",
-    "roofline_share": "roofline bound / T0 estimate",
-    "load_to_compute": "load cycles / compute cycles",
-    "store_to_compute": "store cycles / compute cycles",
-    "read_bus_to_compute": "read beats / compute cycles",
+    "load_share": "LOAD cycles of the tiling / T0",
+    "compute_share": "COMPUTE cycles of the tiling / T0",
+    "store_share": "STORE cycles of the tiling / T0",
+    "fetch_share": "fetch cycles of the tiling / T0",
+    "fill_share": "fill cycles of the tiling / T0",
+    "roofline_share": "lower bound / T0",
+    "least_load_share": "compulsory read beats / T0",
+    "least_compute_share": "GEMM and ALU cycles / T0",
+    "least_store_share": "least STORE cycles / T0",
+    "load_to_compute": "LOAD / COMPUTE cycles of the tiling",
+    "store_to_compute": "STORE / COMPUTE cycles of the tiling",
     "alu_to_gemm": "ALU cycles / GEMM cycles",
-    "tiles": "tiles of the closed form's best tiling",
-    "input_reloads": "times the closed form loads the input",
-    "weight_reloads": "times the closed form loads the weights",
-    "cycles_per_tile": "T0 estimate / tiles",
-    "estimate": "T0 estimate, cycles",
+    "tile_rows": "output rows a tile of the closed form's tiling",
+    "channel_tiles": "its tiles over output channels",
+    "spatial_tiles": "its tiles over output pixels",
+    "chunks": "its chunks of the input channels",
+    "input_loads": "times it loads the input",
+    "weight_loads": "times it loads the weights",
+    "cycles_per_tile": "T0 / tiles",
+    "row_remainder": "output rows / (tiles of rows x rows a tile)",
+    "estimate": "T0, cycles",
 }
 """Name -> meaning, in column order."""
 
@@ -100,12 +106,17 @@ FEATURE_NAMES: tuple[str, ...] = tuple(FEATURES)
 
 
 def pair_features(w: Columns, c: Columns) -> tuple[NDArray[np.float32], Bound]:
-    """Features float32[..., F] of pairs of columns that broadcast together, and their T0."""
+    """Features float32[..., F] of pairs of columns that broadcast together, and their T0.
+
+    Pairs that fit no tiling have features 0 and an infinite T0.
+    """
     t0 = bound(w, c)
-    values = {**_shapes(w, c), **_amounts(w, c), **_ratios(w, c), **_modules(w, c, t0)}
+    b = blocks(w, c)
+    values = {**_shapes(w, c), **_amounts(w, c, b, t0), **_ratios(w, c, b, t0), **_modules(w, t0)}
     out = np.empty((*t0.cycles.shape, len(FEATURE_NAMES)), dtype=np.float32)
     for index, name in enumerate(FEATURE_NAMES):
         out[..., index] = values[name]
+    out[~np.isfinite(t0.cycles)] = 0.0
     return out, t0
 
 
@@ -129,65 +140,73 @@ def _shapes(w: Columns, c: Columns) -> dict[str, Floats]:
     }
 
 
-def _amounts(w: Columns, c: Columns) -> dict[str, Floats]:
-    amount = work(w, c)
-    in_blocks = np.ceil(w["in_channels"] / c["block_in"])
-    out_blocks = np.ceil(w["out_channels"] / c["block_out"])
+def _amounts(w: Columns, c: Columns, b: Blocks, t0: Bound) -> dict[str, Floats]:
+    conv = w["is_conv"]
+    taps = w["kernel_height"] * w["kernel_width"]
+    useful = conv * w["plane_outputs"] * taps * w["in_channels"] * w["out_channels"] * c["batch"]
+    lanes = c["block_in"] * c["block_out"] * c["batch"]
     return {
-        "in_blocks": in_blocks,
-        "out_blocks": out_blocks,
-        "in_fill": w["in_channels"] / (in_blocks * c["block_in"]),
-        "out_fill": w["out_channels"] / (out_blocks * c["block_out"]),
-        "reduction": amount.gemm / amount.outputs,
-        "useful_macs": amount.useful_macs,
-        "padded_macs": amount.padded_macs,
-        "gemm_cycles": amount.gemm,
-        "alu_cycles": amount.alu,
-        "inp_bytes": amount.inputs * c["inp_bytes"],
-        "wgt_bytes": amount.weights * c["wgt_bytes"],
-        "out_bytes": amount.outputs * c["out_bytes"],
-        "alu_to_gemm": amount.alu / amount.gemm,
+        "in_blocks": b.in_blocks,
+        "out_blocks": b.out_blocks,
+        "in_fill": w["in_channels"] / (b.in_blocks * c["block_in"]),
+        "out_fill": w["out_channels"] / (b.out_blocks * c["block_out"]),
+        "reduction": t0.work.gemm / t0.work.outputs,
+        "useful_macs": useful,
+        "padded_macs": conv * t0.work.gemm * lanes,
+        "gemm_cycles": t0.work.gemm,
+        "alu_cycles": t0.work.alu,
+        "inp_bytes": t0.work.inputs * c["inp_bytes"],
+        "wgt_bytes": t0.work.weights * c["wgt_bytes"],
+        "out_bytes": t0.work.outputs * c["out_bytes"],
     }
 
 
-def _ratios(w: Columns, c: Columns) -> dict[str, Floats]:
-    amount = work(w, c)
-    pixels = w["out_height"] * w["out_width"]
-    out_blocks = amount.outputs / pixels
-    in_blocks = np.ceil(w["in_channels"] / c["block_in"])
-    acc_share = amount.outputs / c["acc_depth"]
+def _ratios(w: Columns, c: Columns, b: Blocks, t0: Bound) -> dict[str, Floats]:
+    elements, pixels = t0.work, w["plane_outputs"]
+    acc_share = elements.outputs / c["acc_depth"]
     return {
         "inp_element_beats": c["inp_bytes"] / c["bus_bytes"],
         "wgt_element_beats": c["wgt_bytes"] / c["bus_bytes"],
         "out_element_beats": c["out_bytes"] / c["bus_bytes"],
-        "inp_occupancy": amount.inputs / c["inp_depth"],
-        "wgt_occupancy": amount.weights / c["wgt_depth"],
+        "inp_occupancy": elements.inputs / c["inp_depth"],
+        "wgt_occupancy": elements.weights / c["wgt_depth"],
         "acc_occupancy": acc_share,
         "column_occupancy": pixels / c["acc_depth"],
-        "row_occupancy": w["out_width"] * out_blocks / c["acc_depth"],
-        "window_occupancy": w["kernel_height"] * w["width"] * in_blocks / c["inp_depth"],
+        "row_occupancy": w["out_width"] * b.out_blocks / c["acc_depth"],
+        "window_occupancy": w["kernel_height"] * w["width"] * b.in_blocks / c["inp_depth"],
         "plane_occupancy": w["height"] * w["width"] / c["inp_depth"],
-        "filter_occupancy": amount.weights / out_blocks / c["wgt_depth"],
-        "row_uop_occupancy": amount.gemm / amount.outputs / c["uop_depth"],
+        "filter_occupancy": elements.weights / b.out_blocks / c["wgt_depth"],
+        "row_uop_occupancy": elements.gemm / elements.outputs / c["uop_depth"],
         "tile_roundup": acc_share / np.ceil(acc_share),
     }
 
 
-def _modules(w: Columns, c: Columns, t0: Bound) -> dict[str, Floats]:
-    return {
-        "load_share": t0.load / t0.cycles,
-        "compute_share": t0.compute / t0.cycles,
-        "store_share": t0.store / t0.cycles,
-        "fetch_share": t0.fetch / t0.cycles,
-        "read_bus_share": t0.read_bus / t0.cycles,
-        "fill_share": t0.fill / t0.cycles,
-        "roofline_share": t0.roofline / t0.cycles,
-        "load_to_compute": t0.load / t0.compute,
-        "store_to_compute": t0.store / t0.compute,
-        "read_bus_to_compute": t0.read_bus / t0.compute,
-        "tiles": t0.tiles,
-        "input_reloads": t0.input_reloads,
-        "weight_reloads": t0.weight_reloads,
-        "cycles_per_tile": t0.cycles / t0.tiles,
-        "estimate": t0.cycles,
-    }
+def _modules(w: Columns, t0: Bound) -> dict[str, Floats]:
+    # Where nothing fits T0 is inf, and every value is replaced by 0 later.
+    with np.errstate(invalid="ignore", over="ignore"):
+        cycles, t = t0.cycles, t0.tiling
+        tiles = t.channel_tiles * t.spatial_tiles
+        row_tiles = np.ceil(w["out_height"] / t.rows)
+        return {
+            "load_share": t.load / cycles,
+            "compute_share": t.compute / cycles,
+            "store_share": t.store / cycles,
+            "fetch_share": t.fetch / cycles,
+            "fill_share": t.fill / cycles,
+            "roofline_share": t0.work.roofline / cycles,
+            "least_load_share": t0.work.load / cycles,
+            "least_compute_share": t0.work.compute / cycles,
+            "least_store_share": t0.work.store / cycles,
+            "load_to_compute": t.load / t.compute,
+            "store_to_compute": t.store / t.compute,
+            "alu_to_gemm": t0.work.alu / t0.work.gemm,
+            "tile_rows": t.rows,
+            "channel_tiles": t.channel_tiles,
+            "spatial_tiles": t.spatial_tiles,
+            "chunks": t.chunks,
+            "input_loads": t.input_loads,
+            "weight_loads": t.weight_loads,
+            "cycles_per_tile": cycles / tiles,
+            "row_remainder": w["out_height"] / (row_tiles * t.rows),
+            "estimate": cycles,
+        }

@@ -77,8 +77,8 @@ class CostModel:
         features, t0 = pair_features(w, c)
         flat = features.reshape(-1, features.shape[-1])
         ratio = np.asarray(self.booster.inplace_predict(flat), dtype=np.float64)
-        cycles = t0.cycles * np.exp(ratio.reshape(t0.cycles.shape))
-        return np.where(infeasible(w, c), np.nan, np.maximum(cycles, t0.roofline))
+        cycles = np.maximum(t0.cycles * np.exp(ratio.reshape(t0.cycles.shape)), t0.work.roofline)
+        return np.where(infeasible(w, c) | ~np.isfinite(cycles), np.nan, cycles)
 
     def save(self, path: str | Path) -> None:
         """Write ``path`` (XGBoost's .ubj) and its manifest (.json) beside it, each at once."""

@@ -1,0 +1,258 @@
+"""A grid of tilings priced in closed form, for whole arrays of pairs at once.
+
+The schedule generator (`codesign.kernels.space`) prices thousands of schedules for one pair; this
+is the same pricing on about a hundred tilings for every pair. A deeper buffer only adds tilings
+that fit, so that the best price falls monotonically.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.costmodel.columns import Columns, Floats
+
+_ROW_CUTS = (1.0, 2.0, 4.0, 8.0, 16.0, np.inf)
+_COLUMN_CUTS = (4.0, 16.0)
+_CHANNEL_CUTS = (1.0, 2.0, 4.0, np.inf)
+_GEMM_OVERHEAD = 7.0
+_LOAD_OVERHEAD = 5.0
+_FETCH = 3.3
+_LONGEST_STRIP = 8.0
+
+StoreCycles = Callable[[Columns, Floats, Floats], Floats]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Channel blocks and groups of the pairs (`codesign.kernels.blocking`), in elements."""
+
+    in_subs: Floats
+    out_subs: Floats
+    in_blocks: Floats
+    out_blocks: Floats
+    in_groups: Floats
+    out_groups: Floats
+    weights: Floats
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Cycles of each module under one tiling, and the tiling; arrays of the pairs' shape.
+
+    ``cycles`` is inf where the tiling does not fit. ``load`` exposes the request latency of every
+    LOAD; ``fill`` is what nothing overlaps with. ``rows``: output rows a tile; ``channel_tiles``,
+    ``spatial_tiles``, ``chunks``: number of tiles over output channels, output pixels and input
+    channels.
+    """
+
+    cycles: Floats
+    load: Floats
+    compute: Floats
+    store: Floats
+    fetch: Floats
+    fill: Floats
+    input_loads: Floats
+    weight_loads: Floats
+    rows: Floats
+    channel_tiles: Floats
+    spatial_tiles: Floats
+    chunks: Floats
+
+
+def blocks(w: Columns, c: Columns) -> Blocks:
+    """Channels cut by BLOCK_IN and BLOCK_OUT."""
+    group = np.maximum(c["block_in"], c["block_out"])
+    in_blocks = np.ceil(w["in_channels"] / c["block_in"])
+    out_blocks = np.ceil(w["out_channels"] / c["block_out"])
+    taps = w["kernel_height"] * w["kernel_width"]
+    identity = np.maximum(group / c["block_in"], group / c["block_out"])
+    weights = np.where(
+        w["is_conv"] > 0,
+        out_blocks * (in_blocks * taps + w["bias_tiles"]),
+        identity * w["identities"] + c["default_bias_tiles"] * w["identity_biases"],
+    )
+    return Blocks(
+        in_subs=group / c["block_in"],
+        out_subs=np.minimum(group / c["block_out"], out_blocks),
+        in_blocks=in_blocks,
+        out_blocks=out_blocks,
+        in_groups=np.ceil(w["in_channels"] / group),
+        out_groups=np.ceil(w["out_channels"] / group),
+        weights=weights,
+    )
+
+
+def fits_at_all(w: Columns, c: Columns, b: Blocks) -> NDArray[np.bool_]:
+    """Whether one pixel of one channel group fits with a single slot in every buffer."""
+    one = np.ones_like(w["height"])
+    inp, wgt, acc = _demand(w, c, b, one, one, one, b.in_groups)
+    whole = (c["flow_is"] + c["flow_rs"] > 0) & (w["is_conv"] > 0)
+    inp = np.where(whole, inp * b.in_groups, inp)
+    fits = (inp + 1.0 <= c["inp_depth"]) & (wgt <= c["wgt_depth"])
+    return fits & (np.maximum(acc, 4.0) <= c["acc_depth"])
+
+
+def tilings(
+    w: Columns,
+    c: Columns,
+    b: Blocks,
+    compute: Floats,
+    outputs: Floats,
+    store_cycles: StoreCycles,
+) -> Iterator[Tiling]:
+    """Every tiling of the grid; the last is the smallest, with single slots."""
+    compute_and_outputs = (compute, outputs)
+    for rows, cols in _spatial(w):
+        for cut in _CHANNEL_CUTS:
+            groups = np.maximum(np.ceil(b.out_groups / cut), 1.0)
+            for chunks in (np.ones_like(b.in_groups), b.in_groups):
+                for co_major in (True, False):
+                    yield _price(
+                        *(w, c, b, rows, cols, groups, chunks),
+                        *compute_and_outputs,
+                        store_cycles,
+                        co_major=co_major,
+                        slots=2.0,
+                    )
+    one = np.ones_like(w["height"])
+    for co_major in (True, False):
+        yield _price(
+            *(w, c, b, one, one, one, b.in_groups),
+            *compute_and_outputs,
+            store_cycles,
+            co_major=co_major,
+            slots=1.0,
+        )
+
+
+def _spatial(w: Columns) -> Iterator[tuple[Floats, Floats]]:
+    height, width = np.maximum(w["out_height"], 1.0), np.maximum(w["out_width"], 1.0)
+    for cut in _ROW_CUTS:
+        yield np.maximum(np.ceil(height / cut), 1.0), width
+    for cut in _COLUMN_CUTS:
+        yield np.ones_like(height), np.ceil(width / cut)
+
+
+def _window(w: Columns, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
+    """Input rows and columns under a tile; pooling never loads padding."""
+    stride = np.where(w["sampled_rows"] > 0, 1.0, w["stride_height"])
+    high = (rows - 1.0) * stride + w["kernel_height"]
+    wide = (cols - 1.0) * w["stride_width"] + w["kernel_width"]
+    conv = w["is_conv"] > 0
+    return (
+        np.where(conv, high, np.minimum(high, w["height"])),
+        np.where(conv, wide, np.minimum(wide, w["width"])),
+    )
+
+
+def _demand(
+    w: Columns,
+    c: Columns,
+    b: Blocks,
+    rows: Floats,
+    cols: Floats,
+    groups: Floats,
+    chunks: Floats,
+) -> tuple[Floats, Floats, Floats]:
+    """Elements of one INP, WGT and ACC slot."""
+    conv = w["is_conv"] > 0
+    high, wide = _window(w, rows, cols)
+    taps = w["kernel_height"] * w["kernel_width"]
+    chunk = np.ceil(b.in_groups / chunks)
+    out_blocks = np.minimum(groups * b.out_subs, b.out_blocks)
+    in_blocks = np.minimum(chunk * b.in_subs, b.in_blocks)
+    inp = high * wide * b.in_subs * np.where(conv, chunk, groups * w["operands"])
+    wgt = np.where(conv, out_blocks * (in_blocks * taps + w["bias_tiles"]), b.weights)
+    copied = np.where(w["is_max_pool"] > 0, high * wide, 0.0)
+    return inp, wgt, out_blocks * (rows * cols + copied) + np.where(conv, 0.0, 2.0)
+
+
+def _price(
+    w: Columns,
+    c: Columns,
+    b: Blocks,
+    rows: Floats,
+    cols: Floats,
+    groups: Floats,
+    chunks: Floats,
+    compute: Floats,
+    outputs: Floats,
+    store_cycles: StoreCycles,
+    *,
+    co_major: bool,
+    slots: float,
+) -> Tiling:
+    conv = w["is_conv"] > 0
+    spatial = np.ceil(w["out_height"] / rows) * np.ceil(w["out_width"] / cols)
+    channel = np.ceil(b.out_groups / groups)
+    tiles = spatial * channel
+    high, wide = _window(w, rows, cols)
+    inp, wgt, acc = _demand(w, c, b, rows, cols, groups, chunks)
+    steps = tiles * np.where(conv, chunks, 1.0)
+    inp_slots, acc_slots = np.minimum(slots, steps), np.minimum(slots, tiles)
+    wgt_slots = np.where(conv, np.minimum(slots, channel * chunks), 1.0)
+
+    # Input- and row-stationary keep a tile's whole reduction in INP.
+    resident = conv & (c["flow_is"] + c["flow_rs"] > 0)
+    inp_demand = np.where(resident, chunks * inp, inp_slots * inp)
+    fits = (inp_demand + 1.0 <= c["inp_depth"]) & (wgt_slots * wgt <= c["wgt_depth"])
+    fits &= acc_slots * np.maximum(acc, 4.0) <= c["acc_depth"]
+    fits &= ~conv | ((c["flow_is"] if co_major else c["flow_ws"]) == 0)
+
+    # How often the whole input and all weights come in.
+    if co_major:
+        inp_again = np.where(conv, channel, 1.0)
+        wgt_again = np.where(conv & (chunks * wgt > c["wgt_depth"]), spatial, 1.0)
+    else:
+        inp_again = np.where(conv & (chunks * inp > c["inp_depth"]), channel, 1.0)
+        wgt_again = np.where(conv, spatial, 1.0)
+    stride = np.where(w["sampled_rows"] > 0, 1.0, w["stride_height"])
+    line_elements = np.maximum(b.in_groups * wide * b.in_subs, 1.0)
+    strip = np.clip((c["inp_depth"] / line_elements - high) / (rows * stride) + 1.0, 1.0, _LONGEST_STRIP)
+    halo = np.maximum(high - rows * stride, 0.0) * np.where(c["flow_rs"] > 0, 1.0 / strip, 1.0)
+    fresh = np.where(conv, np.minimum(high, rows * stride) + halo, high)
+
+    latency = c["read_latency"] + _LOAD_OVERHEAD
+    line = np.maximum(np.ceil(wide * b.in_subs * c["inp_bytes"] / c["bus_bytes"]), 2.0)
+    whole = (wide >= w["width"]) & (w["pad_left"] + w["pad_right"] == 0)
+    arriving = np.where(conv, spatial * b.in_groups, spatial * b.out_groups) * w["operands"]
+    image = inp_again * arriving * fresh * line
+    requests = np.where(whole, np.where(conv, spatial * chunks, tiles), arriving) * inp_again
+    weight_beats = wgt_again * np.ceil(b.weights * c["wgt_bytes"] / c["bus_bytes"])
+    weight_requests = np.where(conv, wgt_again * channel * chunks, 1.0)
+    load = image + weight_beats + (requests + weight_requests) * latency
+
+    per_tile = w["tile_instructions"]
+    instructions = requests + weight_requests + steps + tiles * (per_tile + groups)
+    computing = compute + _GEMM_OVERHEAD * (steps + tiles * per_tile)
+    whole_out = cols >= w["out_width"] + 2.0 * w["out_border"]
+    ragged = b.out_subs < np.maximum(c["block_in"], c["block_out"]) / c["block_out"]
+    bursts = b.out_groups * np.where(whole_out, spatial, spatial * rows)
+    bursts = np.where(ragged, b.out_groups * w["plane_outputs"], bursts)
+    storing = store_cycles(c, outputs, bursts) + tiles
+
+    longest = np.maximum(np.maximum(load, computing), storing)
+    total = longest + (load + computing + storing - longest) / steps
+    if slots == 1.0:
+        total = np.maximum(total, load + computing) + np.minimum(storing, computing)
+    fetch = instructions * _FETCH
+    fill = np.where(conv, 2.0 * latency + (image + weight_beats) / steps, 3.0 * latency)
+    cycles = np.where(fits, np.maximum(total, fetch) + fill, np.inf)
+    return Tiling(
+        cycles=cycles,
+        load=load,
+        compute=computing,
+        store=storing,
+        fetch=fetch,
+        fill=fill,
+        input_loads=inp_again,
+        weight_loads=wgt_again,
+        rows=rows,
+        channel_tiles=channel,
+        spatial_tiles=spatial,
+        chunks=chunks,
+    )
