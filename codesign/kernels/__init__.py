@@ -1,0 +1,60 @@
+"""Workload → schedule space → instruction stream: the accelerator's operator library."""
+
+from codesign.kernels.blocking import Blocking, TensorLayout, pack, unpack
+from codesign.kernels.bound import Bound, lower_bound
+from codesign.kernels.constants import bias_capacity, default_bias_tiles
+from codesign.kernels.pool import identity_copies, shift_steps, valid_counts
+from codesign.kernels.reference import reference
+from codesign.kernels.schedule import Schedule
+from codesign.kernels.tuner import (
+    ScheduleResult,
+    best_schedule,
+    candidates,
+    closed_form_pick,
+    measure,
+)
+from codesign.kernels.unit import Placement, UnitProgram, build, input_layouts, output_layout
+from codesign.kernels.workload import (
+    ConvParams,
+    ConvWorkload,
+    ElementwiseParams,
+    ElementwiseWorkload,
+    Params,
+    PoolParams,
+    PoolWorkload,
+    Workload,
+)
+
+__all__ = [
+    "Blocking",
+    "Bound",
+    "ConvParams",
+    "ConvWorkload",
+    "ElementwiseParams",
+    "ElementwiseWorkload",
+    "Params",
+    "Placement",
+    "PoolParams",
+    "PoolWorkload",
+    "Schedule",
+    "ScheduleResult",
+    "TensorLayout",
+    "UnitProgram",
+    "Workload",
+    "best_schedule",
+    "bias_capacity",
+    "build",
+    "candidates",
+    "closed_form_pick",
+    "default_bias_tiles",
+    "identity_copies",
+    "input_layouts",
+    "lower_bound",
+    "measure",
+    "output_layout",
+    "pack",
+    "reference",
+    "shift_steps",
+    "unpack",
+    "valid_counts",
+]

@@ -1,0 +1,121 @@
+"""The constants of a unit: where they lie in DRAM, and the bytes of biases and identities.
+
+A bias enters the accumulators as GEMM of one constant input element, whose lanes hold
+[1, 127, 127, ...], with a weight tile that spells the bias in those digits (DESIGN 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.hw.config import VtaConfig
+from codesign.kernels.blocking import ALIGNMENT, Blocking
+from codesign.kernels.schedule import uop_capacity
+
+_DIGIT = 127
+
+
+def _align(nbytes: int) -> int:
+    return ceil(nbytes / ALIGNMENT) * ALIGNMENT
+
+
+@dataclass(frozen=True)
+class ConstantMap:
+    """Addresses in a unit's constant buffer, in elements of the memory they are loaded to.
+
+    The micro-ops come first. ``weights[i][k]`` is the first weight tile of block (i, k).
+    """
+
+    unit_element: int
+    weights: tuple[tuple[int, ...], ...]
+    weights_byte: int
+    nbytes: int
+
+    @staticmethod
+    def of(cfg: VtaConfig, tiles: Sequence[Sequence[int]]) -> ConstantMap:
+        """Lay out ``tiles[i][k]`` weight tiles one after the other."""
+        unit = _align(uop_capacity(cfg) * cfg.uop_bytes)
+        start = unit + _align(cfg.inp_element_bytes)
+        position = start // cfg.wgt_element_bytes
+        blocks: list[tuple[int, ...]] = []
+        for row in tiles:
+            firsts: list[int] = []
+            for count in row:
+                firsts.append(position)
+                position += count
+            blocks.append(tuple(firsts))
+        end = position * cfg.wgt_element_bytes
+        return ConstantMap(unit // cfg.inp_element_bytes, tuple(blocks), start, _align(end))
+
+    def fill(
+        self, cfg: VtaConfig, uops: NDArray[np.uint8], weights: NDArray[np.int8]
+    ) -> NDArray[np.uint8]:
+        """The buffer's bytes from encoded micro-ops and all weight tiles in order."""
+        data = np.zeros(self.nbytes, np.uint8)
+        data[: uops.size] = uops.reshape(-1)
+        unit = self.unit_element * cfg.inp_element_bytes
+        data[unit : unit + cfg.inp_element_bytes] = unit_element(cfg).view(np.uint8)
+        data[self.weights_byte : self.weights_byte + weights.size] = weights.view(np.uint8)
+        return data
+
+
+def unit_element(cfg: VtaConfig) -> NDArray[np.int8]:
+    """The constant input element: lane 0 holds 1, the others 127, in every batch row."""
+    lanes = np.full((cfg.batch, cfg.block_in), _DIGIT, np.int8)
+    lanes[:, 0] = 1
+    return lanes.reshape(-1)
+
+
+def default_bias_tiles(cfg: VtaConfig) -> int:
+    """Weight tiles of a bias: 1 from 16 input lanes on, more for narrower cores."""
+    return max(1, 16 // cfg.block_in)
+
+
+def bias_capacity(cfg: VtaConfig, tiles: int) -> int:
+    """Largest magnitude of bias + rounding constant that ``tiles`` weight tiles can carry."""
+    return tiles * (cfg.block_in - 1) * _DIGIT * _DIGIT + _DIGIT // 2
+
+
+def bias_tiles(values: NDArray[np.int64], cfg: VtaConfig, tiles: int) -> NDArray[np.int8]:
+    """Weight tiles int8 ``[blocks, tiles, BLOCK_OUT, BLOCK_IN]`` that add ``values``.
+
+    ``values`` is int64 ``[blocks, BLOCK_OUT]``, within `bias_capacity` (ValueError else).
+    """
+    limit = bias_capacity(cfg, tiles)
+    worst = int(np.abs(values).max(initial=0))
+    if worst > limit:
+        raise ValueError(f"bias {worst} exceeds {limit}, what {tiles} weight tile(s) can carry")
+    blocks = len(values)
+    high = np.floor_divide(values + _DIGIT // 2, _DIGIT)
+    low = values - high * _DIGIT
+    lanes = np.zeros((blocks, tiles, cfg.block_out, cfg.block_in), np.int64)
+    for tile in range(tiles):
+        for lane in range(1, cfg.block_in):
+            digit = np.clip(high, -_DIGIT, _DIGIT)
+            lanes[:, tile, :, lane] = digit
+            high = high - digit
+    lanes[:, 0, :, 0] = low
+    return lanes.astype(np.int8)
+
+
+def identity_tiles(cfg: VtaConfig, scale: int) -> NDArray[np.int8]:
+    """Scaled identities int8 ``[KM/KI * KM/KO, KO, KI]``: tile j joins input and output lanes.
+
+    With BLOCK_OUT < BLOCK_IN tile j picks output block j of an input element; with
+    BLOCK_OUT > BLOCK_IN it puts input element j of a pixel into its lanes.
+    """
+    blocking = Blocking.of(cfg)
+    count = max(blocking.in_subs, blocking.out_subs)
+    tiles = np.zeros((count, cfg.block_out, cfg.block_in), np.int8)
+    narrow = min(cfg.block_in, cfg.block_out)
+    for j in range(count):
+        for lane in range(narrow):
+            out = lane + (j * narrow if cfg.block_out > narrow else 0)
+            into = lane + (j * narrow if cfg.block_in > narrow else 0)
+            tiles[j, out, into] = scale
+    return tiles

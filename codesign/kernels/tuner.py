@@ -1,0 +1,103 @@
+"""Choosing a schedule: the closed form proposes, the simulator (timing only) decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from codesign.errors import Infeasible
+from codesign.hw.config import Dataflow, VtaConfig
+from codesign.isa import encode
+from codesign.kernels.schedule import FixedDataflow, Schedule
+from codesign.kernels.space import ranked
+from codesign.kernels.unit import canonical_placement, emit, relocate, unsupported
+from codesign.kernels.workload import Workload
+from codesign.sim import Simulator
+
+TRIALS = 6
+"""Schedules the simulator compares for one (workload, configuration)."""
+
+
+@dataclass(frozen=True)
+class ScheduleResult:
+    """A schedule with its simulated cycles and counters (truth level T2)."""
+
+    schedule: Schedule
+    cycles: int
+    counters: Mapping[str, int]
+
+
+def _fixed(dataflow: Dataflow | None, cfg: VtaConfig) -> FixedDataflow | None:
+    chosen = cfg.dataflow if dataflow in (None, "auto") else dataflow
+    return None if chosen == "auto" else chosen
+
+
+def candidates(
+    workload: Workload, cfg: VtaConfig, dataflow: Dataflow | None = None
+) -> list[Schedule]:
+    """Schedules that fit the scratchpads, best closed-form estimate first."""
+    if unsupported(workload, cfg):
+        return []
+    return [r.schedule for r in ranked(workload, cfg, _fixed(dataflow, cfg))]
+
+
+def measure(workload: Workload, cfg: VtaConfig, schedule: Schedule) -> ScheduleResult | Infeasible:
+    """Simulated cycles of one schedule (timing only), or the limit it breaks."""
+    emitted = emit(workload, cfg, schedule)
+    if isinstance(emitted, Infeasible):
+        return emitted
+    stream, constants = emitted
+    table, buffers, _ = stream.table()
+    placement = canonical_placement(workload, cfg, constants.nbytes)
+    program = encode(relocate(table, buffers, placement, cfg), cfg)
+    result = Simulator(cfg).run(program, None, base_address=0, timing_only=True)
+    return ScheduleResult(schedule, result.cycles, result.counters)
+
+
+def _emittable(
+    workload: Workload, cfg: VtaConfig, dataflow: Dataflow | None
+) -> Iterator[ScheduleResult | Infeasible]:
+    for schedule in candidates(workload, cfg, dataflow):
+        yield measure(workload, cfg, schedule)
+
+
+@lru_cache(maxsize=1 << 16)
+def best_schedule(
+    workload: Workload, cfg: VtaConfig, dataflow: Dataflow | None = None, trials: int = TRIALS
+) -> ScheduleResult | Infeasible:
+    """The fastest of the ``trials`` most promising schedules, by simulation.
+
+    ``dataflow`` overrides the configuration's; ``auto`` lets the layer choose. An `Infeasible`
+    names the limit that the last rejected schedule broke.
+    """
+    problem = unsupported(workload, cfg)
+    if problem is not None:
+        return problem
+    best: ScheduleResult | None = None
+    last = Infeasible("no_schedule", f"no tiling of {workload} fits the scratchpads")
+    measured = 0
+    for result in _emittable(workload, cfg, dataflow):
+        if isinstance(result, Infeasible):
+            last = result
+            continue
+        measured += 1
+        if best is None or result.cycles < best.cycles:
+            best = result
+        if measured == trials:
+            break
+    return best or last
+
+
+def closed_form_pick(
+    workload: Workload, cfg: VtaConfig, dataflow: Dataflow | None = None
+) -> Schedule | Infeasible:
+    """The first schedule by estimate that can be emitted; no simulation."""
+    problem = unsupported(workload, cfg)
+    last = problem or Infeasible("no_schedule", f"no tiling of {workload} fits the scratchpads")
+    for schedule in candidates(workload, cfg, dataflow):
+        emitted = emit(workload, cfg, schedule)
+        if not isinstance(emitted, Infeasible):
+            return schedule
+        last = emitted
+    return last

@@ -1,0 +1,81 @@
+"""Random params and inputs of a workload, and one run of its program on a simulator."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.hw.config import VtaConfig
+from codesign.kernels import (
+    ConvParams,
+    ConvWorkload,
+    ElementwiseParams,
+    ElementwiseWorkload,
+    Params,
+    PoolParams,
+    Schedule,
+    Workload,
+    build,
+    identity_copies,
+    input_layouts,
+    output_layout,
+    pack,
+    reference,
+    shift_steps,
+    unpack,
+    valid_counts,
+)
+from codesign.kernels.unit import canonical_placement
+from codesign.sim import Simulator
+
+
+def random_params(workload: Workload, rng: np.random.Generator) -> Params:
+    """Numbers that exercise rounding and both ends of the clip."""
+    if isinstance(workload, ConvWorkload):
+        shape = (workload.out_channels, workload.in_channels, *workload.kernel)
+        weight = rng.integers(-128, 128, shape).astype(np.int8)
+        bias = rng.integers(-20000, 20000, workload.out_channels).astype(np.int32)
+        pad = int(rng.integers(-128, 128)) if workload.in_border else 0
+        low = int(rng.choice([-128, 0, -3]))
+        return ConvParams(weight, bias, int(rng.integers(4, 14)), low, 127, pad)
+    if isinstance(workload, ElementwiseWorkload):
+        multipliers = tuple(int(m) for m in rng.integers(-128, 128, workload.operands))
+        return ElementwiseParams(multipliers, int(rng.integers(-9000, 9000)), 7, -128, 100)
+    if workload.kind == "max":
+        return None
+    by_count = {
+        n: (int(rng.integers(1, 127 * identity_copies(workload, n) + 1)), int(rng.integers(-99, 99)))
+        for n in valid_counts(workload)
+    }
+    return PoolParams(by_count, 9 * shift_steps(workload))
+
+
+def pad_value(params: Params) -> int:
+    return params.pad_value if isinstance(params, ConvParams) else 0
+
+
+def run_unit(
+    workload: Workload,
+    cfg: VtaConfig,
+    schedule: Schedule,
+    params: Params,
+    rng: np.random.Generator,
+    engine: str = "cpp",
+) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """(what the program stored, what the integer reference says), int8 [BATCH, C, OH, OW]."""
+    layouts = input_layouts(workload)
+    inputs = tuple(
+        rng.integers(-128, 128, (cfg.batch, t.channels, t.height, t.width)).astype(np.int8)
+        for t in layouts
+    )
+    program = build(workload, params, cfg, schedule)
+    place = canonical_placement(workload, cfg, program.constants.size)
+    memory = np.zeros(place.constants + program.constants.size, np.uint8)
+    for address, layout, x in zip(place.inputs, layouts, inputs, strict=True):
+        data = pack(x, layout, cfg, pad_value(params))
+        memory[address : address + data.size] = data
+    memory[place.constants :] = program.constants
+    Simulator(cfg, engine=engine).run(program.instructions(place), memory, base_address=0)
+    out = output_layout(workload)
+    stored = unpack(memory[place.output : place.output + out.nbytes(cfg)], out, cfg)
+    return stored, reference(workload, params, inputs)
