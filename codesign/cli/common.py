@@ -90,7 +90,7 @@ def notice(text: str) -> None:
 
 @contextmanager
 def progress(description: str, total: int | None = None) -> Generator[Callable[[int], None]]:
-    """A progress bar on stderr where that is a terminal, else nothing; yields ``advance(steps)``."""
+    """A progress bar where stderr is a terminal, else nothing; yields ``advance(steps)``."""
     if not sys.stderr.isatty():
         yield _ignore
         return

@@ -1,0 +1,43 @@
+"""What verbs share."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign.cli.common import notice, print_json, print_table, progress
+
+
+@dataclass(frozen=True)
+class _Point:
+    x: int
+    path: Path
+
+
+def test_json_of_values(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"point": _Point(1, Path("a/b")), "n": np.int64(3), "a": np.arange(2)})
+    assert json.loads(capsys.readouterr().out) == {
+        "point": {"x": 1, "path": "a/b"}, "n": 3, "a": [0, 1],
+    }  # fmt: skip
+    with pytest.raises(TypeError, match="object has no JSON form"):
+        print_json(object())
+
+
+def test_table_in_a_pipe_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("name", "cycles"), [("a" * 200, 1234567), ("[b]", 2)], title="layers")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "layers"
+    assert lines[-2] == f"{'a' * 200}   1 234 567"
+    assert lines[-1].startswith("[b]")
+    assert lines[-1].endswith(" 2")
+
+
+def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("work", 2) as advance:
+        advance(1)
+    notice("done")
+    assert capsys.readouterr().err == "codesign: done\n"
