@@ -4,6 +4,7 @@ from codesign.costmodel.features import FEATURE_NAMES, FEATURE_VERSION, FEATURES
 from codesign.costmodel.metrics import Errors, SplitError
 from codesign.costmodel.model import CostModel, Networks, evaluate, train
 from codesign.costmodel.traces import Collected, TraceRows, collect, make_rows, read
+from codesign.costmodel.units import off_config, on_config
 
 __all__ = [
     "FEATURES",
@@ -18,6 +19,8 @@ __all__ = [
     "collect",
     "evaluate",
     "make_rows",
+    "off_config",
+    "on_config",
     "pair_features",
     "read",
     "train",

@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.costmodel.columns import Columns, Floats
-from codesign.costmodel.tilings import Blocks, Tiling, blocks, fits_at_all, tilings
+from codesign.costmodel.tilings import (
+    Blocks,
+    Tiling,
+    blocks,
+    conv_bias_tiles,
+    fits_at_all,
+    tilings,
+)
 
 _LEAST_INSTRUCTIONS = 12
 
@@ -67,7 +74,7 @@ def work(w: Columns, c: Columns) -> Work:
     conv, averaged = w["is_conv"] > 0, w["is_max_pool"] == 0
     outputs = b.out_blocks * w["plane_outputs"]
     gemm = b.out_blocks * w["plane_gemm"] * np.where(conv, b.in_blocks, b.in_subs)
-    bias = np.where(conv, w["bias_tiles"], np.where(averaged, c["default_bias_tiles"], 0.0))
+    bias = np.where(conv, conv_bias_tiles(w, c), np.where(averaged, c["default_bias_tiles"], 0.0))
     alu = b.out_blocks * w["plane_alu"] + bias * outputs
     inputs = b.in_groups * b.in_subs * w["height"] * w["width"] * w["operands"]
     read_rows = np.where(

@@ -96,7 +96,7 @@ def _plane(w: Workload) -> tuple[float, ...]:
         taps = w.kernel[0] * w.kernel[1]
         padded = w.padding[0] or w.padding[2] or w.in_border
         sampled = w.kernel[0] == 1 and w.stride[0] > 1 and not padded
-        return (outputs * taps, 4 * outputs, outputs, 0, 0, 4 + w.bias_tiles, sampled)
+        return (outputs * taps, 4 * outputs, outputs, 0, 0, 5, sampled)
     if isinstance(w, ElementwiseWorkload):
         return (outputs * w.operands, 4 * outputs, outputs, w.operands, 1, w.operands + 5, 0)
     rows, cols = (runs(a, 0, n) for a, n in zip(axes(w), (w.out_height, w.out_width), strict=True))

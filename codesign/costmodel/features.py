@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from codesign.costmodel.closed_form import Bound, bound
 from codesign.costmodel.columns import Columns, Floats
-from codesign.costmodel.tilings import Blocks, blocks
+from codesign.costmodel.tilings import Blocks, blocks, conv_bias_tiles
 
 FEATURE_VERSION = "1"
 """Changes whenever a feature is added, removed or computed differently."""
@@ -124,7 +124,7 @@ def _shapes(w: Columns, c: Columns) -> dict[str, Floats]:
     same_w = (
         *("is_conv", "is_max_pool", "is_avg_pool", "operands", "in_channels", "out_channels"),
         *("height", "width", "out_height", "out_width", "kernel_height", "kernel_width"),
-        *("stride_height", "stride_width", "bias_tiles"),
+        *("stride_height", "stride_width"),
     )
     same_c = (
         *("batch", "block_in", "block_out", "bus_bytes", "burst_bytes", "read_latency"),
@@ -134,6 +134,7 @@ def _shapes(w: Columns, c: Columns) -> dict[str, Floats]:
     return {
         **{name: w[name] for name in same_w},
         **{name: c[name] for name in same_c},
+        "bias_tiles": conv_bias_tiles(w, c) * w["is_conv"],
         "padding": w["pad_top"] + w["pad_left"] + w["pad_bottom"] + w["pad_right"],
         "block_ratio": c["block_in"] / c["block_out"],
         "write_latency": c["write_address_latency"] + c["write_response_latency"],

@@ -72,7 +72,7 @@ def blocks(w: Columns, c: Columns) -> Blocks:
     identity = np.maximum(group / c["block_in"], group / c["block_out"])
     weights = np.where(
         w["is_conv"] > 0,
-        out_blocks * (in_blocks * taps + w["bias_tiles"]),
+        out_blocks * (in_blocks * taps + conv_bias_tiles(w, c)),
         identity * w["identities"] + c["default_bias_tiles"] * w["identity_biases"],
     )
     return Blocks(
@@ -84,6 +84,11 @@ def blocks(w: Columns, c: Columns) -> Blocks:
         out_groups=np.ceil(w["out_channels"] / group),
         weights=weights,
     )
+
+
+def conv_bias_tiles(w: Columns, c: Columns) -> Floats:
+    """Weight tiles of one bias: what the configuration needs (`units.on_config`), or more."""
+    return np.maximum(w["bias_tiles"], c["default_bias_tiles"])
 
 
 def fits_at_all(w: Columns, c: Columns, b: Blocks) -> NDArray[np.bool_]:
@@ -166,7 +171,7 @@ def _demand(
     out_blocks = np.minimum(groups * b.out_subs, b.out_blocks)
     in_blocks = np.minimum(chunk * b.in_subs, b.in_blocks)
     inp = high * wide * b.in_subs * np.where(conv, chunk, groups * w["operands"])
-    wgt = np.where(conv, out_blocks * (in_blocks * taps + w["bias_tiles"]), b.weights)
+    wgt = np.where(conv, out_blocks * (in_blocks * taps + conv_bias_tiles(w, c)), b.weights)
     copied = np.where(w["is_max_pool"] > 0, high * wide, 0.0)
     return inp, wgt, out_blocks * (rows * cols + copied) + np.where(conv, 0.0, 2.0)
 
@@ -226,7 +231,7 @@ def _price(
     weight_requests = np.where(conv, wgt_again * channel * chunks, 1.0)
     load = image + weight_beats + (requests + weight_requests) * latency
 
-    per_tile = w["tile_instructions"]
+    per_tile = w["tile_instructions"] + np.where(conv, conv_bias_tiles(w, c) - 1.0, 0.0)
     instructions = requests + weight_requests + steps + tiles * (per_tile + groups)
     computing = compute + _GEMM_OVERHEAD * (steps + tiles * per_tile)
     whole_out = cols >= w["out_width"] + 2.0 * w["out_border"]

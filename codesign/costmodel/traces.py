@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.costmodel.columns import Floats
+from codesign.costmodel.units import off_config, on_config
 from codesign.errors import Infeasible, StoreError
 from codesign.hw.config import VtaConfig
 from codesign.kernels.workload import Workload
@@ -95,14 +96,15 @@ def collect(
 ) -> Collected:
     """Simulate ``samples`` distinct random (layer, configuration) pairs into ``store``.
 
-    A pair's row is its best schedule (T2), or why it is infeasible. The store's content depends on
+    Layers become units by `on_config`. A pair's row is its best schedule (T2), or why it is infeasible. The store's content depends on
     neither ``workers`` nor on kills: rows are added in the order drawn, and pairs already there
     are not simulated again.
     """
     layers = list(dict.fromkeys(workloads))
     simulator = simulator_version()
     drawn = [
-        (layers[u], configs[c]) for u, c in draw_pairs(len(layers), len(configs), samples, seed)
+        (on_config(layers[u], configs[c]), configs[c])
+        for u, c in draw_pairs(len(layers), len(configs), samples, seed)
     ]
     known = [store.get(trace_key(w, c, None, simulator)) for w, c in drawn]
     infeasible = sum(row is not None and row.infeasible is not None for row in known)
@@ -143,10 +145,10 @@ def read(store: TraceStore) -> TraceRows:
 def make_rows(
     triples: Sequence[tuple[Workload, VtaConfig, float]], *, infeasible: int = 0, simulator: str = ""
 ) -> TraceRows:
-    """Rows of (workload, configuration, cycles), equal values numbered once."""
+    """Rows of (unit, configuration, cycles); equal layers (`off_config`) are numbered once."""
     workloads: dict[Workload, int] = {}
     configs: dict[VtaConfig, int] = {}
-    layer_ids = [workloads.setdefault(w, len(workloads)) for w, _, _ in triples]
+    layer_ids = [workloads.setdefault(off_config(w, c), len(workloads)) for w, c, _ in triples]
     config_ids = [configs.setdefault(c, len(configs)) for _, c, _ in triples]
     return TraceRows(
         tuple(workloads),
