@@ -20,7 +20,7 @@ KEYS = tuple(name.upper() for name in (*_LABELS, *FIELD_NAMES))
 
 
 def load_config(name_or_path: str | Path) -> VtaConfig:
-    """Read a configuration: a preset's name, ``SPACE:POINT``, or a path to a JSON file.
+    """Read a configuration: a preset's name, a path to a JSON file, or ``SPACE:POINT``.
 
     Upstream's ``vta_config.json`` files load unchanged; keys that are left out take the defaults
     of `VtaConfig`.
@@ -32,10 +32,10 @@ def load_config(name_or_path: str | Path) -> VtaConfig:
         values.
     """
     text = str(name_or_path)
-    if not looks_like_path(name_or_path) and ":" in text:
+    space, colon, point = text.rpartition(":")
+    if colon and not Path(text).exists():
         from codesign.hw.space import load_space
 
-        space, _, point = text.partition(":")
         return load_space(space).named(point)
     name, document = read_document(name_or_path, "presets")
     where = text if looks_like_path(name_or_path) else f"preset {text}"

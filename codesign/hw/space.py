@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -115,20 +116,29 @@ class ConfigSpace:
 
     def named(self, name: str) -> VtaConfig:
         """The feasible point with this name; `ConfigError` where there is none."""
-        for choices in product(*(axis.choices for axis in self.axes)):
-            if self._name(self.axes, choices) != name:
-                continue
-            cfg = self._point(self.axes, choices)
-            broken = self.problems(cfg)
-            if broken:
-                listed = "; ".join(str(problem) for problem in broken)
-                raise ConfigError(f"{self.name}:{name} is not feasible: {listed}")
-            return cfg
-        first = self._name(self.axes, tuple(axis.choices[0] for axis in self.axes))
-        raise ConfigError(
-            f"space {self.name} has no point {name!r}; names look like {first!r}, "
-            f"`codesign configs list {self.name}` prints all"
+        labels = {
+            axis.name: f"(?P<{axis.name}>{'|'.join(re.escape(c.label) for c in axis.choices)})"
+            for axis in self.axes
+        }
+        literal = re.split(r"(\{[a-z0-9_]+\})", self.name_format)
+        pattern = "".join(labels.get(part[1:-1]) or re.escape(part) for part in literal)
+        match = re.fullmatch(pattern, name)
+        if match is None:
+            first = self._name(self.axes, tuple(axis.choices[0] for axis in self.axes))
+            raise ConfigError(
+                f"space {self.name} has no point {name!r}; names look like {first!r}, "
+                f"`codesign configs list {self.name}` prints all"
+            )
+        choices = tuple(
+            next(choice for choice in axis.choices if choice.label == match[axis.name])
+            for axis in self.axes
         )
+        cfg = self._point(self.axes, choices)
+        broken = self.problems(cfg)
+        if broken:
+            listed = "; ".join(str(problem) for problem in broken)
+            raise ConfigError(f"{self.name}:{name} is not feasible: {listed}")
+        return cfg
 
     def sample(self, count: int, rng: np.random.Generator) -> list[VtaConfig]:
         """``count`` distinct feasible points, uniform, in the order drawn.

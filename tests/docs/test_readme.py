@@ -73,7 +73,7 @@ def test_documented_fields_and_rules_are_those_that_exist() -> None:
     from codesign.hw.space import load_space, spaces
 
     text = (ROOT / "vta_configs" / "README.md").read_text(encoding="utf-8")
-    rows = set(re.findall(r"^\| `([A-Z_]+)` \|", text, re.MULTILINE))
+    rows = set(re.findall(r"^\| `([A-Z_0-9]+)` \|", text, re.MULTILINE))
     assert rows == set(KEYS)
     for rule in RULES:
         assert rule.name in FIELD_NAMES or f"`{rule.name}`" in text

@@ -12,6 +12,7 @@ import pytest
 from codesign.errors import ConfigError
 from codesign.hw.content import config_key
 from codesign.hw.feasibility import violations
+from codesign.hw.loader import load_config
 from codesign.hw.space import ConfigSpace, load_space, spaces
 
 SMALL: dict[str, Any] = {
@@ -113,6 +114,14 @@ def test_named_point_and_why_one_is_infeasible(tmp_path: Path) -> None:
     assert (cfg.block_in, cfg.bus_bits, cfg.read_latency, cfg.frequency_mhz) == (16, 256, 60, 200)
     with pytest.raises(ConfigError, match=r"small:4_256_256_60 is not feasible: axi_burst"):
         space.named("4_256_256_60")
+    assert load_config(f"{tmp_path}/small.json:4_256_16_60") == cfg
+
+
+def test_every_point_is_found_by_its_name() -> None:
+    for name in ("neuhardco", "edge"):
+        space = load_space(name)
+        for cfg in space.configs()[::7]:
+            assert space.named(cfg.name) == cfg
 
 
 @pytest.mark.parametrize(
