@@ -81,10 +81,11 @@ def _package(name: str, bound: str) -> Finding:
         found = version(name)
     except PackageNotFoundError:
         return Finding("package", name, "not installed", False)
-    exact = bound.removeprefix("==") if bound.startswith("==") else found
-    if found.partition("+")[0] == exact:
-        return Finding("package", name, found, True)
-    return Finding("package", name, f"{found}; {exact} is needed", False)
+    exact = bound.removeprefix("==")
+    # A local label such as `+cpu` names a build of the same version.
+    if bound.startswith("==") and found.partition("+")[0] != exact:
+        return Finding("package", name, f"{found}; {exact} is needed", False)
+    return Finding("package", name, found, True)
 
 
 def _engines() -> list[Finding]:
