@@ -240,13 +240,19 @@ def _price(
     bursts = np.where(ragged, b.out_groups * w["plane_outputs"], bursts)
     storing = store_cycles(c, outputs, bursts) + tiles
 
-    longest = np.maximum(np.maximum(load, computing), storing)
-    total = longest + (load + computing + storing - longest) / steps
+    # The first step waits for its operands, resident weights among them; then the slowest module
+    # sets the pace, and the last tile is stored alone.
+    first = np.where(conv, channel * chunks, 1.0)
+    fill = 2.0 * latency + image / steps + weight_beats / wgt_again / first
+    drain = storing / tiles
+    total = np.maximum(
+        np.maximum(load + computing / steps, fill + computing) + drain,
+        fill + computing / steps + storing,
+    )
     if slots == 1.0:
-        total = np.maximum(total, load + computing) + np.minimum(storing, computing)
+        total = np.maximum(total, load + computing + storing)
     fetch = instructions * _FETCH
-    fill = np.where(conv, 2.0 * latency + (image + weight_beats) / steps, 3.0 * latency)
-    cycles = np.where(fits, np.maximum(total, fetch) + fill, np.inf)
+    cycles = np.where(fits, np.maximum(total, fetch + fill), np.inf)
     return Tiling(
         cycles=cycles,
         load=load,
