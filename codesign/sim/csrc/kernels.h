@@ -11,8 +11,10 @@ namespace codesign {
 struct GemmArgs {
   const MicroOp* uops;  // `count` of them
   int64_t count;
-  int64_t batch, block_in, block_out;
-  const int16_t *inp, *wgt;
+  int64_t batch, block_out;
+  int64_t pairs;       // of input channels; an odd last one is paired with zeros
+  const int16_t* inp;  // [element][batch][pairs][2]
+  const int16_t* wgt;  // [element][pairs][block_out][2]
   int32_t* acc;
   int8_t* out;
 };

@@ -45,9 +45,13 @@ State::State(const Config& config, const Decoder& decoder, uint8_t* memory, size
       memory_(memory),
       memory_bytes_(memory_bytes),
       base_address_(base_address),
+      pairs_((config.block_in + 1) / 2),
+      inp_lanes_(2 * pairs_ * config.batch),
+      wgt_lanes_(2 * pairs_ * config.block_out),
       uop_(decoder.depth(kUop)),
-      inp_(decoder.depth(kInp) * config.inp_lanes()),
-      wgt_(decoder.depth(kWgt) * config.wgt_lanes()),
+      inp_(decoder.depth(kInp) * inp_lanes_),
+      wgt_(decoder.depth(kWgt) * wgt_lanes_),
+      lanes_(std::max(config.inp_lanes(), config.wgt_lanes())),
       acc_(decoder.depth(kAcc) * config.acc_lanes()),
       out_(decoder.depth(kOut) * config.acc_lanes()) {}
 
@@ -101,9 +105,9 @@ void State::load_elements(int32_t memory_type, int64_t sram, const uint8_t* from
       }
       return;
     case kWgt:
-      return unpack(from, count * c.wgt_lanes(), c.wgt_bits, &wgt_[sram * c.wgt_lanes()]);
+      return load_wgt(sram, from, count);
     case kInp:
-      return unpack(from, count * c.inp_lanes(), c.inp_bits, &inp_[sram * c.inp_lanes()]);
+      return load_inp(sram, from, count);
     case kAcc8:
       return unpack(from, count * c.acc_lanes(), 8, &acc_[sram * c.acc_lanes()]);
     default:
@@ -115,12 +119,36 @@ void State::load_elements(int32_t memory_type, int64_t sram, const uint8_t* from
   }
 }
 
+void State::load_inp(int64_t sram, const uint8_t* from, int64_t count) {
+  const Config& c = config_;
+  if (c.block_in > 1) {
+    return unpack(from, count * c.inp_lanes(), c.inp_bits, &inp_[sram * inp_lanes_]);
+  }
+  for (int64_t e = 0; e < count; ++e) {
+    unpack(from + e * decoder_.element_bytes(kInp), c.batch, c.inp_bits, lanes_.data());
+    for (int64_t b = 0; b < c.batch; ++b) inp_[(sram + e) * inp_lanes_ + 2 * b] = lanes_[b];
+  }
+}
+
+void State::load_wgt(int64_t sram, const uint8_t* from, int64_t count) {
+  const Config& c = config_;
+  for (int64_t e = 0; e < count; ++e) {
+    unpack(from + e * decoder_.element_bytes(kWgt), c.wgt_lanes(), c.wgt_bits, lanes_.data());
+    int16_t* to = &wgt_[(sram + e) * wgt_lanes_];
+    for (int64_t co = 0; co < c.block_out; ++co) {
+      for (int64_t ci = 0; ci < c.block_in; ++ci) {
+        to[ci / 2 * 2 * c.block_out + 2 * co + ci % 2] = lanes_[co * c.block_in + ci];
+      }
+    }
+  }
+}
+
 void State::clear_elements(int32_t memory_type, int64_t sram, int64_t count) {
   const Config& c = config_;
   switch (memory_type) {
     case kUop: std::fill_n(uop_.begin() + sram, count, MicroOp{}); return;
-    case kWgt: std::fill_n(wgt_.begin() + sram * c.wgt_lanes(), count * c.wgt_lanes(), 0); return;
-    case kInp: std::fill_n(inp_.begin() + sram * c.inp_lanes(), count * c.inp_lanes(), 0); return;
+    case kWgt: std::fill_n(wgt_.begin() + sram * wgt_lanes_, count * wgt_lanes_, 0); return;
+    case kInp: std::fill_n(inp_.begin() + sram * inp_lanes_, count * inp_lanes_, 0); return;
     default: std::fill_n(acc_.begin() + sram * c.acc_lanes(), count * c.acc_lanes(), 0);
   }
 }
@@ -170,8 +198,8 @@ void State::gemm(const Instruction& in, int64_t index) {
                 decoder_.depth(kInp));
   check_indices(in, index, "wgt", &MicroOp::wgt, in.wgt_factor_out, in.wgt_factor_in,
                 decoder_.depth(kWgt));
-  gemm_kernel(in, {uops, count, config_.batch, config_.block_in, config_.block_out, inp_.data(),
-                   wgt_.data(), acc_.data(), out_.data()});
+  gemm_kernel(in, {uops, count, config_.batch, config_.block_out, pairs_, inp_.data(), wgt_.data(),
+                   acc_.data(), out_.data()});
 }
 
 void State::alu(const Instruction& in, int64_t index) {
