@@ -68,7 +68,7 @@ class ChannelTile:
 
 
 def channel_tiles(channels: int, step: int, blocking: Blocking) -> tuple[ChannelTile, ...]:
-    """Cut output channels into tiles of ``step`` groups; a ragged last group is a tile of its own."""
+    """Cut output channels into tiles of ``step`` groups; a ragged last group stands alone."""
     full, ragged = divmod(blocking.out_blocks(channels), blocking.out_subs)
     tiles = [
         ChannelTile(first, min(step, full - first), blocking.out_subs)

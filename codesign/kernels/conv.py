@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from codesign.errors import Infeasible
@@ -383,10 +383,9 @@ def _without_top(view: Window, rows: int) -> Window:
     """The window without its first ``rows`` rows, which are on chip already."""
     top, left, bottom, right = view.pads
     skip = max(0, rows - top)
-    return Window(
-        view.y + skip,
-        view.x,
-        view.valid_rows - skip,
-        view.valid_cols,
-        (max(0, top - rows), left, bottom, right),
+    return replace(
+        view,
+        y=view.y + skip,
+        valid_rows=view.valid_rows - skip,
+        pads=(max(0, top - rows), left, bottom, right),
     )

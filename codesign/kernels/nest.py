@@ -23,7 +23,7 @@ MAX_SPLIT = 64
 
 @dataclass(frozen=True)
 class Dim:
-    """One loop: its extent and the index steps it makes, in elements. ``dst == 0`` is a reduction."""
+    """One loop: extent and index steps in elements; ``dst == 0`` is a reduction."""
 
     extent: int
     dst: int

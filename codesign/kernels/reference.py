@@ -1,4 +1,4 @@
-"""Integer semantics of every workload, in numpy: what the accelerator must equal, element by element.
+"""Integer semantics of every workload, in numpy: what the accelerator must equal exactly.
 
 Sums are exact: int8 products over any layer stay far below 2**53, so convolutions may run as
 float64 matrix products.

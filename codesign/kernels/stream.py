@@ -107,7 +107,7 @@ class Step:
 
 
 class Ring:
-    """Equal slots of a scratchpad, filled in turn; a key that is still there is not loaded again."""
+    """Equal slots of a scratchpad, filled in turn; a key still there is not loaded again."""
 
     def __init__(self, slots: int, size: int, base: int = 0) -> None:
         self._size, self._base = size, base

@@ -44,7 +44,10 @@ def random_params(workload: Workload, rng: np.random.Generator) -> Params:
     if workload.kind == "max":
         return None
     by_count = {
-        n: (int(rng.integers(1, 127 * identity_copies(workload, n) + 1)), int(rng.integers(-99, 99)))
+        n: (
+            int(rng.integers(1, 127 * identity_copies(workload, n) + 1)),
+            int(rng.integers(-99, 99)),
+        )
         for n in valid_counts(workload)
     }
     return PoolParams(by_count, 9 * shift_steps(workload))

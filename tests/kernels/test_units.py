@@ -9,7 +9,6 @@ import pytest
 
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
-from codesign.isa import check
 from codesign.kernels import (
     ConvWorkload,
     ElementwiseWorkload,
@@ -107,7 +106,9 @@ def test_cpp_and_reference_engines_agree_on_a_unit() -> None:
     np.testing.assert_array_equal(got, want)
 
 
-@pytest.mark.parametrize(("workload", "dataflow"), product(WORKLOADS[::3], ["os", "ws", "is", "rs"]))
+@pytest.mark.parametrize(
+    ("workload", "dataflow"), list(product(WORKLOADS[::3], ["os", "ws", "is", "rs"]))
+)
 def test_streams_pass_the_strict_checker(workload: Workload, dataflow: str) -> None:
     best = best_schedule(workload, PYNQ, dataflow)  # pyright: ignore[reportArgumentType]
     assert not isinstance(best, Infeasible)
