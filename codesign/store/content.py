@@ -54,9 +54,7 @@ def to_plain(value: object) -> Any:
 
 def canonical_json(value: object) -> str:
     """One line of JSON, the same text for equal values."""
-    return json.dumps(
-        to_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False
-    )
+    return json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def content_key(value: object) -> str:
@@ -76,9 +74,7 @@ def workload_from_plain(plain: Mapping[str, Any]) -> Workload:
     fields = {key: to_tuples(item) for key, item in plain.items() if key != "type"}
     kind = plain.get("type")
     if kind not in _WORKLOADS:
-        raise StoreError(
-            f"unknown workload type {kind!r}; known: {', '.join(_WORKLOADS)}"
-        )
+        raise StoreError(f"unknown workload type {kind!r}; known: {', '.join(_WORKLOADS)}")
     try:
         return _WORKLOADS[kind](**fields)
     except TypeError as error:
@@ -102,6 +98,4 @@ def workload_text(workload: Workload) -> str:
 @lru_cache(maxsize=65536)
 def config_text(config: VtaConfig) -> str:
     """Canonical JSON of the configuration's comparing fields (its name is not one)."""
-    return canonical_json(
-        dataclasses.replace(config, frequency_mhz=float(config.frequency_mhz))
-    )
+    return canonical_json(dataclasses.replace(config, frequency_mhz=float(config.frequency_mhz)))

@@ -47,13 +47,9 @@ class Database:
         self._lock: int | None = None
         self._inode: tuple[int, int] | None = None
         if readonly and not self.path.is_file():
-            raise StoreError(
-                f"store {self.path} does not exist; give the path of a store file"
-            )
+            raise StoreError(f"store {self.path} does not exist; give the path of a store file")
         if self.path.is_dir():
-            raise StoreError(
-                f"store {self.path} is a directory; give the path of a file"
-            )
+            raise StoreError(f"store {self.path} is a directory; give the path of a file")
         if not self.path.parent.is_dir():
             raise StoreError(
                 f"store {self.path}: folder {self.path.parent} does not exist; make it"
@@ -64,9 +60,7 @@ class Database:
             with self.errors("open"):
                 mode = "ro" if readonly else "rwc"
                 uri = f"{self.path.absolute().as_uri()}?mode={mode}"
-                self.connection = sqlite3.connect(
-                    uri, uri=True, isolation_level=None, timeout=5.0
-                )
+                self.connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5.0)
                 self._check_or_create()
         except BaseException:
             self.close()
@@ -80,9 +74,7 @@ class Database:
         try:
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise StoreError(
-                f"cannot write store {self.path}: {error.strerror}"
-            ) from error
+            raise StoreError(f"cannot write store {self.path}: {error.strerror}") from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -101,9 +93,7 @@ class Database:
     def _check_or_create(self) -> None:
         (application,) = self.connection.execute("PRAGMA application_id").fetchone()
         (version,) = self.connection.execute("PRAGMA user_version").fetchone()
-        (objects,) = self.connection.execute(
-            "SELECT count(*) FROM sqlite_master"
-        ).fetchone()
+        (objects,) = self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if not objects and not application and not self.readonly:
             self._create()
             return
@@ -147,17 +137,13 @@ class Database:
                 fix = "check the path and its permissions"
             else:
                 fix = "use a new store file if this stays"
-            raise StoreError(
-                f"cannot {what} store {self.path}: {text}; {fix}"
-            ) from error
+            raise StoreError(f"cannot {what} store {self.path}: {text}; {fix}") from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing: commit at the end of the block, roll back on any exception."""
         if self.readonly:
-            raise StoreError(
-                f"store {self.path} was opened for reading; open it for writing"
-            )
+            raise StoreError(f"store {self.path} was opened for reading; open it for writing")
         with self.errors("write"):
             self.connection.execute("BEGIN IMMEDIATE")
             try:

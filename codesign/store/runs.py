@@ -57,9 +57,7 @@ class RunStore(AbstractContextManager["RunStore"]):
     def path(self) -> Path:
         return self._database.path
 
-    def add_run(
-        self, key: str, problem: Mapping[str, Any], metadata: Mapping[str, Any]
-    ) -> None:
+    def add_run(self, key: str, problem: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
         """Record a search's start; starting it again changes nothing."""
         with self._database.transaction() as connection:
             connection.execute(
@@ -93,9 +91,7 @@ class RunStore(AbstractContextManager["RunStore"]):
         """Record a search's result; an equal one may be there already."""
         text = canonical_json(body)
         with self._database.transaction() as connection:
-            found = connection.execute(
-                "SELECT body FROM result WHERE run = ?", (run,)
-            ).fetchone()
+            found = connection.execute("SELECT body FROM result WHERE run = ?", (run,)).fetchone()
             if found is None:
                 connection.execute("INSERT INTO result VALUES (?,?)", (run, text))
             elif found[0] != text:
@@ -133,9 +129,7 @@ class RunStore(AbstractContextManager["RunStore"]):
         finished = [row for row in rows if row.result is not None]
         if not rows:
             what = f"no run {key!r}" if key is not None else "no run"
-            raise StoreError(
-                f"store {self.path} holds {what}; make one with codesign search"
-            )
+            raise StoreError(f"store {self.path} holds {what}; make one with codesign search")
         if not finished:
             raise StoreError(
                 f"store {self.path}: run {rows[-1].key[:12]} has not ended; run the same codesign "

@@ -24,12 +24,12 @@ from codesign.store.content import (
 )
 from codesign.store.database import Database
 
-_COLUMNS = "key, workload, config, config_name, schedule, simulator, cycles, counters, infeasible, message"
+_COLUMNS = (
+    "key, workload, config, config_name, schedule, simulator, cycles, counters, infeasible, message"
+)
 
 
-def trace_key(
-    workload: Workload, config: VtaConfig, schedule: object, simulator: str
-) -> str:
+def trace_key(workload: Workload, config: VtaConfig, schedule: object, simulator: str) -> str:
     """Content key of one simulated unit.
 
     ``schedule`` is the schedule simulated, or ``None`` for "the tuner's best schedule"; the
@@ -37,9 +37,7 @@ def trace_key(
     what answered (`codesign.store.version.simulator_version`).
     """
     schedule_text = None if schedule is None else canonical_json(schedule)
-    return content_key(
-        [workload_text(workload), config_text(config), schedule_text, simulator]
-    )
+    return content_key([workload_text(workload), config_text(config), schedule_text, simulator])
 
 
 @dataclass(frozen=True)
@@ -60,9 +58,7 @@ class TraceRow:
 
     def __post_init__(self) -> None:
         if (self.cycles is None) == (self.infeasible is None):
-            raise ValueError(
-                "a trace row has either cycles or an infeasible reason, and not both"
-            )
+            raise ValueError("a trace row has either cycles or an infeasible reason, and not both")
 
 
 def make_row(
@@ -82,9 +78,7 @@ def make_row(
         return TraceRow(key, workload, config, plain, simulator, infeasible=outcome)
     counters = {str(name): int(count) for name, count in outcome.counters.items()}
     schedule = to_plain(outcome.schedule if asked_schedule is None else asked_schedule)
-    return TraceRow(
-        key, workload, config, schedule, simulator, int(outcome.cycles), counters
-    )
+    return TraceRow(key, workload, config, schedule, simulator, int(outcome.cycles), counters)
 
 
 class TraceStore(AbstractContextManager["TraceStore"]):

@@ -18,9 +18,7 @@ ROWS = [
     make_row(
         workload,
         VtaConfig(name="a"),
-        SimpleNamespace(
-            schedule={"tile": (1, 2)}, cycles=100 + i, counters={"gemm": i}
-        ),
+        SimpleNamespace(schedule={"tile": (1, 2)}, cycles=100 + i, counters={"gemm": i}),
         "v1",
     )
     for i, workload in enumerate(
@@ -30,9 +28,7 @@ ROWS = [
 
 
 def test_traces_come_back_equal_and_in_order(tmp_path: Path) -> None:
-    infeasible = make_row(
-        CONV, VtaConfig(log_block=3), Infeasible("acc_depth", "too deep"), "v1"
-    )
+    infeasible = make_row(CONV, VtaConfig(log_block=3), Infeasible("acc_depth", "too deep"), "v1")
     with TraceStore.open(tmp_path / "t.db") as store:
         store.add(ROWS)
         store.add([infeasible, ROWS[0]])
@@ -74,9 +70,7 @@ def test_second_writer_is_refused_and_readers_are_not(tmp_path: Path) -> None:
     path = tmp_path / "t.db"
     with TraceStore.open(path) as store:
         store.add(ROWS)
-        with pytest.raises(
-            StoreError, match=r"t\.db is locked by another writer; wait"
-        ):
+        with pytest.raises(StoreError, match=r"t\.db is locked by another writer; wait"):
             TraceStore.open(path)
         script = (
             "import sys\nfrom codesign.store import TraceStore\nfrom codesign.errors import *\n"
@@ -108,9 +102,7 @@ def test_second_writer_is_refused_and_readers_are_not(tmp_path: Path) -> None:
         (lambda p: p.mkdir(), "is a directory"),
     ],
 )
-def test_foreign_files_are_refused_and_untouched(
-    tmp_path: Path, make, text: str
-) -> None:
+def test_foreign_files_are_refused_and_untouched(tmp_path: Path, make, text: str) -> None:
     path = tmp_path / "x.db"
     make(path)
     before = path.read_bytes() if path.is_file() else None
@@ -193,9 +185,7 @@ while True:
 
 
 def test_runs_replay_and_refuse_a_different_replay(tmp_path: Path) -> None:
-    rows = [
-        EvaluationRow(i, f"n{i}", "c", "t2", {"latency_ms": 1.5 * i}) for i in range(3)
-    ]
+    rows = [EvaluationRow(i, f"n{i}", "c", "t2", {"latency_ms": 1.5 * i}) for i in range(3)]
     with RunStore.open(tmp_path / "r.db") as store:
         store.add_run("k1", {"network": "x"}, {"seed": 0})
         store.add_run("k1", {"network": "x"}, {"seed": 0})
