@@ -1,0 +1,114 @@
+"""Where `trace`, `train` and `predict` get layers and configurations from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codesign.cli.common import notice
+from codesign.errors import ModelError
+
+if TYPE_CHECKING:
+    from codesign.hw.config import VtaConfig
+    from codesign.kernels.workload import Workload
+
+_NETWORKS_SAMPLED = 1000
+_CONFIGS_LISTED = 20_000
+_QUANTISED = ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul")
+
+NamedLayers = list[tuple[str, "Workload"]]
+
+
+def network_layers(
+    names: Sequence[str], seed: int, config: VtaConfig, calibration: str | None = None
+) -> dict[str, list[Workload]]:
+    """Network name -> its layers, for spaces (sampled networks) and ONNX files alike.
+
+    Layers are as `codesign.costmodel.off_config` has them; ``config`` is what ONNX files are
+    compiled for, its unit structure is that of every configuration.
+    """
+    from codesign.costmodel import off_config
+    from codesign.nn import space_names
+
+    found: dict[str, list[Workload]] = {}
+    for name in names:
+        if name in space_names():
+            found |= _space_layers(name, seed)
+        elif Path(name).suffix == ".onnx" or Path(name).exists():
+            units = onnx_units(name, config, calibration)
+            found[name] = [off_config(unit, config) for _, unit in units]
+        else:
+            raise ModelError(
+                f"--network {name}: neither a network space ({', '.join(space_names())}) nor an "
+                "ONNX file"
+            )
+    return found
+
+
+def _space_layers(name: str, seed: int) -> dict[str, list[Workload]]:
+    import numpy as np
+
+    from codesign.nn import load_network_space
+
+    space, rng = load_network_space(name), np.random.default_rng(seed)
+    every = space.count() <= _NETWORKS_SAMPLED
+    genotypes = list(space.all()) if every else [space.sample(rng) for _ in range(_NETWORKS_SAMPLED)]
+    return {
+        space.to_json(genotype): [layer for layer, _ in space.layers(genotype)]
+        for genotype in genotypes
+    }
+
+
+def hardware_configs(name: str, samples: int, seed: int) -> list[VtaConfig]:
+    """The points of a space; of a space too large to list, as many random points as samples."""
+    import numpy as np
+
+    from codesign.hw.space import load_space
+
+    space = load_space(name)
+    if space.count() <= _CONFIGS_LISTED:
+        return list(space.configs())
+    return list(space.sample(samples, np.random.default_rng([seed, 1])))
+
+
+def onnx_units(path: str, config: VtaConfig, calibration: str | None = None) -> NamedLayers:
+    """(name, unit) of every unit that the compiler puts on the accelerator.
+
+    Cycles do not depend on values, so a float model without calibration data is quantised with
+    random inputs.
+    """
+    import codesign
+
+    data: Any = calibration
+    if calibration is None:
+        data = _random_inputs(path)
+    package = codesign.compile(path, config, calibration=data)
+    return [(unit.name, unit.workload) for unit in package.units]
+
+
+def _random_inputs(path: str) -> dict[str, Any] | None:
+    """Two random samples per input of a float model; None for a quantised one."""
+    import numpy as np
+    import onnx
+
+    from codesign.frontend import import_onnx
+
+    if not Path(path).is_file():
+        raise ModelError(f"{path}: no such file")
+    try:
+        graph: Any = onnx.load(path, load_external_data=False).graph
+    except Exception:
+        import_onnx(path)  # says what is wrong with the file
+        raise
+    if any(node.op_type in _QUANTISED for node in graph.node):
+        return None
+    notice("cycles do not depend on values: quantising with random inputs")
+    rng = np.random.default_rng(0)
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs: dict[str, Any] = {}
+    for value in graph.input:
+        if value.name not in weights:
+            shape = [2, *(d.dim_value for d in value.type.tensor_type.shape.dim[1:])]
+            inputs[value.name] = rng.standard_normal(shape).astype(np.float32)
+    return inputs

@@ -1,0 +1,90 @@
+"""T0: equal bounds, physical order, agreement with the schedule generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from samples import random_config, random_layer
+
+from codesign.costmodel import on_config
+from codesign.costmodel.closed_form import bound, infeasible
+from codesign.costmodel.columns import config_columns, grid, take, workload_columns
+from codesign.errors import Infeasible
+from codesign.hw.config import VtaConfig
+from codesign.kernels import best_schedule, lower_bound
+
+_RNG = np.random.default_rng(11)
+LAYERS = [random_layer(_RNG) for _ in range(80)]
+CONFIGS = [random_config(_RNG) for _ in range(80)]
+
+
+def t0(configs: list[VtaConfig] = CONFIGS):
+    return bound(*grid(workload_columns(LAYERS), config_columns(configs)))
+
+
+def test_roofline_equals_the_kernels_lower_bound() -> None:
+    expected = [[lower_bound(on_config(w, c), c).cycles for c in CONFIGS] for w in LAYERS]
+    np.testing.assert_array_equal(t0().work.roofline, np.array(expected, dtype=float))
+
+
+def test_modules_equal_the_kernels_lower_bound() -> None:
+    found = t0().work
+    for u, layer in enumerate(LAYERS[:20]):
+        for c, config in enumerate(CONFIGS[:20]):
+            expected = lower_bound(on_config(layer, config), config)
+            got = [np.broadcast_to(a, (80, 80))[u, c] for a in (found.compute, found.load)]
+            assert got == [expected.compute, expected.load]
+
+
+def test_estimate_is_at_least_the_roofline_and_finite_where_feasible() -> None:
+    found = t0()
+    cannot = infeasible(*grid(workload_columns(LAYERS), config_columns(CONFIGS)))
+    assert (found.cycles >= found.work.roofline).all()
+    np.testing.assert_array_equal(np.isinf(found.cycles), cannot)
+    assert 0 < cannot.sum() < cannot.size / 2
+
+
+@pytest.mark.parametrize(
+    "better",
+    [
+        lambda c: replace(c, bus_bits=2 * c.bus_bits),
+        lambda c: replace(c, read_latency=max(1, c.read_latency // 2)),
+        lambda c: replace(c, write_address_latency=max(1, c.write_address_latency - 1)),
+        lambda c: replace(c, write_response_latency=max(1, c.write_response_latency - 1)),
+        lambda c: replace(c, max_burst_beats=2 * c.max_burst_beats),
+        lambda c: replace(c, log_inp_buff_size=c.log_inp_buff_size + 1),
+        lambda c: replace(c, log_wgt_buff_size=c.log_wgt_buff_size + 1),
+        lambda c: replace(c, log_acc_buff_size=c.log_acc_buff_size + 1),
+    ],
+    ids=["bus", "latency", "address", "response", "burst", "inp", "wgt", "acc"],
+)
+def test_better_hardware_is_never_slower(better: Callable[[VtaConfig], VtaConfig]) -> None:
+    assert (t0([better(c) for c in CONFIGS]).cycles <= t0().cycles).all()
+
+
+def test_pairs_equal_the_grid() -> None:
+    layers, configs = workload_columns(LAYERS), config_columns(CONFIGS)
+    rows, columns = np.arange(80), np.arange(80)[::-1].copy()
+    pairs = bound(take(layers, rows), take(configs, columns)).cycles
+    np.testing.assert_array_equal(pairs, t0().cycles[rows, columns])
+
+
+def test_simulated_cycles_respect_the_roofline_and_feasibility() -> None:
+    found = t0()
+    rng = np.random.default_rng(3)
+    ratios: list[float] = []
+    for _ in range(60):
+        u, c = (int(n) for n in rng.integers(0, 80, 2))
+        layer, config = LAYERS[u], CONFIGS[c]
+        if found.work.roofline[u, c] > 50_000:
+            continue
+        result = best_schedule(on_config(layer, config), config)
+        assert isinstance(result, Infeasible) == np.isinf(found.cycles[u, c])
+        if not isinstance(result, Infeasible):
+            assert result.cycles >= found.work.roofline[u, c]
+            ratios.append(result.cycles / found.cycles[u, c])
+    assert len(ratios) > 5
+    assert 0.8 < float(np.median(ratios)) < 1.25

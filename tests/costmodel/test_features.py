@@ -1,0 +1,61 @@
+"""Features: documented, finite, identical for equal pairs whatever their names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from samples import random_config, random_layer, square_configs
+
+from codesign.costmodel import FEATURE_NAMES, FEATURES, pair_features
+from codesign.costmodel.columns import (
+    CONFIG_COLUMNS,
+    WORKLOAD_COLUMNS,
+    config_columns,
+    grid,
+    take,
+    workload_columns,
+)
+
+_RNG = np.random.default_rng(5)
+LAYERS = [random_layer(_RNG) for _ in range(30)]
+CONFIGS = [random_config(_RNG) for _ in range(30)]
+
+
+def features(layers: list, configs: list) -> np.ndarray:
+    return pair_features(*grid(workload_columns(layers), config_columns(configs)))[0]
+
+
+def test_every_feature_has_a_meaning_and_a_column() -> None:
+    assert all(text and text == text.strip() for text in FEATURES.values())
+    assert len(set(FEATURES.values())) == len(FEATURES)
+    found = features(LAYERS, CONFIGS)
+    assert found.shape == (30, 30, len(FEATURE_NAMES))
+    assert found.dtype == np.float32
+
+
+def test_columns_are_complete() -> None:
+    assert set(workload_columns(LAYERS)) == set(WORKLOAD_COLUMNS)
+    assert set(config_columns(CONFIGS)) == set(CONFIG_COLUMNS)
+    assert workload_columns([])["height"].shape == (0,)
+
+
+def test_finite_everywhere_and_zero_where_nothing_fits() -> None:
+    found, t0 = pair_features(*grid(workload_columns(LAYERS), config_columns(CONFIGS)))
+    assert np.isfinite(found).all()
+    nothing = ~np.isfinite(t0.cycles)
+    assert nothing.any()
+    assert (found[nothing] == 0).all()
+
+
+def test_pairs_equal_the_grid() -> None:
+    rows = np.array([0, 3, 7, 29])
+    layers, configs = workload_columns(LAYERS), config_columns(CONFIGS)
+    pairs = pair_features(take(layers, rows), take(configs, rows))[0]
+    np.testing.assert_array_equal(pairs, features(LAYERS, CONFIGS)[rows, rows])
+
+
+def test_names_and_frequency_are_no_features() -> None:
+    configs = square_configs()
+    renamed = [replace(c, name="x", target="pynq", frequency_mhz=333.0) for c in configs]
+    np.testing.assert_array_equal(features(LAYERS, configs), features(LAYERS, renamed))

@@ -1,0 +1,144 @@
+"""XGBoost on the residual: learns, repeats, is saved whole and refuses what it cannot read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from samples import small_layers, square_configs, synthetic_rows
+
+from codesign.costmodel import CostModel, TraceRows, evaluate, features, train
+from codesign.costmodel.closed_form import bound
+from codesign.costmodel.columns import config_columns, grid, workload_columns
+from codesign.costmodel.model import make_splits
+from codesign.errors import StoreError
+from codesign.kernels import Workload
+
+NETWORKS = {f"net{i}": small_layers()[4 * i : 4 * i + 4] for i in range(4)}
+
+
+@pytest.fixture(scope="module")
+def rows() -> TraceRows:
+    return synthetic_rows()
+
+
+@pytest.fixture(scope="module")
+def model(rows: TraceRows) -> CostModel:
+    return train(rows, 0, networks=NETWORKS)[0]
+
+
+def test_learns_what_the_closed_form_misses(rows: TraceRows, model: CostModel) -> None:
+    errors = model.manifest["errors"]["by_split"]
+    assert set(errors) == {"unseen_layers", "unseen_networks", "unseen_configs"}
+    assert max(error["mape"] for error in errors.values()) < 8
+    t0 = bound(*grid(workload_columns(rows.workloads), config_columns(rows.configs))).cycles
+    alone = np.abs(t0[rows.layer_ids, rows.config_ids] / rows.cycles - 1).mean()
+    assert errors["unseen_layers"]["mape"] < 50 * alone
+
+
+def test_predictions_follow_the_truth(rows: TraceRows, model: CostModel) -> None:
+    found = model.predict_units(small_layers(), square_configs())
+    assert found.shape == (16, 12)
+    order = {layer: i for i, layer in enumerate(small_layers())}
+    columns = {config: i for i, config in enumerate(square_configs())}
+    for u, c, cycles in zip(rows.layer_ids, rows.config_ids, rows.cycles, strict=True):
+        guess = found[order[rows.workloads[u]], columns[rows.configs[c]]]
+        assert guess == pytest.approx(cycles, rel=0.05)
+
+
+def test_same_seed_same_bytes(rows: TraceRows, model: CostModel) -> None:
+    again, _ = train(rows, 0, networks=NETWORKS)
+    assert again.booster.save_raw("ubj") == model.booster.save_raw("ubj")
+    assert again.manifest == model.manifest
+
+
+def test_splits_hold_whole_groups_out(rows: TraceRows) -> None:
+    splits = make_splits(rows, 3, NETWORKS, 0.2)
+    ids = {"unseen_layers": rows.layer_ids, "unseen_configs": rows.config_ids}
+    for name, values in ids.items():
+        split = splits[name]
+        assert not isinstance(split, str)
+        assert set(values[split.train]).isdisjoint(values[split.test])
+
+
+def test_missing_splits_are_explained(rows: TraceRows) -> None:
+    errors = evaluate(rows, 0)
+    assert set(errors.by_split) == {"unseen_layers", "unseen_configs"}
+    assert "--network" in errors.missing["unseen_networks"]
+    one = rows.select(np.flatnonzero(rows.layer_ids < 2))
+    assert "few traces" in evaluate(one, 0).missing["unseen_layers"]
+
+
+def test_prediction_never_falls_below_the_roofline(model: CostModel) -> None:
+    layers, configs = small_layers(), square_configs()
+    found = model.predict_units(layers, configs)
+    t0 = bound(*grid(workload_columns(layers), config_columns(configs)))
+    assert (found >= t0.work.roofline).all()
+
+
+def test_infeasible_pairs_are_nan(model: CostModel) -> None:
+    batched = replace(square_configs()[0], log_batch=1, log_block_in=3, log_block_out=4)
+    good = square_configs()[0]
+    found = model.predict_units(small_layers()[:2], [batched, good])
+    np.testing.assert_array_equal(np.isnan(found), [[True, False], [True, False]])
+    nothing: list[Workload] = []
+    assert model.predict_units(nothing, [good]).shape == (0, 1)
+
+
+def test_round_trip(model: CostModel, tmp_path: Path) -> None:
+    model.save(tmp_path / "model.ubj")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.json", "model.ubj"]
+    loaded = CostModel.load(tmp_path / "model.ubj")
+    layers, configs = small_layers(), square_configs()
+    np.testing.assert_array_equal(
+        loaded.predict_units(layers, configs), model.predict_units(layers, configs)
+    )
+    facts = loaded.manifest
+    assert facts["features"] == list(features.FEATURE_NAMES)
+    assert facts["feature_version"] == features.FEATURE_VERSION
+    assert {"data_sha256", "errors", "versions", "seed", "rounds"} <= set(facts)
+
+
+def test_another_feature_version_is_refused(model: CostModel, tmp_path: Path) -> None:
+    path = tmp_path / "model.ubj"
+    model.save(path)
+    facts = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps({**facts, "feature_version": "0"}))
+    with pytest.raises(StoreError, match="feature version '0'.*train it again"):
+        CostModel.load(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", None])
+def test_a_corrupt_model_is_refused(
+    model: CostModel, tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "model.ubj"
+    model.save(path)
+    path.write_bytes(path.read_bytes()[:-50] if content is None else content)
+    with pytest.raises(StoreError, match="corrupt"):
+        CostModel.load(path)
+
+
+def test_foreign_and_missing_files_are_refused(model: CostModel, tmp_path: Path) -> None:
+    path = tmp_path / "model.ubj"
+    with pytest.raises(StoreError, match="no such file.*codesign train"):
+        CostModel.load(path)
+    model.save(path)
+    path.with_suffix(".json").write_text('{"format": "else"}')
+    with pytest.raises(StoreError, match="not a cost model's manifest"):
+        CostModel.load(path)
+    path.with_suffix(".json").write_text("{")
+    with pytest.raises(StoreError, match="not a cost model's manifest"):
+        CostModel.load(path)
+    with pytest.raises(StoreError, match="json is the manifest's name"):
+        model.save(tmp_path / "model.json")
+    with pytest.raises(StoreError, match="cannot be written"):
+        model.save(tmp_path / "nowhere" / "model.ubj")
+
+
+def test_too_few_traces(rows: TraceRows) -> None:
+    with pytest.raises(StoreError, match="only 5 feasible traces"):
+        train(rows.select(np.arange(5)), 0)
