@@ -43,7 +43,7 @@ def run(
 ) -> SimResult:
     """Run on the C++ core; ``memory=None`` asks for the timing alone. Arguments are checked."""
     count = len(instructions) // cfg.instruction_bytes
-    timeline = np.zeros((count, len(TIMELINE)), np.int64)
+    timeline = np.zeros((count, len(TIMELINE.names or ())), np.int64)
     try:
         counters = library().simulate(
             config_values(cfg),

@@ -224,9 +224,11 @@ class Machine:
 
     def totals(self) -> dict[str, int]:
         names = (
-            "gemm_instructions alu_instructions noop_instructions gemm_uops gemm_reset_uops "
-            "alu_uops inp_load_bytes wgt_load_bytes acc_load_bytes uop_load_bytes out_store_bytes"
-        ).split()
+            *("gemm_instructions", "alu_instructions", "noop_instructions"),
+            *("gemm_uops", "gemm_reset_uops", "alu_uops"),
+            *("inp_load_bytes", "wgt_load_bytes", "acc_load_bytes", "uop_load_bytes"),
+            "out_store_bytes",
+        )
         busy = [f"{module.name.lower()}_busy_cycles" for module in Module]
         return {
             "cycles": self.cycles,

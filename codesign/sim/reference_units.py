@@ -178,9 +178,9 @@ class Load:
         if writing:
             self.arriving.popleft()
             self.last_write = now
-        if self.zeros and now >= self.first_zero and (self.zeros[-1] == "skip" or not writing):
-            if self.zeros.pop() == "zero":
-                self.last_write = now
+        may_pad = self.zeros and now >= self.first_zero
+        if may_pad and (self.zeros[-1] == "skip" or not writing) and self.zeros.pop() == "zero":
+            self.last_write = now
         finished = not (self.zeros or self.arriving or self.beats_left)
         return finished and now >= self.last_write + 2
 

@@ -70,14 +70,13 @@ class Simulator:
             The stream is illegal, reaches outside memory, or deadlocks; names the instruction and
             the rule. ``memory`` may then hold partial results.
         """
-        stream = np.frombuffer(np.ascontiguousarray(instructions), np.uint8)
+        # A copy, because tvm-ffi takes writable arrays only.
+        stream = np.array(np.frombuffer(np.ascontiguousarray(instructions), np.uint8))
         if stream.size == 0 or stream.size % self.cfg.instruction_bytes:
             raise ProgramError(
                 f"the program has {stream.size} bytes; allowed: a positive multiple of "
                 f"{self.cfg.instruction_bytes} (one instruction of this configuration's encoding)"
             )
-        if not stream.flags.writeable:
-            stream = stream.copy()
         if not timing_only:
             _check_memory(memory)
         if instruction_address is None:

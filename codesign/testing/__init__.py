@@ -1,0 +1,1 @@
+"""Conformance kits and generators for tests, shipped with the package."""
