@@ -1,0 +1,89 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUntypedBaseClass=false, reportUntypedClassDecorator=false, reportUntypedFunctionDecorator=false
+# tvm carries no usable annotations.
+"""Constant sub-expressions of weights and biases, evaluated; the dequantisation of weights kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tvm import relax
+
+from relay_passes.ir import constant, each_function, op_name, shape
+
+
+def FoldParameters() -> Any:
+    """Biases become float constants; a weight becomes ``dequantize(constant)`` or a float constant.
+
+    ``dequantize(quantize(c))`` of a float constant c is c: the rounding of weights is left to the
+    fit. Transposes of weights move into the constant.
+    """
+    return each_function("FoldParameters", lambda f: _Fold().visit_expr(f))
+
+
+@relax.expr_functor.mutator
+class _Fold(relax.PyExprMutator):
+    def visit_call_(self, call: Any) -> Any:
+        call = self._inlined(super().visit_call_(call))
+        name = op_name(call)
+        if name == "dequantize":
+            return self._dequantize(call)
+        if name == "permute_dims":
+            return self._permute(call)
+        value = constant(call.args[0]) if name in ("reshape", "squeeze", "expand_dims") else None
+        return call if value is None else relax.const(value.reshape(shape(call)))
+
+    def _inlined(self, call: Any) -> Any:
+        """The call with variables bound to constants replaced by them."""
+        args = [arg if constant(self._defined(arg)) is None else self._defined(arg) for arg in call.args]
+        if all(a is b for a, b in zip(args, call.args, strict=True)):
+            return call
+        return self.builder_.normalize(relax.Call(call.op, args, call.attrs, call.ty_args))
+
+    def _defined(self, expr: Any) -> Any:
+        return self.lookup_binding(expr) if isinstance(expr, relax.Var) else expr
+
+    def _dequantize(self, call: Any) -> Any:
+        source = self._defined(call.args[0])
+        if op_name(source) == "quantize" and constant(source.args[0]) is not None:
+            return source.args[0]
+        data = constant(call.args[0])
+        scale, zero = constant(call.args[1]), constant(call.args[2])
+        if data is None or scale is None or zero is None:
+            return call
+        if data.dtype != np.int32 and data.ndim > 1:
+            return call
+        return relax.const(dequantized(data, scale, zero, int(call.attrs.axis)))
+
+    def _permute(self, call: Any) -> Any:
+        source = self._defined(call.args[0])
+        rank = len(shape(call))
+        axes = tuple(range(rank))[::-1]
+        if call.attrs.axes is not None:
+            axes = tuple(int(a) % rank for a in call.attrs.axes)
+        value = constant(call.args[0])
+        if value is not None:
+            return relax.const(np.ascontiguousarray(value.transpose(axes)))
+        if op_name(source) != "dequantize" or constant(source.args[0]) is None:
+            return call
+        data = np.ascontiguousarray(constant(source.args[0]).transpose(axes))
+        axis = axes.index(int(source.attrs.axis) % rank)
+        scale, zero = source.args[1:]
+        return relax.op.dequantize(relax.const(data), scale, zero, axis, source.attrs.out_dtype)
+
+
+def dequantized(
+    data: NDArray[Any], scale: NDArray[Any], zero: NDArray[Any], axis: int
+) -> NDArray[np.float32]:
+    """ONNX's DequantizeLinear: (data - zero) * scale along ``axis``, float32."""
+    if scale.size > 1:
+        along = [1] * data.ndim
+        along[axis] = -1
+        scale = scale.reshape(along)
+        zero = zero.reshape(along) if zero.size > 1 else zero
+    wide = data.astype(np.int64) - zero.astype(np.int64)
+    return (wide.astype(np.float32) * scale.astype(np.float32)).astype(np.float32)
+
+

@@ -1,0 +1,122 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUntypedBaseClass=false, reportUntypedClassDecorator=false, reportUntypedFunctionDecorator=false
+# tvm carries no usable annotations.
+"""Units found by pattern, merged into regions for the accelerator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tvm
+from tvm import relax
+from tvm.relax.transform import FusionPattern
+
+from codesign.errors import Infeasible
+from relay_passes.ir import constant, definitions, is_call, op_name
+from relay_passes.patterns import CORE, unit_patterns
+from relay_passes.read_unit import KINDS, read_unit
+from relay_passes.spec import UnitSpec
+
+CODEGEN = "vta"
+UNIT_ATTR = "vta.unit"
+Accept = Callable[[UnitSpec], Infeasible | None]
+Validate = Callable[[Any], Mapping[str, Infeasible]]
+Reject = Callable[[str, Infeasible], None]
+
+
+def Partition(accept: Accept, validate: Validate | None = None, reject: Reject | None = None) -> Any:
+    """Quantised operators that ``accept`` allows become composites, merged into ``vta`` regions.
+
+    ``validate`` sees the partitioned module and names units that fail in context; the partition is
+    then repeated without them. Each unit left to the host is told to ``reject`` with its reason.
+    """
+
+    @tvm.transform.module_pass(opt_level=0, name="Partition")
+    def run(module: Any, _: Any) -> Any:
+        refused: dict[str, Infeasible] = {}
+        while True:
+            partitioned = _partition(module, accept, refused)
+            failed = dict(validate(partitioned)) if validate else {}
+            if not failed:
+                break
+            refused.update(failed)
+        for name, reason in refused.items():
+            if reject is not None:
+                reject(name, reason)
+        return partitioned
+
+    return run
+
+
+def unit_names(function: Any) -> dict[Any, str]:
+    """A name for every operator that can become a unit: kind and number, in graph order."""
+    counts: dict[str, int] = {}
+    names: dict[Any, str] = {}
+    function_values = definitions(function)
+    for value in function_values.values():
+        if not is_call(value):
+            continue
+        kind = _kind(value, function_values)
+        if not kind:
+            continue
+        counts[kind] = counts.get(kind, 0) + 1
+        names[value] = f"{kind}_{counts[kind]}"
+    return names
+
+
+def _kind(call: Any, values: Mapping[Any, Any]) -> str:
+    """Kind of the unit that a call could be the core of, or ""."""
+    name = op_name(call)
+    if name == "add" and constant(call.args[1]) is not None:
+        return ""
+    if name == "quantize" or name in KINDS:
+        source = values.get(call.args[0])
+        if name == "quantize":
+            return "requantize" if op_name(source) == "dequantize" else ""
+        return KINDS[name]
+    activation = name in ("nn.relu", "clip")
+    return "requantize" if activation and op_name(values.get(call.args[0])) == "dequantize" else ""
+
+
+def _partition(module: Any, accept: Accept, refused: dict[str, Infeasible]) -> Any:
+    names = unit_names(module["main"])
+
+    def check(context: Any) -> bool:
+        name = names.get(_core(context.annotated_expr), "")
+        if not name or name in refused or not _owns_all(context):
+            return False
+        bound = {var: value for var, value in context.matched_bindings.items()}
+        spec = read_unit(bound, context.matched_expr).spec
+        problem = Infeasible("operator", spec.unsupported) if spec.unsupported else accept(spec)
+        if problem is not None:
+            refused[name] = problem
+        return problem is None
+
+    def attributes(annotated: Any) -> dict[str, str]:
+        return {UNIT_ATTR: names[_core(annotated)]}
+
+    patterns = [
+        FusionPattern(name, pattern, {**annotations}, check, attributes)
+        for name, pattern, annotations in unit_patterns()
+    ]
+    return tvm.transform.Sequential(
+        [
+            relax.transform.FuseOpsByPattern(patterns, bind_constants=True, annotate_codegen=False),
+            relax.transform.MergeCompositeFunctions(),
+        ]
+    )(module)
+
+
+def _core(annotated: Any) -> Any:
+    return annotated[CORE]
+
+
+def _owns_all(context: Any) -> bool:
+    """Whether nothing outside the match reads a value inside it."""
+    matched = set(context.matched_bindings.keys())
+    root = context.value_to_bound_var.get(context.matched_expr)
+    return all(
+        var == root or all(user in matched for user in context.var_usages.get(var, []))
+        for var in matched
+    )
