@@ -1,3 +1,5 @@
+# numpy's reshape, view and copy are partially unknown to pyright.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """How channels are cut into tiles of BLOCK_IN and BLOCK_OUT, and tensors laid out in DRAM.
 
 A *group* is KM = max(BLOCK_IN, BLOCK_OUT) channels: one pixel of one group is what a tensor

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 
 from codesign.hw.config import VtaConfig
 from codesign.kernels.blocking import Blocking
 from codesign.kernels.constants import default_bias_tiles
 from codesign.kernels.identity import identity_count
-from codesign.kernels.pool import axes, identity_copies, runs, shift_steps, valid_counts
+from codesign.kernels.pool import identity_copies, runs, shift_steps, valid_counts
 from codesign.kernels.unit import input_layouts, output_layout
+from codesign.kernels.window import axes
 from codesign.kernels.workload import ConvWorkload, ElementwiseWorkload, PoolWorkload, Workload
 
 
@@ -88,21 +90,23 @@ def _weight_tiles(workload: Workload, blocking: Blocking, cfg: VtaConfig) -> int
     return identities * sum(identity_copies(workload, c) for c in counts) + bias * len(counts)
 
 
-def _read_rows(workload: Workload) -> float:
-    """Share of the input rows that any output reads."""
-    if not isinstance(workload, ConvWorkload) or workload.kernel[0] >= workload.stride[0]:
-        return 1.0
-    return min(1.0, workload.out_height * workload.kernel[0] / workload.height)
+def _pixels_read(workload: Workload) -> int:
+    """Pixels of one input channel group that any output reads, over all operands."""
+    if isinstance(workload, ElementwiseWorkload):
+        return workload.operands * workload.height * workload.width
+    vertical, horizontal = axes(workload)
+    rows = vertical.positions_read(workload.out_height)
+    return rows * horizontal.positions_read(workload.out_width)
 
 
+@lru_cache(maxsize=1 << 16)
 def lower_bound(workload: Workload, cfg: VtaConfig) -> Bound:
     """max(G + 5 E, read beats, store-module cycles, fetch) of one unit."""
     blocking = Blocking.of(cfg)
     gemm, alu = _compute(workload, blocking, cfg)
     bus = cfg.bus_bits // 8
-    group_bytes = blocking.group * cfg.batch
-    pixels = sum(blocking.groups(t.channels) * t.height * t.width for t in input_layouts(workload))
-    read = int(pixels * group_bytes * _read_rows(workload))
+    groups = blocking.groups(input_layouts(workload)[0].channels)
+    read = groups * blocking.group * cfg.batch * _pixels_read(workload)
     read += _weight_tiles(workload, blocking, cfg) * cfg.wgt_element_bytes
     elements = _elements(workload, blocking)
     written = elements * cfg.out_element_bytes

@@ -1,3 +1,5 @@
+# numpy's reshape, view and copy are partially unknown to pyright.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """The constants of a unit: where they lie in DRAM, and the bytes of biases and identities.
 
 A bias enters the accumulators as GEMM of one constant input element, whose lanes hold

@@ -18,6 +18,7 @@ from codesign.kernels.window import (
     Axis,
     SpatialTile,
     Window,
+    axes,
     load_legal,
     spatial_tiles,
     strips,
@@ -99,11 +100,7 @@ class ConvTiling:
 
     @cached_property
     def axes(self) -> tuple[Axis, Axis]:
-        w = self.workload
-        return (
-            Axis(w.height, w.kernel[0], w.stride[0], w.padding[0]),
-            Axis(w.width, w.kernel[1], w.stride[1], w.padding[1]),
-        )
+        return axes(self.workload)
 
     @cached_property
     def sampled(self) -> bool:

@@ -1,3 +1,5 @@
+# numpy's reshape, view and copy are partially unknown to pyright.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """Loop nests: which two loops become an instruction's iterations, the rest its micro-ops.
 
 A GEMM or ALU instruction runs ``iter_out x iter_in`` times over a list of micro-ops with affine

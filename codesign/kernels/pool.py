@@ -33,6 +33,7 @@ from codesign.kernels.window import (
     Axis,
     SpatialTile,
     Window,
+    axes,
     clipped_window,
     spatial_tiles,
     window_loads,
@@ -63,14 +64,6 @@ def runs(axis: Axis, start: int, count: int) -> list[Run]:
         else:
             found.append(Run(out, out + 1, lo, hi))
     return found
-
-
-def axes(workload: PoolWorkload) -> tuple[Axis, Axis]:
-    w = workload
-    return (
-        Axis(w.height, w.kernel[0], w.stride[0], w.padding[0]),
-        Axis(w.width, w.kernel[1], w.stride[1], w.padding[1]),
-    )
 
 
 def valid_counts(workload: PoolWorkload) -> tuple[int, ...]:

@@ -1,3 +1,5 @@
+# numpy's reshape, view and copy are partially unknown to pyright.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """Integer semantics of every workload, in numpy: what the accelerator must equal exactly.
 
 Sums are exact: int8 products over any layer stay far below 2**53, so convolutions may run as

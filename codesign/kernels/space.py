@@ -1,3 +1,5 @@
+# numpy's reshape, view and copy are partially unknown to pyright.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """The schedule space of a workload, and a closed form that ranks it without emitting anything.
 
 `ranked` enumerates tile sizes, loop orders and buffer splits as numpy columns, drops what
@@ -11,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 from math import ceil
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +27,7 @@ from codesign.kernels.schedule import FixedDataflow, Schedule, uop_capacity
 from codesign.kernels.workload import ConvWorkload, ElementwiseWorkload, PoolWorkload, Workload
 
 Column = NDArray[np.int64]
-Cycles = NDArray[np.float64]
+Cycles = NDArray[np.floating[Any]]
 
 _OVERHEAD_GEMM = 7
 _OVERHEAD_LOAD = 5

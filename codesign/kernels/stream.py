@@ -1,3 +1,5 @@
+# numpy's reshape, view and copy are partially unknown to pyright.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """`UnitStream`: from loads, GEMM, ALU and stores of one unit to an instruction table with tokens.
 
 A unit is a sequence of *steps*. A step loads operands that are not on chip yet, computes, and

@@ -1,3 +1,5 @@
+# numpy's reshape, view and copy are partially unknown to pyright.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """`build`: workload + params + configuration + schedule → the unit's instructions and constants."""
 
 from __future__ import annotations

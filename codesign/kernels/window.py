@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from codesign.isa import Memory
 from codesign.kernels.blocking import TensorLayout
 from codesign.kernels.stream import Row, load_row
+from codesign.kernels.workload import ConvWorkload, PoolWorkload
 
 MAX_FIELD = 65535
 MAX_PAD = 15
@@ -50,6 +51,21 @@ class Axis:
     def span(self, start: int, count: int) -> tuple[int, int]:
         """First input position (may be negative) and length that ``count`` outputs read."""
         return start * self.stride - self.before, (count - 1) * self.stride + self.kernel
+
+    def positions_read(self, count: int) -> int:
+        """Input positions that the first ``count`` outputs read, padding left out."""
+        starts = (out * self.stride - self.before for out in range(count))
+        read = {p for s in starts for p in range(max(0, s), min(self.extent, s + self.kernel))}
+        return len(read)
+
+
+def axes(workload: ConvWorkload | PoolWorkload) -> tuple[Axis, Axis]:
+    """(vertical, horizontal) of a windowed workload."""
+    w = workload
+    return (
+        Axis(w.height, w.kernel[0], w.stride[0], w.padding[0]),
+        Axis(w.width, w.kernel[1], w.stride[1], w.padding[1]),
+    )
 
 
 @dataclass(frozen=True)
