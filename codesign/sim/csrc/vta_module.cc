@@ -89,7 +89,7 @@ struct Program {
     batch = in.integer();
     memory_bytes = in.integer();
     for (size_t n = in.count(); n > 0; --n) {
-      const size_t offset = in.count();
+      const size_t offset = static_cast<size_t>(in.integer());
       segments.emplace_back(offset, in.text());
     }
     for (size_t n = in.count(); n > 0; --n) {
@@ -194,7 +194,7 @@ class VtaModule : public ffi::ModuleObj {
   void reset_memory() {
     memory_.assign(static_cast<size_t>(program_.memory_bytes), 0);
     for (const auto& [offset, data] : program_.segments) {
-      if (offset + data.size() > memory_.size()) {
+      if (offset > memory_.size() || data.size() > memory_.size() - offset) {
         TVM_FFI_THROW(ValueError) << program_.name << ": constants lie outside the memory";
       }
       std::memcpy(memory_.data() + offset, data.data(), data.size());

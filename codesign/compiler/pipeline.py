@@ -1,0 +1,168 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# tvm carries no usable annotations.
+"""The compilation as a list of named phases, each an ordinary TVM pass."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tvm
+from tvm import relax
+
+from codesign.compiler.build_graph import TRIVIAL, build_graph
+from codesign.compiler.fit import fit_unit
+from codesign.compiler.program import RegionProgram, schedule_graph, serialize
+from codesign.compiler.runtime import register
+from codesign.errors import Infeasible, ModelError
+from codesign.frontend import Samples, quantize_module
+from codesign.hw.config import VtaConfig
+from codesign.kernels import best_schedule
+from relay_passes import (
+    AbsorbRequantize,
+    FoldBatchNorm,
+    FoldParameters,
+    Lower,
+    MergeIdentical,
+    Partition,
+    UnitSpec,
+)
+from relay_passes.lower import regions
+from relay_passes.split_dequantize import SplitDequantize
+
+Callback = Callable[[str, Any], None]
+"""Called with a phase's name and the module after it."""
+REQUIRED = ("quantize", "lower", "host")
+log = logging.getLogger("codesign.compiler")
+
+
+@dataclass
+class Record:
+    """What a compilation decided: region programs, units left to the host, the quantised module."""
+
+    programs: list[RegionProgram] = field(default_factory=lambda: [])
+    fallbacks: dict[str, Infeasible] = field(default_factory=lambda: {})
+    quantized: Any = None
+    host: Any = None
+
+
+def phases(
+    cfg: VtaConfig, calibration: str | Path | Samples | None, record: Record
+) -> list[tuple[str, Any]]:
+    """Names and passes in order; the module can be executed after every one."""
+
+    def accept(spec: UnitSpec) -> Infeasible | None:
+        if spec.kind == "reshape":
+            return None
+        fit = fit_unit(spec, cfg)
+        if isinstance(fit, Infeasible):
+            return fit
+        schedule = best_schedule(fit[0], cfg)
+        return schedule if isinstance(schedule, Infeasible) else None
+
+    def validate(module: Any) -> Mapping[str, Infeasible]:
+        failed: dict[str, Infeasible] = {}
+        for _, function in regions(module):
+            graph = build_graph(function, "check", cfg)
+            if isinstance(graph, Mapping):
+                failed.update(graph)
+        return failed
+
+    def reject(name: str, reason: Infeasible) -> None:
+        if reason.constraint != TRIVIAL:
+            record.fallbacks[name] = reason
+            log.info("%s stays on the host: %s", name, reason)
+
+    def emit(function: Any, name: str) -> bytes:
+        graph = build_graph(function, name, cfg)
+        if isinstance(graph, Mapping):
+            raise ModelError(f"{name}: " + "; ".join(f"{n}: {r}" for n, r in graph.items()))
+        program = schedule_graph(graph, cfg)
+        record.programs.append(program)
+        return serialize(program)
+
+    return [
+        ("quantize", _keep(record, "quantized", lambda m: quantize_module(m, calibration))),
+        ("fold_parameters", FoldParameters()),
+        ("fold_batch_norm", FoldBatchNorm()),
+        ("merge_identical", MergeIdentical()),
+        ("split_dequantize", SplitDequantize()),
+        ("absorb_requantize", AbsorbRequantize()),
+        ("partition", Partition(accept, validate, reject)),
+        ("lower", Lower(emit)),
+        ("host", _keep(record, "host", lambda m: m)),
+    ]
+
+
+def pipeline(
+    cfg: VtaConfig,
+    calibration: str | Path | Samples | None = None,
+    callback: Callback | None = None,
+    disabled: Iterable[str] = (),
+    record: Record | None = None,
+) -> Any:
+    """A TVM pass for ``tvm.compile(..., relax_pipeline=...)``: Relax in, executable form out.
+
+    Parameters
+    ----------
+    calibration : arrays by input name (samples first) or an .npz path; needed by float models
+    callback : called after every phase with its name and the module
+    disabled : phases to leave out, of "fold_batch_norm", "merge_identical", "partition", ...
+    record : receives the region programs and the units that stay on the host
+
+    Raises
+    ------
+    ModelError
+        an unknown or indispensable phase in ``disabled``; a float model without calibration.
+    """
+    register()
+    record = record if record is not None else Record()
+    steps = phases(cfg, calibration, record)
+    _check_disabled(tuple(disabled), [name for name, _ in steps])
+    leave_out = frozenset(disabled)
+
+    @tvm.transform.module_pass(opt_level=0, name="codesign.pipeline")
+    def run(module: Any, _: Any) -> Any:
+        for name, step in steps:
+            if name in leave_out:
+                continue
+            module = step(module)
+            if callback is not None:
+                callback(name, module)
+        return host_pipeline()(module)
+
+    return run
+
+
+def host_pipeline() -> Any:
+    """TVM's CPU passes for what stays on the host, down to what the VM executes."""
+    return tvm.transform.Sequential(
+        [
+            relax.transform.LegalizeOps(),
+            relax.transform.AnnotateTIROpPattern(),
+            relax.transform.FoldConstant(),
+            relax.transform.FuseOps(),
+            relax.transform.FuseTIR(),
+            relax.get_pipeline("default_build"),
+        ]
+    )
+
+
+def _keep(record: Record, slot: str, step: Callable[[Any], Any]) -> Any:
+    @tvm.transform.module_pass(opt_level=0, name=slot)
+    def run(module: Any, _: Any) -> Any:
+        module = step(module)
+        setattr(record, slot, module)
+        return module
+
+    return run
+
+
+def _check_disabled(disabled: tuple[str, ...], names: list[str]) -> None:
+    wrong = [name for name in disabled if name not in names or name in REQUIRED]
+    if wrong:
+        allowed = ", ".join(name for name in names if name not in REQUIRED)
+        raise ModelError(f"passes {', '.join(wrong)} cannot be disabled; allowed: {allowed}")

@@ -1,0 +1,22 @@
+"""Relax passes that bring quantised networks onto the accelerator; one file per pass."""
+
+from relay_passes.absorb_requantize import AbsorbRequantize
+from relay_passes.fold_batch_norm import FoldBatchNorm
+from relay_passes.fold_parameters import FoldParameters
+from relay_passes.lower import Lower
+from relay_passes.merge_identical import MergeIdentical
+from relay_passes.partition import Partition
+from relay_passes.spec import QuantizedTensor, UnitSpec
+from relay_passes.split_dequantize import SplitDequantize
+
+__all__ = [
+    "AbsorbRequantize",
+    "FoldBatchNorm",
+    "FoldParameters",
+    "Lower",
+    "MergeIdentical",
+    "Partition",
+    "QuantizedTensor",
+    "SplitDequantize",
+    "UnitSpec",
+]
