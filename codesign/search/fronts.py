@@ -1,0 +1,98 @@
+"""What a plot of a search shows beside the simulated pairs: predicted and exact fronts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from codesign.search.evaluator import Evaluator
+from codesign.search.pairs import Floats
+
+_CLOUD = 2000
+
+
+@dataclass(frozen=True)
+class Fronts:
+    """Accuracy against latency.
+
+    ``cloud`` holds [latency_ms, accuracy] of at most 2000 networks, each on the configuration
+    that is fastest for it by prediction; ``predicted`` and ``exact`` are Pareto fronts of all
+    pairs (network, config, latency_ms, accuracy) by prediction and by simulation.
+    """
+
+    cloud: list[list[float]]
+    predicted: list[dict[str, Any]]
+    exact: list[dict[str, Any]] | None
+    evaluated: list[dict[str, Any]]
+
+
+def fronts(evaluator: Evaluator, truth: Floats | None) -> Fronts:
+    """Fronts among the configurations that keep the SRAM limit."""
+    scores = evaluator.scores() * evaluator.pairs.ms_per_cycle
+    allowed = _allowed(evaluator)
+    scores = np.where(allowed, scores, np.nan)
+    fastest = _fastest(scores)
+    rng = np.random.default_rng(0)
+    known = np.flatnonzero(fastest >= 0)
+    shown = np.sort(rng.choice(known, min(_CLOUD, len(known)), replace=False))
+    cloud = [
+        [round(float(scores[n, fastest[n]]), 5), float(evaluator.pairs.accuracy[n])] for n in shown
+    ]
+    exact = None
+    if truth is not None:
+        exact = _front(evaluator, np.where(allowed, truth * evaluator.pairs.ms_per_cycle, np.nan))
+    evaluated = [
+        {
+            "network": e.network,
+            "config": e.config,
+            "latency_ms": e.figures["latency_ms"],
+            "accuracy": e.figures["accuracy"],
+            "feasible": e.feasible,
+        }
+        for e in evaluator.evaluations()
+        if "latency_ms" in e.figures
+    ]
+    return Fronts(cloud, _front(evaluator, scores), exact, evaluated)
+
+
+def _allowed(evaluator: Evaluator) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """bool [C]: configurations within the SRAM limit."""
+    sram = evaluator.pairs.sram_kib
+    kept = np.ones(len(sram), bool)
+    for constraint in evaluator.problem.constraints:
+        if constraint.metric == "sram_kib":
+            kept &= sram <= constraint.limit
+    return kept
+
+
+def _fastest(latency: Floats) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """int64 [N]: each network's fastest configuration, -1 where none runs it."""
+    filled = np.where(np.isnan(latency), np.inf, latency)
+    best = filled.argmin(axis=1).astype(np.int64)
+    return np.where(np.isinf(filled.min(axis=1)), -1, best)
+
+
+def _front(evaluator: Evaluator, latency: Floats) -> list[dict[str, Any]]:
+    fastest = _fastest(latency)
+    pairs = evaluator.pairs
+    known = np.flatnonzero(fastest >= 0)
+    times = latency[known, fastest[known]]
+    order = np.lexsort([-pairs.accuracy[known], times])
+    front: list[dict[str, Any]] = []
+    best = -np.inf
+    for position in order:
+        network = int(known[position])
+        if pairs.accuracy[network] > best:
+            best = float(pairs.accuracy[network])
+            config = pairs.configs[int(fastest[network])].name
+            front.append(
+                {
+                    "network": pairs.networks.names[network],
+                    "config": config,
+                    "latency_ms": float(times[position]),
+                    "accuracy": best,
+                }
+            )
+    return front

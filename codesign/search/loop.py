@@ -1,0 +1,221 @@
+"""The outer loop: propose, evaluate, store, prove, certify. Killed and restarted, it ends alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codesign.nn import AccuracySource
+from codesign.search.certificate import certify, describe
+from codesign.search.evaluator import Evaluation, Evaluator
+from codesign.search.fronts import Fronts, fronts
+from codesign.search.networks import Progress
+from codesign.search.pairs import Floats, Pairs, load_pairs
+from codesign.search.problem import Problem
+from codesign.search.ranking import pareto, rank
+from codesign.search.scores import UnitPredictor, load_predictor
+from codesign.search.simulate import Tuner, UnitSimulator, best
+from codesign.search.strategies import BATCH, Setting, check_strategy, make_strategy
+from codesign.search.winner import ONNX, Prover, file_hash, layer_rows, prove, write_certificate
+from codesign.store import RunStore, content_key
+from codesign.store.content import config_text
+
+
+@dataclass(frozen=True)
+class Study:
+    """A finished search.
+
+    ``best`` is the winner (None: no evaluated pair keeps the constraints; ``nearest`` then is
+    the one that breaks them least), ``front`` the Pareto front of the simulated pairs,
+    ``folder`` holds winner.onnx, winner.tar and certificate.json.
+    """
+
+    run: str
+    store: Path
+    folder: Path
+    result: Mapping[str, Any]
+
+    @property
+    def best(self) -> Mapping[str, Any] | None:
+        return self.result["best"]
+
+    @property
+    def nearest(self) -> Mapping[str, Any] | None:
+        return self.result["nearest"]
+
+    @property
+    def front(self) -> list[Mapping[str, Any]]:
+        return self.result["front"]
+
+    @property
+    def certificate(self) -> Mapping[str, Any]:
+        return self.result["certificate"]
+
+
+def search(
+    problem: Problem | str | Path,
+    strategy: str | None = None,
+    store: str | Path = "run.db",
+    budget: int | None = None,
+    workers: int = 1,
+    seed: int | None = None,
+    progress: Progress | None = None,
+    *,
+    accuracy: AccuracySource | None = None,
+    exact_regret: bool | None = None,
+    tuner: Tuner = best,
+    prover: Prover = prove,
+) -> Study:
+    """Search a problem; run again with the same arguments, it resumes or returns what it found.
+
+    Parameters
+    ----------
+    problem : a `Problem`, or the path of a problem file
+    strategy, budget, seed, exact_regret : override the problem's; ``budget`` counts pairs at T2
+    store : SQLite file of evaluations; the winner's files go into a folder beside it
+    workers : processes that simulate; the result does not depend on it
+    progress : called with (what, done, in all)
+    accuracy : a source in place of the problem's
+    tuner : what answers "how many cycles has this unit on this configuration"
+    prover : what compiles and runs the winner
+
+    Raises
+    ------
+    ConfigError, ModelError, DataError
+        The problem is malformed.
+    StoreError
+        The store is locked, foreign, corrupt or full.
+    """
+    asked = problem if isinstance(problem, Problem) else Problem.load(problem)
+    given = {"strategy": strategy, "budget": budget, "seed": seed, "exact_regret": exact_regret}
+    asked = replace(asked, **{key: value for key, value in given.items() if value is not None})
+    check_strategy(asked.strategy)
+    predictor = load_predictor(asked.cost_model)
+    with RunStore.open(store) as runs, UnitSimulator(runs.traces, workers, tuner) as simulator:
+        pairs = load_pairs(asked, accuracy, progress)
+        hashes = _hashes(asked, pairs, predictor)
+        run = content_key([hashes, asked.strategy, asked.budget, asked.seed, asked.exact_regret])
+        folder = runs.path.with_name(f"{runs.path.stem}-{run[:8]}")
+        stored = next((row.result for row in runs.runs() if row.key == run), None)
+        if stored is not None and _intact(stored, folder):
+            return Study(run, runs.path, folder, stored)
+        runs.add_run(run, _plain(asked), {"version": version("codesign"), "batch": BATCH})
+        evaluator = Evaluator(asked, pairs, predictor, simulator)
+        _explore(evaluator, runs, run, progress)
+        truth = _truth(evaluator, progress) if asked.exact_regret else None
+        facts = {"seeds": {"search": asked.seed, "weights": asked.seed}, "hashes": hashes}
+        result = _conclude(evaluator, truth, facts, folder, prover, progress)
+        runs.add_result(run, result)
+    return Study(run, Path(store), folder, result)
+
+
+def _explore(
+    evaluator: Evaluator, runs: RunStore, run: str, progress: Progress | None
+) -> list[Evaluation]:
+    problem = evaluator.problem
+    rng = np.random.default_rng(problem.seed)
+    strategy = make_strategy(problem.strategy, Setting(evaluator, problem.budget, rng))
+    done: list[Evaluation] = []
+    while len(done) < problem.budget:
+        proposals = list(strategy.ask(problem.budget - len(done)))
+        if not proposals:
+            break
+        if progress is not None:
+            progress("pairs at T2", len(done), problem.budget)
+        evaluations = evaluator.evaluate(proposals)
+        rows = [e.row(len(done) + i) for i, e in enumerate(evaluations)]
+        runs.add_evaluations(run, rows)
+        strategy.tell(evaluations)
+        done += evaluations
+    if progress is not None:
+        progress("pairs at T2", len(done), len(done))
+    return done
+
+
+def _truth(evaluator: Evaluator, progress: Progress | None) -> Floats:
+    """T2 cycles float64 [N, C] of all pairs, by simulating every unique unit everywhere."""
+    from codesign.costmodel import on_config
+
+    pairs = evaluator.pairs
+    units = [(on_config(unit, c), c) for unit in pairs.units for c in pairs.configs]
+    report = None if progress is None else _named(progress, "units for the exact optimum")
+    rows = evaluator.simulator.rows(units, report)
+    cycles = [rows[unit].cycles for unit in units]
+    table = np.array([np.nan if c is None else float(c) for c in cycles])
+    return pairs.total(table.reshape(len(pairs.units), len(pairs.configs)))
+
+
+def _conclude(
+    evaluator: Evaluator,
+    truth: Floats | None,
+    facts: Mapping[str, Any],
+    folder: Path,
+    prover: Prover,
+    progress: Progress | None,
+) -> dict[str, Any]:
+    problem = evaluator.problem
+    ranked = rank(evaluator.evaluations(), problem.objectives)
+    winner = ranked[0] if ranked and ranked[0].feasible else None
+    proof = None
+    if winner is not None:
+        if progress is not None:
+            progress("compiling and running the winner", 0, 1)
+        proof = prover(evaluator, winner, folder, problem.seed)
+        if progress is not None:
+            progress("compiling and running the winner", 1, 1)
+    certificate = certify(evaluator, winner, proof, truth, facts)
+    drawn: Fronts = fronts(evaluator, truth)
+    result = {
+        "best": None if winner is None else describe(evaluator, winner),
+        "nearest": describe(evaluator, ranked[0]) if ranked else None,
+        "front": [describe(evaluator, e) for e in pareto(ranked, problem.objectives)],
+        "certificate": certificate,
+        "layers": [] if winner is None else layer_rows(evaluator, winner),
+        "config": None
+        if winner is None
+        else asdict(evaluator.pairs.configs[winner.pair.config])
+        | {"pes": evaluator.pairs.configs[winner.pair.config].pes},
+        "space": {"networks": evaluator.pairs.shape[0], "configs": evaluator.pairs.shape[1]},
+        "fronts": asdict(drawn),
+        "model": dict(getattr(getattr(evaluator.predictor, "model", None), "manifest", {})),
+    }
+    if winner is not None:
+        write_certificate(folder, certificate)
+    return result
+
+
+def _hashes(problem: Problem, pairs: Pairs, predictor: UnitPredictor) -> dict[str, str]:
+    """Content hashes of everything that decides the result."""
+    question = _plain(problem) | {"network": None, "hardware": None, "cost_model": None}
+    for elsewhere in ("strategy", "budget", "seed", "exact_regret", "name"):
+        del question[elsewhere]
+    accuracies = [float(value) for value in pairs.accuracy]
+    return {
+        "problem": content_key(question),
+        "networks": content_key([pairs.networks.identity(), list(pairs.networks.names)]),
+        "configs": content_key([[config.name, config_text(config)] for config in pairs.configs]),
+        "accuracy": content_key([asdict(pairs.accuracy_kind), accuracies]),
+        "predictor": content_key(predictor.identity()),
+    }
+
+
+def _plain(problem: Problem) -> dict[str, Any]:
+    return asdict(problem)
+
+
+def _intact(result: Mapping[str, Any], folder: Path) -> bool:
+    """Whether the winner's files are still there as the certificate has them."""
+    proof = result["certificate"]["proof"]
+    if proof is None:
+        return True
+    onnx = folder / ONNX
+    return onnx.is_file() and file_hash(onnx) == proof["onnx_sha256"]
+
+
+def _named(progress: Progress, what: str) -> Any:
+    return lambda done, total: progress(what, done, total)

@@ -1,0 +1,156 @@
+"""Candidate networks: the genotypes of a space, or a list of ONNX files."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.costmodel import off_config
+from codesign.errors import ModelError
+from codesign.hw.config import VtaConfig
+from codesign.kernels.workload import Workload
+from codesign.nn import Layers, NetworkSpace, load_network_space
+from codesign.search.problem import NetworkChoice
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what is being done, steps done, steps in all)."""
+
+
+class Networks(Protocol):
+    """Candidates in a fixed order, named by their text form."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    @property
+    def weights(self) -> str:
+        """What the exported weights are, in words."""
+        ...
+
+    def identity(self) -> Any:
+        """JSON-able value that decides the content of every candidate."""
+        ...
+
+    def layers(self, progress: Progress | None = None) -> list[Layers]:
+        """Unit workloads with counts of every candidate."""
+        ...
+
+    def export(self, index: int, path: Path, seed: int) -> None:
+        """Write the candidate's ONNX file."""
+        ...
+
+    def calibration(self, index: int, seed: int) -> Mapping[str, NDArray[Any]] | None:
+        """Calibration inputs, None for a network that is quantised already."""
+        ...
+
+
+@dataclass(frozen=True)
+class SpaceNetworks:
+    """All genotypes of a space."""
+
+    space: NetworkSpace[Any]
+    dataset: str
+
+    @cached_property
+    def _genotypes(self) -> list[Any]:
+        return list(self.space.all())
+
+    @cached_property
+    def names(self) -> Sequence[str]:
+        return [self.space.to_json(genotype) for genotype in self._genotypes]
+
+    @property
+    def weights(self) -> str:
+        return "untrained (seeded random weights; the accuracy is the table's)"
+
+    def identity(self) -> Any:
+        return {"space": self.space.name, "dataset": self.dataset}
+
+    def layers(self, progress: Progress | None = None) -> list[Layers]:
+        found: list[Layers] = []
+        for index, genotype in enumerate(self._genotypes):
+            found.append(self.space.layers(genotype))
+            if progress is not None and (index + 1) % 500 == 0:
+                progress("networks", index + 1, len(self._genotypes))
+        return found
+
+    def export(self, index: int, path: Path, seed: int) -> None:
+        self.space.to_onnx(self._genotypes[index], path, seed)
+
+    def calibration(self, index: int, seed: int) -> Mapping[str, NDArray[Any]] | None:
+        rng = np.random.default_rng(seed)
+        return {"x": rng.standard_normal((8, *self.space.input_shape)).astype(np.float32)}
+
+
+@dataclass(frozen=True)
+class OnnxNetworks:
+    """ONNX files; their units are those of the file compiled for ``reference``."""
+
+    files: tuple[str, ...]
+    reference: VtaConfig
+    calibration_file: str | None = None
+
+    @property
+    def names(self) -> Sequence[str]:
+        return self.files
+
+    @property
+    def weights(self) -> str:
+        return "the file's"
+
+    def identity(self) -> Any:
+        """File names and the hashes of their content."""
+        for file in self.files:
+            if not Path(file).is_file():
+                raise ModelError(f"[network] onnx: no such file {file}; give paths of ONNX files")
+        digests = {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in self.files}
+        calibration = self.calibration_file
+        if calibration is None:
+            return {"onnx": digests}
+        data = hashlib.sha256(Path(calibration).read_bytes()).hexdigest()
+        return {"onnx": digests, "calibration": data}
+
+    def layers(self, progress: Progress | None = None) -> list[Layers]:
+        import codesign
+
+        found: list[Layers] = []
+        for index, file in enumerate(self.files):
+            package = codesign.compile(file, self.reference, calibration=self.calibration(index, 0))
+            found.append(package_layers(package, self.reference))
+            if progress is not None:
+                progress("networks", index + 1, len(self.files))
+        return found
+
+    def export(self, index: int, path: Path, seed: int) -> None:
+        shutil.copyfile(self.files[index], path)
+
+    def calibration(self, index: int, seed: int) -> Mapping[str, NDArray[Any]] | None:
+        if self.calibration_file is None:
+            return None
+        with np.load(self.calibration_file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+
+def package_layers(package: Any, config: VtaConfig) -> Layers:
+    """Layers with counts of a package compiled for ``config``."""
+    counts: dict[Workload, int] = {}
+    for unit in package.units:
+        layer = off_config(unit.workload, config)
+        counts[layer] = counts.get(layer, 0) + 1
+    return tuple(counts.items())
+
+
+def load_networks(choice: NetworkChoice, configs: Sequence[VtaConfig]) -> Networks:
+    """The candidates of a problem; ``configs`` give the reference that ONNX files compile for."""
+    if choice.space is not None:
+        return SpaceNetworks(load_network_space(choice.space, choice.dataset), choice.dataset)
+    largest = max(configs, key=lambda config: (config.sram_bytes, config.pes))
+    return OnnxNetworks(choice.onnx, largest, choice.calibration)

@@ -1,0 +1,134 @@
+"""`Problem`: what is searched, for what, under which limits. A frozen value with a content key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from codesign.errors import ConfigError
+
+Goal = Literal["max", "min"]
+METRICS = ("accuracy", "latency_ms", "cycles", "sram_kib")
+"""Figures of an evaluated pair that objectives and constraints may name."""
+
+
+@dataclass(frozen=True)
+class NetworkChoice:
+    """A network space by name, or candidate ONNX files (float ones with ``calibration``)."""
+
+    space: str | None = None
+    dataset: str = "cifar100"
+    onnx: tuple[str, ...] = ()
+    calibration: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.space is None) == (not self.onnx):
+            raise ConfigError('[network]: give either space = "NAME" or onnx = ["FILE", ...]')
+
+
+@dataclass(frozen=True)
+class HardwareChoice:
+    """A configuration space by name or path, or configurations by name or path."""
+
+    space: str | None = None
+    configs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.space is None) == (not self.configs):
+            raise ConfigError('[hardware]: give either space = "NAME" or configs = ["NAME", ...]')
+
+
+@dataclass(frozen=True)
+class AccuracyChoice:
+    """``table`` (trained accuracies of the space) or ``given`` (percent, one per ONNX file)."""
+
+    source: Literal["table", "given"] = "table"
+    dataset: str = "cifar100"
+    split: str = "test-200"
+    values: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One figure and whether more or less of it is better."""
+
+    metric: str
+    goal: Goal
+
+    def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            raise ConfigError(
+                f"[objectives]: unknown figure {self.metric!r}; allowed: {', '.join(METRICS)}"
+            )
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """An upper limit (a lower one for accuracy) on one figure."""
+
+    metric: str
+    limit: float
+
+    def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            raise ConfigError(
+                f"[constraints]: unknown figure {self.metric!r}; allowed: {', '.join(METRICS)}"
+            )
+        if not self.limit > 0:
+            raise ConfigError(f"[constraints] {self.metric} = {self.limit}: must be above 0")
+
+    def violation(self, value: float) -> float:
+        """Relative excess over the limit, 0 where the limit is kept."""
+        excess = self.limit - value if self.metric == "accuracy" else value - self.limit
+        return max(0.0, excess / self.limit)
+
+
+DEFAULT_OBJECTIVES = (Objective("accuracy", "max"), Objective("latency_ms", "min"))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A co-design question.
+
+    ``objectives`` rank pairs in their order, a later one decides only between equals; the
+    Pareto front is over all of them. ``cost_model`` is the path of a trained model (T1) that
+    scores pairs before any is simulated; without one the lower bound (T0) does.
+    ``exact_regret`` simulates every unique unit on every configuration after the search, so
+    that the certificate holds the exact regret.
+    """
+
+    network: NetworkChoice
+    hardware: HardwareChoice
+    accuracy: AccuracyChoice = AccuracyChoice()
+    objectives: tuple[Objective, ...] = DEFAULT_OBJECTIVES
+    constraints: tuple[Constraint, ...] = ()
+    strategy: str = "exhaustive"
+    budget: int = 50
+    seed: int = 0
+    cost_model: str | None = None
+    exact_regret: bool = False
+    name: str = field(default="search", compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.objectives:
+            raise ConfigError("[objectives]: at least one is needed")
+        if self.budget < 1:
+            raise ConfigError(f"[search] budget = {self.budget}: must be at least 1")
+        metrics = [constraint.metric for constraint in self.constraints]
+        if len(set(metrics)) < len(metrics):
+            raise ConfigError("[constraints]: a figure is limited twice")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Problem:
+        """Read a problem file (TOML); paths in it are relative to the file."""
+        from codesign.search.problem_file import read_problem
+
+        return read_problem(Path(path))
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any], folder: str | Path = ".") -> Problem:
+        """The problem of a parsed document; ConfigError lists everything that is wrong."""
+        from codesign.search.problem_file import parse_problem
+
+        return parse_problem(document, Path(folder), "problem")

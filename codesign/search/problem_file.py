@@ -1,0 +1,135 @@
+"""Problem files: TOML → `Problem`, every error at once with its place."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from codesign.errors import ConfigError
+from codesign.search.problem import (
+    DEFAULT_OBJECTIVES,
+    AccuracyChoice,
+    Constraint,
+    HardwareChoice,
+    NetworkChoice,
+    Objective,
+    Problem,
+)
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Network(_Table):
+    space: str | None = None
+    dataset: str = "cifar100"
+    onnx: list[str] = Field(default_factory=list[str])
+    calibration: str | None = None
+
+
+class _Hardware(_Table):
+    space: str | None = None
+    configs: list[str] = Field(default_factory=list[str])
+
+
+class _Accuracy(_Table):
+    source: Literal["table", "given"] = "table"
+    dataset: str = "cifar100"
+    split: str = "test-200"
+    values: list[float | int] = Field(default_factory=list[float | int])
+
+
+class _Search(_Table):
+    strategy: str = "exhaustive"
+    budget: int = 50
+    seed: int = 0
+    cost_model: str | None = None
+    exact_regret: bool = False
+
+
+class _Document(_Table):
+    name: str = "search"
+    network: _Network
+    hardware: _Hardware
+    accuracy: _Accuracy = _Accuracy()
+    objectives: dict[str, Literal["max", "min"]] = Field(
+        default_factory=dict[str, Literal["max", "min"]]
+    )
+    constraints: dict[str, float | int] = Field(default_factory=dict[str, float | int])
+    search: _Search = _Search()
+
+
+def read_problem(path: Path) -> Problem:
+    """Read and check a problem file; ConfigError names the file and every wrong entry."""
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file; give the path of a problem file (TOML)")
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    return parse_problem(document, path.parent, str(path))
+
+
+def parse_problem(document: dict[str, Any], folder: Path, where: str) -> Problem:
+    """Check a parsed document; relative paths in it start at ``folder``."""
+    try:
+        parsed = _Document.model_validate(document)
+    except ValidationError as error:
+        lines = [
+            f"  [{'.'.join(map(str, item['loc']))}] {item['msg']}, got {item['input']!r}"
+            for item in error.errors()
+        ]
+        raise ConfigError(f"{where}: {len(lines)} wrong entries:\n" + "\n".join(lines)) from error
+    network, hardware = parsed.network, parsed.hardware
+    objectives = tuple(Objective(metric, goal) for metric, goal in parsed.objectives.items())
+    limits = sorted(parsed.constraints.items())
+    try:
+        return Problem(
+            NetworkChoice(
+                network.space,
+                network.dataset,
+                tuple(_resolve(file, folder) for file in network.onnx),
+                _resolved(network.calibration, folder),
+            ),
+            HardwareChoice(
+                None if hardware.space is None else _file_or_name(hardware.space, folder),
+                tuple(_file_or_name(config, folder) for config in hardware.configs),
+            ),
+            AccuracyChoice(
+                parsed.accuracy.source,
+                parsed.accuracy.dataset,
+                parsed.accuracy.split,
+                tuple(float(value) for value in parsed.accuracy.values),
+            ),
+            objectives or DEFAULT_OBJECTIVES,
+            tuple(Constraint(metric, float(limit)) for metric, limit in limits),
+            parsed.search.strategy,
+            parsed.search.budget,
+            parsed.search.seed,
+            _resolved(parsed.search.cost_model, folder),
+            parsed.search.exact_regret,
+            parsed.name,
+        )
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _resolve(file: str, folder: Path) -> str:
+    return str(folder / file)
+
+
+def _resolved(file: str | None, folder: Path) -> str | None:
+    return None if file is None else _resolve(file, folder)
+
+
+def _file_or_name(text: str, folder: Path) -> str:
+    return str(folder / text) if text.endswith(".json") else text

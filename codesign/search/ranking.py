@@ -1,0 +1,49 @@
+"""Orders on evaluated pairs: best first under constraints, and the Pareto front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from codesign.search.evaluator import Evaluation
+from codesign.search.problem import Objective
+
+Key = tuple[float, ...]
+
+
+def objective_key(evaluation: Evaluation, objectives: Sequence[Objective]) -> Key:
+    """Smaller is better; a figure that does not exist is worst."""
+    key: list[float] = []
+    for objective in objectives:
+        value = evaluation.figures.get(objective.metric)
+        if value is None:
+            key.append(float("inf"))
+        else:
+            key.append(-value if objective.goal == "max" else value)
+    return tuple(key)
+
+
+def rank(evaluations: Sequence[Evaluation], objectives: Sequence[Objective]) -> list[Evaluation]:
+    """Feasible ones by objectives, then infeasible ones by violation; ties by pair index."""
+    return sorted(
+        evaluations,
+        key=lambda e: (
+            not e.feasible,
+            e.excess,
+            objective_key(e, objectives),
+            e.pair.network,
+            e.pair.config,
+        ),
+    )
+
+
+def pareto(evaluations: Sequence[Evaluation], objectives: Sequence[Objective]) -> list[Evaluation]:
+    """Feasible evaluations that no feasible one beats in every objective, in `rank` order.
+
+    Of pairs with equal figures the first stays.
+    """
+    front: list[tuple[Key, Evaluation]] = []
+    for evaluation in rank([e for e in evaluations if e.feasible], objectives):
+        key = objective_key(evaluation, objectives)
+        if not any(all(a <= b for a, b in zip(other, key, strict=True)) for other, _ in front):
+            front.append((key, evaluation))
+    return [evaluation for _, evaluation in front]
