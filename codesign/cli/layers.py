@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# onnx's protobuf classes carry no usable annotations.
 """Where `trace`, `train` and `predict` get layers and configurations from."""
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
 
 _NETWORKS_SAMPLED = 1000
 _CONFIGS_LISTED = 20_000
-_QUANTISED = ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul")
 
 NamedLayers = list[tuple[str, "Workload"]]
 
@@ -53,7 +54,9 @@ def _space_layers(name: str, seed: int) -> dict[str, list[Workload]]:
 
     space, rng = load_network_space(name), np.random.default_rng(seed)
     every = space.count() <= _NETWORKS_SAMPLED
-    genotypes = list(space.all()) if every else [space.sample(rng) for _ in range(_NETWORKS_SAMPLED)]
+    genotypes = (
+        list(space.all()) if every else [space.sample(rng) for _ in range(_NETWORKS_SAMPLED)]
+    )
     return {
         space.to_json(genotype): [layer for layer, _ in space.layers(genotype)]
         for genotype in genotypes
@@ -78,37 +81,25 @@ def onnx_units(path: str, config: VtaConfig, calibration: str | None = None) -> 
     Cycles do not depend on values, so a float model without calibration data is quantised with
     random inputs.
     """
-    import codesign
+    from codesign.compiler import compile as compile_network
 
-    data: Any = calibration
-    if calibration is None:
-        data = _random_inputs(path)
-    package = codesign.compile(path, config, calibration=data)
-    return [(unit.name, unit.workload) for unit in package.units]
+    data = _random_inputs(path) if calibration is None else calibration
+    package: Any = compile_network(path, config, calibration=data)
+    return [(str(unit.name), unit.workload) for unit in package.units]
 
 
 def _random_inputs(path: str) -> dict[str, Any] | None:
     """Two random samples per input of a float model; None for a quantised one."""
     import numpy as np
-    import onnx
 
-    from codesign.frontend import import_onnx
+    from codesign.frontend.model import graph_inputs, is_quantized, read_model, shape_of
 
-    if not Path(path).is_file():
-        raise ModelError(f"{path}: no such file")
-    try:
-        graph: Any = onnx.load(path, load_external_data=False).graph
-    except Exception:
-        import_onnx(path)  # says what is wrong with the file
-        raise
-    if any(node.op_type in _QUANTISED for node in graph.node):
+    model = read_model(path)
+    if is_quantized(model):
         return None
     notice("cycles do not depend on values: quantising with random inputs")
     rng = np.random.default_rng(0)
-    weights = {tensor.name for tensor in graph.initializer}
-    inputs: dict[str, Any] = {}
-    for value in graph.input:
-        if value.name not in weights:
-            shape = [2, *(d.dim_value for d in value.type.tensor_type.shape.dim[1:])]
-            inputs[value.name] = rng.standard_normal(shape).astype(np.float32)
-    return inputs
+    return {
+        value.name: rng.standard_normal((2, *shape_of(value)[1:])).astype(np.float32)
+        for value in graph_inputs(model)
+    }

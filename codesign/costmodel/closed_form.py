@@ -76,11 +76,7 @@ def work(w: Columns, c: Columns) -> Work:
     gemm = b.out_blocks * w["plane_gemm"] * np.where(conv, b.in_blocks, b.in_subs)
     bias = np.where(conv, conv_bias_tiles(w, c), np.where(averaged, c["default_bias_tiles"], 0.0))
     alu = b.out_blocks * w["plane_alu"] + bias * outputs
-    inputs = b.in_groups * b.in_subs * w["height"] * w["width"] * w["operands"]
-    read_rows = np.where(
-        conv, np.minimum(1.0, w["out_height"] * w["kernel_height"] / w["height"]), 1.0
-    )
-    inputs = inputs * np.where(w["kernel_height"] < w["stride_height"], read_rows, 1.0)
+    inputs = b.in_groups * b.in_subs * w["pixels_read"]
     read = inputs * c["inp_bytes"] + b.weights * c["wgt_bytes"]
     written = outputs * c["out_bytes"]
     return Work(

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from codesign.hw.config import VtaConfig
 from codesign.kernels.constants import default_bias_tiles
-from codesign.kernels.pool import axes, identity_copies, runs, shift_steps, valid_counts
+from codesign.kernels.pool import identity_copies, runs, shift_steps, valid_counts
+from codesign.kernels.window import axes
 from codesign.kernels.workload import ConvWorkload, ElementwiseWorkload, PoolWorkload, Workload
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -30,7 +31,8 @@ WORKLOAD_COLUMNS: tuple[str, ...] = (
     *("plane_gemm", "plane_alu", "plane_outputs"),
     # Scaled identities and biases a pooling or addition keeps; GEMM and ALU instructions a tile;
     # whether only every stride-th input row is loaded.
-    *("identities", "identity_biases", "tile_instructions", "sampled_rows"),
+    # Input pixels of one channel group that some output reads, all operands.
+    *("identities", "identity_biases", "tile_instructions", "sampled_rows", "pixels_read"),
 )
 
 CONFIG_COLUMNS: tuple[str, ...] = (
@@ -67,7 +69,7 @@ def grid(workloads: Columns, configs: Columns) -> tuple[dict[str, Floats], dict[
 
 
 def _columns(rows: list[tuple[float, ...]], names: tuple[str, ...]) -> dict[str, Floats]:
-    table = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
+    table: Floats = np.array(rows or np.empty((0, len(names))), dtype=np.float64)
     return {name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(names)}
 
 
@@ -92,14 +94,17 @@ def _workload_row(w: Workload) -> tuple[float, ...]:
 def _plane(w: Workload) -> tuple[float, ...]:
     """The derived columns, in their order."""
     outputs = w.out_height * w.out_width
+    if isinstance(w, ElementwiseWorkload):
+        read = outputs * w.operands
+        return (read, 4 * outputs, outputs, w.operands, 1, w.operands + 5, 0, read)
+    vertical, horizontal = axes(w)
+    read = vertical.positions_read(w.out_height) * horizontal.positions_read(w.out_width)
     if isinstance(w, ConvWorkload):
         taps = w.kernel[0] * w.kernel[1]
         padded = w.padding[0] or w.padding[2] or w.in_border
         sampled = w.kernel[0] == 1 and w.stride[0] > 1 and not padded
-        return (outputs * taps, 4 * outputs, outputs, 0, 0, 5, sampled)
-    if isinstance(w, ElementwiseWorkload):
-        return (outputs * w.operands, 4 * outputs, outputs, w.operands, 1, w.operands + 5, 0)
-    rows, cols = (runs(a, 0, n) for a, n in zip(axes(w), (w.out_height, w.out_width), strict=True))
+        return (outputs * taps, 4 * outputs, outputs, 0, 0, 5, sampled, read)
+    rows, cols = runs(vertical, 0, w.out_height), runs(horizontal, 0, w.out_width)
     regions = [
         ((y.stop - y.start) * (x.stop - x.start), (y.hi - y.lo) * (x.hi - x.lo))
         for y in rows
@@ -107,14 +112,14 @@ def _plane(w: Workload) -> tuple[float, ...]:
     ]
     if w.kind == "max":
         maxima = 2 * sum(count * taps for count, taps in regions)
-        copied = w.height * w.width
         instructions = 3 + w.kernel[0] * w.kernel[1]
-        return (copied, copied + 2 * outputs + maxima, outputs, 1, 0, instructions, 0)
+        return (read, read + 2 * outputs + maxima, outputs, 1, 0, instructions, 0, read)
     gemm = sum(count * taps * identity_copies(w, taps) for count, taps in regions)
     counts = valid_counts(w)
     copies = sum(identity_copies(w, taps) for taps in counts)
     alu = (3 + shift_steps(w)) * outputs
-    return (gemm, alu, outputs, copies, len(counts), 3 + shift_steps(w) + 2 * len(regions), 0)
+    instructions = 3 + shift_steps(w) + 2 * len(regions)
+    return (gemm, alu, outputs, copies, len(counts), instructions, 0, read)
 
 
 def _config_row(c: VtaConfig) -> tuple[float, ...]:

@@ -62,7 +62,7 @@ FEATURES: dict[str, str] = {
     "padded_macs": "multiply-accumulates with channels rounded up to blocks",
     "gemm_cycles": "GEMM micro-ops",
     "alu_cycles": "cycles of register reset and ALU micro-ops",
-    "inp_bytes": "input bytes, each once",
+    "inp_bytes": "input bytes that some output reads, each once",
     "wgt_bytes": "weight bytes, each once",
     "out_bytes": "output bytes",
     "inp_element_beats": "bus beats of one input element",

@@ -43,7 +43,9 @@ def manifest_path(model: Path) -> Path:
 def write(model: Path, raw: bytes, facts: dict[str, Any]) -> None:
     """Write both files under temporary names, then rename."""
     if model.suffix == ".json":
-        raise StoreError(f"{model}: .json is the manifest's name; give the model another suffix, as .ubj")
+        raise StoreError(
+            f"{model}: .json is the manifest's name; give the model another suffix, as .ubj"
+        )
     digest = {"model_sha256": hashlib.sha256(raw).hexdigest()}
     text = json.dumps({**facts, **digest}, indent=1, allow_nan=False, default=str)
     try:
@@ -59,7 +61,7 @@ def read(model: Path) -> tuple[bytes, dict[str, Any]]:
     for path in (model, beside):
         if not path.is_file():
             raise StoreError(
-                f"{path}: no such file; a cost model is {model.name} and {beside.name} side by side, "
+                f"{path}: no such file; a cost model is {model.name} with {beside.name} beside it, "
                 f"written by `codesign train traces.db -o {model.name}`"
             )
     raw = model.read_bytes()
@@ -68,9 +70,11 @@ def read(model: Path) -> tuple[bytes, dict[str, Any]]:
     except (ValueError, OSError) as error:
         raise StoreError(f"{beside}: not a cost model's manifest ({error})") from error
     if not isinstance(facts, dict) or cast(dict[str, Any], facts).get("format") != FORMAT:
-        raise StoreError(f"{beside}: not a cost model's manifest (no \"format\": \"{FORMAT}\")")
+        raise StoreError(f'{beside}: not a cost model\'s manifest (no "format": "{FORMAT}")')
     known = cast(dict[str, Any], facts)
-    if known.get("feature_version") != FEATURE_VERSION or known.get("features") != list(FEATURE_NAMES):
+    if known.get("feature_version") != FEATURE_VERSION or known.get("features") != list(
+        FEATURE_NAMES
+    ):
         raise StoreError(
             f"{model}: made for feature version {known.get('feature_version')!r}, this codesign "
             f"computes version {FEATURE_VERSION!r}; train it again with `codesign train`"

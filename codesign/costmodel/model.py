@@ -58,11 +58,9 @@ class CostModel:
     """
 
     booster: xgb.Booster
-    manifest: dict[str, Any] = field(default_factory=dict)
+    manifest: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def predict_units(
-        self, workloads: Sequence[Workload], configs: Sequence[VtaConfig]
-    ) -> Floats:
+    def predict_units(self, workloads: Sequence[Workload], configs: Sequence[VtaConfig]) -> Floats:
         """Predicted cycles float64[U, C] of every pair; nan where no schedule can exist."""
         columns, table = workload_columns(workloads), config_columns(configs)
         out = np.empty((len(workloads), len(configs)), dtype=np.float64)
@@ -184,7 +182,7 @@ def make_splits(
     if networks is not None:
         rng = np.random.default_rng([seed, 1])
         members = [frozenset(networks[name]) for name in sorted(networks)]
-        owners = [rows.workloads[u] for u in rows.layer_ids]
+        owners = [rows.workloads[u] for u in map(int, rows.layer_ids)]
         found = hold_out_networks(owners, members, share, rng)
         splits["unseen_networks"] = found or "the traces hold layers of fewer than two networks"
     return {
@@ -205,7 +203,7 @@ def _design(rows: TraceRows) -> tuple[NDArray[np.float32], Floats]:
 def _fit(
     features: NDArray[np.float32], target: Floats, rows: TraceRows, seed: int
 ) -> tuple[xgb.Booster, int]:
-    """Rounds from early stopping on held-out layers and on held-out configurations; then all rows."""
+    """Rounds from early stopping on held-out layers and configurations; then all rows."""
     best: list[int] = []
     for index, (ids, noun) in enumerate(((rows.layer_ids, "layers"), (rows.config_ids, "configs"))):
         inner = hold_out(ids, 0.2, np.random.default_rng([seed, 100 + index]), noun)

@@ -56,7 +56,9 @@ def hold_out_networks(
         return None
     count = min(max(1, round(share * len(networks))), len(networks) - 1)
     chosen = rng.choice(len(networks), size=count, replace=False)
-    held: set[Workload] = set().union(*(networks[int(i)] for i in chosen))
+    held: set[Workload] = set()
+    for i in map(int, chosen):
+        held |= networks[i]
     of_held = np.array([layer in held for layer in layers], dtype=np.bool_)
     what = f"{count} of {len(networks)} networks"
     if 0 < of_held.sum() <= _LARGEST_TEST * len(layers):

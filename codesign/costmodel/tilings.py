@@ -217,7 +217,8 @@ def _price(
         wgt_again = np.where(conv, spatial, 1.0)
     stride = np.where(w["sampled_rows"] > 0, 1.0, w["stride_height"])
     line_elements = np.maximum(b.in_groups * wide * b.in_subs, 1.0)
-    strip = np.clip((c["inp_depth"] / line_elements - high) / (rows * stride) + 1.0, 1.0, _LONGEST_STRIP)
+    room = (c["inp_depth"] / line_elements - high) / (rows * stride) + 1.0
+    strip = np.minimum(np.maximum(room, 1.0), _LONGEST_STRIP)
     halo = np.maximum(high - rows * stride, 0.0) * np.where(c["flow_rs"] > 0, 1.0 / strip, 1.0)
     fresh = np.where(conv, np.minimum(high, rows * stride) + halo, high)
 

@@ -38,7 +38,7 @@ class Collected:
 
 @dataclass(frozen=True, eq=False)
 class TraceRows:
-    """Feasible traces as arrays: row i is ``workloads[layer_ids[i]]`` on ``configs[config_ids[i]]``.
+    """Feasible traces: row i is ``workloads[layer_ids[i]]`` on ``configs[config_ids[i]]``.
 
     ``cycles`` float64[N] of the best schedule; ``infeasible`` counts the pairs left out;
     ``simulator`` is the version that made every row.
@@ -66,10 +66,11 @@ class TraceRows:
 
     def digest(self) -> str:
         """sha256 of the rows' content keys and cycles, whatever their order."""
-        lines = sorted(
-            f"{trace_key(self.workloads[u], self.configs[c], None, self.simulator)} {int(cycles)}"
-            for u, c, cycles in zip(self.layer_ids, self.config_ids, self.cycles, strict=True)
-        )
+        pairs = zip(map(int, self.layer_ids), map(int, self.config_ids), strict=True)
+        keys = [
+            trace_key(self.workloads[u], self.configs[c], None, self.simulator) for u, c in pairs
+        ]
+        lines = sorted(f"{k} {int(n)}" for k, n in zip(keys, self.cycles, strict=True))
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -96,15 +97,16 @@ def collect(
 ) -> Collected:
     """Simulate ``samples`` distinct random (layer, configuration) pairs into ``store``.
 
-    Layers become units by `on_config`. A pair's row is its best schedule (T2), or why it is infeasible. The store's content depends on
-    neither ``workers`` nor on kills: rows are added in the order drawn, and pairs already there
-    are not simulated again.
+    Layers become units by `on_config`. A pair's row is its best schedule (T2), or why it is
+    infeasible. The store's content depends on neither ``workers`` nor on kills: rows are added in
+    the order drawn, and pairs already there are not simulated again.
     """
     layers = list(dict.fromkeys(workloads))
     simulator = simulator_version()
+    drawn_pairs = draw_pairs(len(layers), len(configs), samples, seed)
     drawn = [
         (on_config(layers[u], configs[c]), configs[c])
-        for u, c in draw_pairs(len(layers), len(configs), samples, seed)
+        for u, c in zip(map(int, drawn_pairs[:, 0]), map(int, drawn_pairs[:, 1]), strict=True)
     ]
     known = [store.get(trace_key(w, c, None, simulator)) for w, c in drawn]
     infeasible = sum(row is not None and row.infeasible is not None for row in known)
@@ -143,7 +145,10 @@ def read(store: TraceStore) -> TraceRows:
 
 
 def make_rows(
-    triples: Sequence[tuple[Workload, VtaConfig, float]], *, infeasible: int = 0, simulator: str = ""
+    triples: Sequence[tuple[Workload, VtaConfig, float]],
+    *,
+    infeasible: int = 0,
+    simulator: str = "",
 ) -> TraceRows:
     """Rows of (unit, configuration, cycles); equal layers (`off_config`) are numbered once."""
     workloads: dict[Workload, int] = {}

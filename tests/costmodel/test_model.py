@@ -107,7 +107,7 @@ def test_another_feature_version_is_refused(model: CostModel, tmp_path: Path) ->
     model.save(path)
     facts = json.loads(path.with_suffix(".json").read_text())
     path.with_suffix(".json").write_text(json.dumps({**facts, "feature_version": "0"}))
-    with pytest.raises(StoreError, match="feature version '0'.*train it again"):
+    with pytest.raises(StoreError, match=r"feature version '0'.*train it again"):
         CostModel.load(path)
 
 
@@ -124,7 +124,7 @@ def test_a_corrupt_model_is_refused(
 
 def test_foreign_and_missing_files_are_refused(model: CostModel, tmp_path: Path) -> None:
     path = tmp_path / "model.ubj"
-    with pytest.raises(StoreError, match="no such file.*codesign train"):
+    with pytest.raises(StoreError, match=r"no such file.*codesign train"):
         CostModel.load(path)
     model.save(path)
     path.with_suffix(".json").write_text('{"format": "else"}')

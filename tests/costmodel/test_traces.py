@@ -42,9 +42,7 @@ def test_pairs_are_distinct_and_seeded() -> None:
 
 def test_rows_hold_the_best_schedule(store: TraceStore) -> None:
     seen: list[tuple[int, int]] = []
-    done = collect(
-        LAYERS, CONFIGS, 20, 0, store, progress=lambda d, total: seen.append((d, total))
-    )
+    done = collect(LAYERS, CONFIGS, 20, 0, store, progress=lambda d, total: seen.append((d, total)))
     assert (done.simulated, done.known, done.infeasible) == (20, 0, 0)
     assert seen == [(0, 20), (16, 20), (20, 20)]
     for row in store.rows():

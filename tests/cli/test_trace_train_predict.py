@@ -1,0 +1,91 @@
+"""`codesign trace`, `train` and `predict` in one chain, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from codesign.cli import main
+
+TRACE = ["trace", "--network", "nasbench201", "--hardware", "neuhardco", "--seed", "7"]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("traces") / "traces.db"
+    assert main([*TRACE, "--samples", "60", "-o", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(store: Path) -> Path:
+    path = store.with_name("model.ubj")
+    assert main(["train", str(store), "-o", str(path)]) == 0
+    return path
+
+
+def test_trace_adds_only_what_is_missing(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TRACE, "--samples", "60", "-o", str(store), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["samples"], facts["simulated"], facts["known"]) == (60, 0, 60)
+    assert (facts["layers"], facts["configs"], facts["infeasible"]) == (24, 192, 0)
+
+
+def test_train_prints_errors_by_group(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", str(store), "-o", str(tmp_path / "m.ubj"), "--network", "nasbench201"]
+    assert main([*arguments, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert set(facts["errors"]["by_split"]) == {
+        "unseen_layers",
+        "unseen_networks",
+        "unseen_configs",
+    }
+    assert facts["rows"] == 60
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.json", "m.ubj"]
+
+
+def test_train_explains_a_missing_split(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(store), "-o", str(tmp_path / "m.ubj")]) == 0
+    captured = capsys.readouterr()
+    assert "unseen configs" in captured.out
+    assert "unseen networks: no networks were named" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["trace", "--network", "nothing", "--hardware", "neuhardco", "-o", "{t}"], "nasbench201"),
+        (["trace", "--network", "nasbench201", "--hardware", "nothing", "-o", "{t}"], "neuhardco"),
+        (["train", "{t}/missing.db", "-o", "{t}/m.ubj"], "does not exist"),
+        (["predict", "{t}/no.onnx", "-c", "pynq", "-m", "{t}/m.ubj"], "codesign train"),
+    ],
+    ids=["network", "hardware", "store", "model"],
+)
+def test_user_errors(
+    arguments: list[str], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([a.format(t=tmp_path) for a in arguments]) == 4
+    captured = capsys.readouterr()
+    assert text in captured.err
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+
+
+def test_a_store_without_traces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "foreign.db").write_bytes(b"not a database" * 100)
+    assert main(["train", str(tmp_path / "foreign.db"), "-o", str(tmp_path / "m.ubj")]) == 4
+    assert "foreign.db" in capsys.readouterr().err
+    assert not (tmp_path / "m.ubj").exists()
+
+
+def test_samples_must_be_positive(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([*TRACE, "--samples", "0", "-o", "x.db"])
+    assert stopped.value.code == 2
+    assert "not a positive number" in capsys.readouterr().err
