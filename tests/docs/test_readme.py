@@ -39,19 +39,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_shell_snippets(folder: Path) -> None:
     snippets = _snippets("sh")
-    assert len(snippets) == 2
+    assert len(snippets) == 3
+    (problem,) = _snippets("toml")
+    (folder / "problem.toml").write_text(problem)
     for snippet in snippets:
         result = _run(["bash", "-euo", "pipefail", "-c", snippet], folder)
         assert result.returncode == 0, f"{snippet}\n{result.stdout}\n{result.stderr}"
         assert "Traceback" not in result.stderr
     assert (folder / "module.tar").exists()
+    assert (folder / "report.html").exists()
     assert "FINISH" in (folder / "listing.txt").read_text()
 
 
-@pytest.mark.parametrize("index", range(2))
+@pytest.mark.parametrize("index", range(3))
 def test_python_snippets(folder: Path, index: int) -> None:
     snippets = _snippets("python")
-    assert len(snippets) == 2
+    assert len(snippets) == 3
     result = _run([sys.executable, "-c", snippets[index]], folder)
     assert result.returncode == 0, f"{snippets[index]}\n{result.stdout}\n{result.stderr}"
     if index == 0:
