@@ -91,30 +91,34 @@ def reuse_distance_ok(dst: NDArray[np.int64]) -> bool:
     return not any((dst[k:] == dst[:-k]).any() for k in range(1, REUSE_DISTANCE) if len(dst) > k)
 
 
-def _legal(nest: Nest) -> bool:
-    rounds = np.arange(min(nest.outer.extent, 3), dtype=np.int64) * nest.outer.dst
-    steps = np.arange(nest.inner.extent, dtype=np.int64) * nest.inner.dst
-    uops = np.array([u[0] for u in nest.uops], np.int64)
+def _legal(outer: Dim, inner: Dim, rest: list[Dim]) -> bool:
+    """Whether the order of execution keeps the reuse distance, micro-ops as `_unroll` has them."""
+    uops = np.zeros(1, np.int64)
+    for dim in (d for d in rest if d.dst != 0):
+        uops = np.add.outer(uops, np.arange(dim.extent) * dim.dst).reshape(-1)
+    repeats = prod(d.extent for d in rest if d.dst == 0)
+    uops = np.tile(uops, min(repeats, 2))
+    rounds = np.arange(min(outer.extent, 3)) * outer.dst
+    steps = np.arange(inner.extent) * inner.dst
     return reuse_distance_ok((rounds[:, None, None] + steps[:, None] + uops).reshape(-1))
 
 
 @lru_cache(maxsize=65536)
 def plan(dims: tuple[Dim, ...], max_uops: int) -> Nest | None:
     """The legal nest with the fewest micro-ops, or None if none has at most ``max_uops``."""
-    options: list[tuple[int, Dim, Dim, list[Dim]]] = []
+    options: list[tuple[int, int, int, list[Dim]]] = []
     for variant in _splits(_merge(list(dims))):
-        padded = [*variant, _UNIT, _UNIT]
-        for a, b in permutations(range(len(padded)), 2):
-            outer, inner = padded[a], padded[b]
-            rest = [d for i, d in enumerate(padded) if i not in (a, b)]
-            count = prod(d.extent for d in rest)
-            if count <= max_uops and max(outer.extent, inner.extent) <= MAX_ITERATIONS:
-                options.append((count, outer, inner, rest))
-    options.sort(key=lambda o: o[0])
-    for _, outer, inner, rest in options:
-        nest = Nest(outer, inner, _unroll(rest))
-        if _legal(nest):
-            return nest
+        loops = [*variant, _UNIT, _UNIT]
+        total = prod(d.extent for d in loops)
+        for a, b in permutations(range(len(loops)), 2):
+            count = total // (loops[a].extent * loops[b].extent)
+            if count <= max_uops and max(loops[a].extent, loops[b].extent) <= MAX_ITERATIONS:
+                options.append((count, a, b, loops))
+    options.sort(key=lambda option: option[0])
+    for _, a, b, loops in options:
+        rest = [d for i, d in enumerate(loops) if i not in (a, b)]
+        if _legal(loops[a], loops[b], rest):
+            return Nest(loops[a], loops[b], _unroll(rest))
     return None
 
 
