@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from codesign.cli import streams
-from codesign.cli.common import print_json
+from codesign.cli.common import notice, print_json
 from codesign.isa import check
 
 NAME = "check"
@@ -39,6 +39,11 @@ def run(args: argparse.Namespace) -> int:
         )
         for stream in streams.read_streams(args.file, args.config)
     ]
+    for stream, _ in results:
+        if stream.memory is None:
+            notice(
+                f"{stream.name} comes without its memory: what depends on micro-ops is not checked"
+            )
     total = sum(len(findings) for _, findings in results)
     if args.json:
         shown = [
@@ -51,5 +56,5 @@ def run(args: argparse.Namespace) -> int:
             for finding in findings:
                 print(f"{stream.name}: {finding}")
         instructions = sum(len(stream.instructions) for stream, _ in results)
-        print(f"{len(results)} streams, {instructions} instructions, {total} findings")
+        print(f"streams: {len(results)}, instructions: {instructions}, findings: {total}")
     return _FOUND if total else 0

@@ -53,12 +53,15 @@ def test_check_tells_findings_by_exit_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["check", str(_stream(tmp_path / "good.bin")), "-c", "pynq"]) == 0
-    assert capsys.readouterr().out == "1 streams, 2 instructions, 0 findings\n"
+    captured = capsys.readouterr()
+    assert captured.out == "streams: 1, instructions: 2, findings: 0\n"
+    assert "good.bin comes without its memory" in captured.err
     bad = _stream(tmp_path / "bad.bin", illegal=True)
     assert main(["check", str(bad), "-c", "pynq"]) == 1
     text = capsys.readouterr().out
     assert text.startswith("bad.bin: ")
-    assert "pop_prev" in text
+    assert "instruction 0: token_bits: a token bit for a module that does not exist" in text
+    assert text.endswith("streams: 1, instructions: 2, findings: 1\n")
     assert main(["check", str(bad), "-c", "pynq", "--json", "--portable"]) == 1
     shown = json.loads(capsys.readouterr().out)
     assert not shown["legal"]

@@ -1,0 +1,81 @@
+"""``codesign nn``: network spaces, sampled networks as ONNX, accuracies from tables."""
+
+from __future__ import annotations
+
+import argparse
+
+from codesign.cli.common import print_json, print_table
+
+NAME = "nn"
+HELP = "list, sample and look up networks of a space"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = verbs.add_parser("list", help="the network spaces")
+    sample = verbs.add_parser("sample", help="draw a network; with -o, export it to ONNX")
+    sample.add_argument("space", metavar="SPACE")
+    sample.add_argument("--genotype", metavar="TEXT", help="this network instead of a random one")
+    sample.add_argument("-o", "--output", metavar="ONNX", help="file to write (untrained weights)")
+    sample.add_argument("--seed", type=int, default=0, help="of the draw and the weights")
+    accuracy = verbs.add_parser("accuracy", help="trained accuracy of a network")
+    accuracy.add_argument("space", metavar="SPACE")
+    accuracy.add_argument("genotype", metavar="GENOTYPE")
+    accuracy.add_argument("--split", default="test-200", help="test-200, val-short, test-short")
+    for verb in (sample, accuracy):
+        verb.add_argument("--dataset", default="cifar100", help="default cifar100")
+    for verb in (listing, sample, accuracy):
+        verb.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace) -> int:
+    return {"list": _list, "sample": _sample, "accuracy": _accuracy}[args.action](args)
+
+
+def _list(args: argparse.Namespace) -> int:
+    from codesign.nn import load_network_space, space_names
+
+    spaces = [load_network_space(name) for name in space_names()]
+    if args.json:
+        print_json([{"name": space.name, "networks": space.count()} for space in spaces])
+    else:
+        print_table(("space", "networks"), [(space.name, space.count()) for space in spaces])
+    return 0
+
+
+def _sample(args: argparse.Namespace) -> int:
+    import numpy as np
+
+    from codesign.nn import load_network_space
+
+    space = load_network_space(args.space, args.dataset)
+    if args.genotype is None:
+        genotype = space.sample(np.random.default_rng(args.seed))
+    else:
+        genotype = space.from_json(args.genotype)
+    macs = sum(workload.macs * count for workload, count in space.layers(genotype))
+    if args.output is not None:
+        space.to_onnx(genotype, args.output, args.seed)
+    text = space.to_json(genotype)
+    if args.json:
+        weights = None if args.output is None else "untrained"
+        facts = {"space": space.name, "genotype": text, "macs": macs}
+        print_json({**facts, "onnx": args.output, "weights": weights})
+    else:
+        print(text)
+    return 0
+
+
+def _accuracy(args: argparse.Namespace) -> int:
+    from codesign.nn import TableAccuracy, load_network_space
+
+    space = load_network_space(args.space, args.dataset)
+    text = space.to_json(space.from_json(args.genotype))
+    source = TableAccuracy(args.dataset, args.split)
+    value = float(source.lookup([text])[0])
+    if args.json:
+        print_json({"genotype": text, "accuracy": value, **vars(source.what)})
+    else:
+        what = source.what
+        print(f"{value:.2f} % top-1, {what.dataset} {what.split}, {what.kind}, {what.seeds}")
+    return 0
