@@ -66,7 +66,7 @@ def certify(
 
 def _levels(evaluator: Evaluator) -> dict[str, str]:
     kind = evaluator.pairs.accuracy_kind
-    trained = " ".join(part for part in (kind.kind, kind.dataset, kind.split) if part)
+    trained = ", ".join(part for part in (kind.kind, kind.dataset, kind.split) if part)
     return {
         "accuracy": trained,
         "cycles": "t2",

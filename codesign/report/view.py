@@ -1,0 +1,260 @@
+"""What the page shows, computed from a stored search; nothing is drawn here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_LEVELS = {
+    "t0": "T0, closed form",
+    "t1": "T1, learned",
+    "t2": "T2, cycle-level simulator",
+}
+_MODULES = ("compute", "load", "store", "fetch")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A labelled value; ``note`` says where it comes from."""
+
+    label: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class View:
+    """Texts and tables of the page, top to bottom; ``None`` where a search has no such thing."""
+
+    title: str
+    headline: str
+    tiles: tuple[Fact, ...]
+    winner: tuple[Fact, ...]
+    layers: tuple[tuple[str, ...], ...]
+    certificate: tuple[Fact, ...]
+    levels: tuple[tuple[str, str, str], ...]
+    model_errors: tuple[tuple[str, ...], ...]
+    hashes: tuple[Fact, ...]
+
+
+def number(value: float, digits: int = 4) -> str:
+    """Thousands apart by thin spaces; floats with ``digits`` significant digits."""
+    if isinstance(value, int) or float(value).is_integer():
+        return f"{int(value):,}".replace(",", "\u202f")
+    return f"{value:.{digits}g}"
+
+
+def level_name(level: str) -> str:
+    return _LEVELS.get(level, level)
+
+
+def make_view(problem: Mapping[str, Any], result: Mapping[str, Any]) -> View:
+    """The view of one finished search."""
+    certificate = result["certificate"]
+    best = result["best"]
+    space = result["space"]
+    pairs = number(space["networks"] * space["configs"])
+    what = f"{number(space['networks'])} networks × {number(space['configs'])} configurations"
+    limits = ", ".join(_limit(item) for item in problem["constraints"]) or "no limits"
+    headline = (
+        f"{what}, {limits}: no evaluated pair keeps every limit."
+        if best is None
+        else f"The best of {pairs} pairs ({what}) under {limits}."
+    )
+    return View(
+        problem.get("name", "search"),
+        headline,
+        () if best is None else _tiles(best, certificate, result),
+        () if best is None else _winner(best, certificate, result),
+        tuple(_layer(row, result) for row in result["layers"]),
+        _certificate(certificate),
+        _level_rows(certificate),
+        _model_errors(result),
+        _hashes(certificate),
+    )
+
+
+def _limit(item: Mapping[str, Any]) -> str:
+    units = {
+        "latency_ms": "latency ≤ {} ms",
+        "sram_kib": "SRAM ≤ {} KiB",
+        "cycles": "cycles ≤ {}",
+        "accuracy": "accuracy ≥ {} %",
+    }
+    return units[item["metric"]].format(number(item["limit"]))
+
+
+def utilization(result: Mapping[str, Any]) -> tuple[float, float]:
+    """Useful MACs ÷ (cycles x PEs) of the winner, and what its lower bounds would allow."""
+    pes = result["config"]["pes"]
+    rows: Sequence[Mapping[str, Any]] = result["layers"]
+    macs = sum(row["macs"] * row["count"] for row in rows)
+    cycles = sum(row["cycles"] * row["count"] for row in rows)
+    bound = sum(row["bound_cycles"] * row["count"] for row in rows)
+    return macs / (cycles * pes), macs / (bound * pes)
+
+
+def _tiles(
+    best: Mapping[str, Any], certificate: Mapping[str, Any], result: Mapping[str, Any]
+) -> tuple[Fact, ...]:
+    use, ceiling = utilization(result)
+    proof = certificate["proof"]
+    match = "yes" if proof["outputs_match"] else "NO"
+    return (
+        Fact("Accuracy", f"{best['accuracy']:.2f} %", certificate["levels"]["accuracy"]),
+        Fact("Latency", f"{best['latency_ms']:.3f} ms", f"{number(best['cycles'])} cycles, T2"),
+        Fact("On-chip memory", f"{number(best['sram_kib'])} KiB", "exact"),
+        Fact("Utilisation", f"{100 * use:.1f} %", f"ceiling {100 * ceiling:.1f} %"),
+        Fact("Bit-exact", match, f"every element, inputs run: {proof['inputs']}"),
+    )
+
+
+def _winner(
+    best: Mapping[str, Any], certificate: Mapping[str, Any], result: Mapping[str, Any]
+) -> tuple[Fact, ...]:
+    config = result["config"]
+    block_in = config["log_block"] if config["log_block_in"] is None else config["log_block_in"]
+    block_out = config["log_block"] if config["log_block_out"] is None else config["log_block_out"]
+    kib = {
+        name: 2 ** (config[f"log_{name}_buff_size"] - 10) for name in ("inp", "wgt", "acc", "uop")
+    }
+    buffers = ", ".join(f"{name.upper()} {number(size)}" for name, size in kib.items())
+    host = ", ".join(certificate["proof"]["host_ops"]) or "none"
+    return (
+        Fact("Network", best["network"], f"weights: {certificate['proof']['weights']}"),
+        Fact("Configuration", best["config"], f"content key {best['config_key'][:12]}"),
+        Fact(
+            "GEMM core",
+            f"{2**block_in} × {2**block_out} channels, {number(config['pes'])} PEs",
+            f"{number(config['frequency_mhz'])} MHz, {config['bus_bits']}-bit bus",
+        ),
+        Fact("Buffers", f"{buffers} KiB", f"{number(best['sram_kib'])} KiB in all, with OUT"),
+        Fact("Dataflow", config["dataflow"], ""),
+        Fact("On the host", host, "quantise and dequantise at the borders included"),
+    )
+
+
+def _shape(workload: Mapping[str, Any], op: str) -> str:
+    size = f"{workload['height']}×{workload['width']}"
+    if op in ("conv2d", "dense"):
+        kernel = "×".join(str(k) for k in workload["kernel"])
+        stride = f", stride {workload['stride'][0]}" if workload["stride"][0] > 1 else ""
+        channels = f"{workload['in_channels']} → {workload['out_channels']}"
+        return channels if op == "dense" else f"{kernel}, {channels}, {size}{stride}"
+    if "kernel" in workload:
+        kernel = "×".join(str(k) for k in workload["kernel"])
+        return f"{kernel}, {workload['channels']}, {size}"
+    return f"{workload['channels']}, {size}"
+
+
+def layer_label(row: Mapping[str, Any]) -> str:
+    """Operator and shape of one unit, in words."""
+    names = {"conv2d": "conv", "avg_pool2d": "avg pool", "max_pool2d": "max pool"}
+    names["requantize"] = "relu"
+    return f"{names.get(row['op'], row['op'])} {_shape(row['workload'], row['op'])}"
+
+
+def _layer(row: Mapping[str, Any], result: Mapping[str, Any]) -> tuple[str, ...]:
+    total = sum(r["cycles"] * r["count"] for r in result["layers"])
+    cycles = row["cycles"] * row["count"]
+    return (
+        layer_label(row),
+        f"× {row['count']}",
+        str(row["dataflow"] or "–"),
+        number(row["cycles"]),
+        number(row["bound_cycles"]),
+        f"{row['cycles'] / row['bound_cycles']:.2f}",
+        str(row["bound"]),
+        f"{100 * row['utilization']:.1f} %" if row["macs"] else "–",
+        f"{100 * cycles / total:.1f} %",
+    )
+
+
+def _certificate(certificate: Mapping[str, Any]) -> tuple[Fact, ...]:
+    facts: list[Fact] = []
+    cycles, proof = certificate["cycles"], certificate["proof"]
+    if cycles is not None and proof is not None:
+        equal = "equal" if cycles["package_equals_t2"] else "DIFFERENT"
+        facts.append(
+            Fact(
+                "Winner compiled and run",
+                f"{equal}: {number(proof['cycles'])} cycles",
+                f"the search simulated {number(cycles['t2'])}; lower bound "
+                f"{number(cycles['t0_lower_bound'])}",
+            )
+        )
+        match = "equal on every element" if proof["outputs_match"] else "DIFFERENT"
+        facts.append(
+            Fact("Outputs against the integer reference", match, f"inputs run: {proof['inputs']}")
+        )
+    error = certificate["model_error"]
+    if error["winner_percent"] is not None:
+        facts.append(
+            Fact(
+                f"Error of the scores ({level_name(error['level'])})",
+                f"{error['winner_percent']:+.2f} % on the winner",
+                f"mean {error['mean_percent']:.2f} %, largest {error['max_percent']:.2f} % over "
+                f"{error['pairs']} simulated pairs",
+            )
+        )
+    facts.append(_regret(certificate))
+    seeds = ", ".join(f"{name} {seed}" for name, seed in certificate["seeds"].items())
+    return (*facts, Fact("Seeds", seeds))
+
+
+def _regret(certificate: Mapping[str, Any]) -> Fact:
+    share = certificate["evaluated_share"]
+    regret = certificate.get("regret")
+    if regret is not None and regret["relative"] is not None:
+        return Fact(
+            "Regret (exact)",
+            f"{100 * regret['relative']:.3g} %",
+            f"against the optimum of all {number(share['pairs'])} pairs at T2, "
+            f"{number(regret['feasible_pairs'])} of them feasible",
+        )
+    if "regret_at_most" in share:
+        return Fact(
+            "Regret at most",
+            f"{100 * share['regret_at_most']:.3g} %",
+            f"{number(share['not_excluded'])} possibly better pairs are left that neither a lower "
+            f"bound (T0) nor a simulation (T2) excludes",
+        )
+    return Fact("Pairs simulated", f"{100 * share['t2']:.2g} %", "of all pairs")
+
+
+def _level_rows(certificate: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
+    pairs = certificate["evaluated_share"]["pairs"]
+    return tuple(
+        (level_name(level), number(count), f"{100 * count / pairs:.3g} %")
+        for level, count in certificate["evaluations"].items()
+        if count
+    )
+
+
+def _model_errors(result: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
+    errors: Mapping[str, Any] = result["model"].get("errors", {})
+    splits: Mapping[str, Any] = errors.get("by_split", {})
+    rows: list[tuple[str, ...]] = []
+    for name, split in splits.items():
+        if isinstance(split, Mapping) and "mape" in split:
+            rows.append(
+                (
+                    name.replace("_", " "),
+                    str(split["held_out"]),
+                    number(split["test_rows"]),
+                    f"{split['mape']:.2f} %",
+                    f"{split['median']:.2f} %",
+                    f"{split['p95']:.2f} %",
+                    f"{split['spearman']:.4f}",
+                )
+            )
+    return tuple(rows)
+
+
+def _hashes(certificate: Mapping[str, Any]) -> tuple[Fact, ...]:
+    versions = [Fact(name, text) for name, text in certificate["versions"].items()]
+    hashes = [
+        Fact(f"{name} sha256", text[:16] + "…") for name, text in certificate["hashes"].items()
+    ]
+    return (*versions, *hashes)
