@@ -155,6 +155,20 @@ def test_light_verbs_load_no_heavy_library_and_start_fast(
     assert min(seconds) < 0.5 * (2 if os.getloadavg()[0] > 1 else 1)
 
 
+def test_no_help_loads_a_heavy_library(tmp_path: Path) -> None:
+    program = (
+        "import contextlib, io, sys\nfrom codesign.cli import VERBS, main\n"
+        "for name, _ in VERBS:\n"
+        "    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
+        "        main([name, '--help'])\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, timeout=120
+    )
+    assert (result.stdout, result.stderr) == ("[]\n", "")
+
+
 def test_import_codesign_brings_in_neither_tvm_nor_torch(tmp_path: Path) -> None:
     program = (
         "import sys, codesign\ncodesign.load_config('pynq')\ndir(codesign)\n"
