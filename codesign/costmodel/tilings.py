@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,28 +111,27 @@ def tilings(
     store_cycles: StoreCycles,
 ) -> Iterator[Tiling]:
     """Every tiling of the grid; the last is the smallest, with single slots."""
-    compute_and_outputs = (compute, outputs)
+    amounts = (compute, outputs)
+    # What could not differ for any pair is not priced twice.
+    conv = w["is_conv"] > 0
+    orders = (True, False) if conv.any() else (True,)
+    one_chunk = np.ones_like(b.in_groups)
+    several = bool(conv.any()) and bool((b.in_groups > 1.0).any())
+    all_chunks = (one_chunk, b.in_groups) if several else (one_chunk,)
+    all_groups = [np.maximum(np.ceil(b.out_groups / cut), 1.0) for cut in _CHANNEL_CUTS]
+    all_groups = [
+        groups
+        for k, groups in enumerate(all_groups)
+        if k == 0 or (groups != all_groups[k - 1]).any()
+    ]
     for rows, cols in _spatial(w):
-        for cut in _CHANNEL_CUTS:
-            groups = np.maximum(np.ceil(b.out_groups / cut), 1.0)
-            for chunks in (np.ones_like(b.in_groups), b.in_groups):
-                for co_major in (True, False):
-                    yield _price(
-                        *(w, c, b, rows, cols, groups, chunks),
-                        *compute_and_outputs,
-                        store_cycles,
-                        co_major=co_major,
-                        slots=2.0,
-                    )
+        for groups, chunks, co_major in product(all_groups, all_chunks, orders):
+            pair = (w, c, b, rows, cols, groups, chunks)
+            yield _price(*pair, *amounts, store_cycles, co_major=co_major, slots=2.0)
     one = np.ones_like(w["height"])
-    for co_major in (True, False):
-        yield _price(
-            *(w, c, b, one, one, one, b.in_groups),
-            *compute_and_outputs,
-            store_cycles,
-            co_major=co_major,
-            slots=1.0,
-        )
+    for co_major in orders:
+        smallest = (w, c, b, one, one, one, b.in_groups)
+        yield _price(*smallest, *amounts, store_cycles, co_major=co_major, slots=1.0)
 
 
 def _spatial(w: Columns) -> Iterator[tuple[Floats, Floats]]:
