@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (numpy's stubs leave reshape and view partially unknown)
 """Instruction and micro-op tables to bytes and back, vectorised over the whole stream."""
 
 from __future__ import annotations

@@ -1,0 +1,24 @@
+"""`Finding`: one broken rule at one instruction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the checker reports.
+
+    ``index`` is the instruction, -1 for the configuration as a whole; ``rule`` a short stable
+    name. ``fatal`` findings keep the later checks from making sense, which are then left out.
+    """
+
+    index: int
+    rule: str
+    message: str
+    fix: str
+    fatal: bool = field(default=False, compare=False)
+
+    def __str__(self) -> str:
+        where = "configuration" if self.index < 0 else f"instruction {self.index}"
+        return f"{where}: {self.rule}: {self.message}; {self.fix}"
