@@ -1,0 +1,171 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# tvm carries no usable annotations.
+"""The file format of a Package: one tar, checked member by member when it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from codesign.compiler.graph import UnitGraph, from_json, to_json
+from codesign.compiler.host_ops import HostOp
+from codesign.errors import PackageError
+from codesign.hw.config import VtaConfig
+from codesign.store.atomic import atomic_path
+
+if TYPE_CHECKING:
+    from codesign.compiler.package import Package, PackageUnit
+
+FORMAT = 1
+_MANIFEST, _LIBRARY, _GRAPH, _CONSTANTS = "manifest.json", "host.so", "graph.json", "constants.npz"
+
+
+def write(
+    path: str | Path,
+    manifest: dict[str, Any],
+    library: bytes,
+    graphs: Sequence[UnitGraph],
+    units: Sequence[PackageUnit],
+) -> None:
+    """Write all members under a temporary name, then rename."""
+    from importlib.metadata import version
+
+    documents: list[Any] = []
+    arrays: dict[str, Any] = {}
+    for graph in graphs:
+        document, constants = to_json(graph)
+        documents.append(document)
+        arrays.update({f"{graph.name}/{name}": array for name, array in constants.items()})
+    packed = io.BytesIO()
+    np.savez(packed, **arrays)
+    members = {_LIBRARY: library, _GRAPH: _json(documents), _CONSTANTS: packed.getvalue()}
+    for unit in units:
+        members[_stream_name(unit.region, unit.name)] = unit.instructions.tobytes()
+    manifest = {
+        "format": FORMAT,
+        "versions": {name: version(name) for name in ("codesign", "apache-tvm", "numpy")},
+        "hashes": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
+        **manifest,
+    }
+    with atomic_path(path) as temporary, tarfile.open(temporary, "w") as tar:
+        for name, data in {_MANIFEST: _json(manifest), **members}.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+def read(path: str | Path) -> Package:
+    """Read and check every member, and load the host library."""
+    from codesign.compiler.package import Package, PackageUnit, Port
+
+    members = _members(Path(path))
+    manifest = _manifest(Path(path), members)
+    try:
+        config = VtaConfig(**manifest["config"])
+        graphs = _graphs(members)
+        units = tuple(
+            PackageUnit(
+                name=layer["name"],
+                region=layer["region"],
+                unit=_unit(graphs, layer["region"], layer["name"]),
+                schedule=layer["schedule"],
+                cycles=layer["cycles"],
+                instructions=np.frombuffer(
+                    members[_stream_name(layer["region"], layer["name"])], np.uint8
+                ).reshape(-1, config.instruction_bytes),
+            )
+            for layer in manifest["layers"]
+        )
+        inputs = tuple(Port(p["name"], tuple(p["shape"]), p["dtype"]) for p in manifest["inputs"])
+        host_ops = tuple(HostOp(**op) for op in manifest["host_ops"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise PackageError(f"{path}: the manifest does not fit the contents: {error!r}") from error
+    return Package(
+        model=manifest["model"],
+        config=config,
+        inputs=inputs,
+        outputs=tuple(manifest["outputs"]),
+        graphs=graphs,
+        units=units,
+        host_ops=host_ops,
+        macs=manifest["macs"],
+        executable=_load_library(members[_LIBRARY]),
+        model_sha256=manifest["model_sha256"],
+    )
+
+
+def _members(path: Path) -> dict[str, bytes]:
+    if not path.is_file():
+        raise PackageError(f"{path}: no such file; codesign compile writes packages")
+    found: dict[str, bytes] = {}
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for info in tar:
+                handle = tar.extractfile(info)
+                found[info.name] = handle.read() if handle is not None else b""
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise PackageError(f"{path}: truncated, or not a tar file ({error})") from error
+    return found
+
+
+def _manifest(path: Path, members: dict[str, bytes]) -> dict[str, Any]:
+    if _MANIFEST not in members:
+        raise PackageError(f"{path}: has no {_MANIFEST}; not a package of codesign compile")
+    try:
+        manifest: dict[str, Any] = json.loads(members[_MANIFEST])
+    except ValueError as error:
+        raise PackageError(f"{path}: {_MANIFEST} is no JSON: {error}") from error
+    if manifest.get("format") != FORMAT:
+        raise PackageError(
+            f"{path}: package format {manifest.get('format')!r}; this version reads {FORMAT}. "
+            "Compile the network again"
+        )
+    for name, digest in manifest.get("hashes", {}).items():
+        if name not in members or hashlib.sha256(members[name]).hexdigest() != digest:
+            raise PackageError(f"{path}: {name} is missing, truncated or altered; compile again")
+    return manifest
+
+
+def _graphs(members: dict[str, bytes]) -> tuple[UnitGraph, ...]:
+    with np.load(io.BytesIO(members[_CONSTANTS]), allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    graphs: list[UnitGraph] = []
+    for document in json.loads(members[_GRAPH]):
+        prefix = f"{document['name']}/"
+        own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+        graphs.append(from_json(document, own))
+    return tuple(graphs)
+
+
+def _unit(graphs: tuple[UnitGraph, ...], region: str, name: str) -> Any:
+    units = next(graph.units for graph in graphs if graph.name == region)
+    return next(unit for unit in units if unit.name == name)
+
+
+def _load_library(data: bytes) -> Any:
+    """Load a shared library from bytes; the file may go once it is mapped."""
+    from codesign.compiler.runtime import register
+
+    register()
+    import tvm
+
+    with tempfile.TemporaryDirectory(prefix="codesign-") as folder:
+        library = Path(folder, _LIBRARY)
+        library.write_bytes(data)
+        return tvm.runtime.load_module(str(library))
+
+
+def _stream_name(region: str, unit: str) -> str:
+    return f"streams/{region}.{unit}.bin"
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1) + "\n").encode()

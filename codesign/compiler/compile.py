@@ -1,0 +1,117 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# tvm carries no usable annotations.
+"""`compile`: a network and a configuration in, a `Package` out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from codesign.compiler.fit import fit_unit
+from codesign.compiler.host_ops import count_macs, host_operators
+from codesign.compiler.package import Package, PackageUnit, Port
+from codesign.compiler.pipeline import Callback, Record, pipeline
+from codesign.errors import ConfigError, Infeasible
+from codesign.frontend import Samples, import_onnx
+from codesign.frontend.importer import signature_of
+from codesign.frontend.model import InputShapes
+from codesign.hw.config import Dataflow, VtaConfig
+from codesign.hw.feasibility import violations
+from codesign.kernels import best_schedule
+from relay_passes.spec import UnitSpec
+
+
+def compile(  # noqa: A001 - the public verb, as in tvm.compile
+    model: Any,
+    cfg: VtaConfig,
+    *,
+    calibration: str | Path | Samples | None = None,
+    input_shapes: InputShapes | None = None,
+    dataflow: Dataflow | None = None,
+    callback: Callback | None = None,
+    disabled: Iterable[str] = (),
+) -> Package:
+    """Compile a network for a configuration.
+
+    Parameters
+    ----------
+    model : path of an ONNX file, an `onnx.ModelProto`, or a module of `codesign.import_onnx`
+    calibration : arrays by input name (samples on the first axis) or an .npz; for float models
+    input_shapes : static shapes by input name, for models with dynamic ones
+    dataflow : overrides the configuration's
+    callback, disabled : see `codesign.pipeline`
+
+    Raises
+    ------
+    ModelError
+        the model cannot be read, imported or quantised.
+    DataError
+        calibration data that do not fit the model.
+    ConfigError
+        the configuration breaks a rule; all broken ones are listed.
+    """
+    import tvm
+
+    broken = violations(cfg)
+    if broken:
+        raise ConfigError(f"{cfg.name or 'configuration'}: " + "; ".join(str(b) for b in broken))
+    if dataflow is not None:
+        cfg = replace(cfg, dataflow=dataflow)
+    module = model if isinstance(model, tvm.IRModule) else import_onnx(model, input_shapes)
+    record = Record()
+    executable = tvm.compile(
+        module,
+        target="llvm",
+        relax_pipeline=pipeline(cfg, calibration, callback, disabled, record),
+    )
+    inputs, outputs = signature_of(module)
+    return Package(
+        model=Path(model).name if isinstance(model, (str, Path)) else "module",
+        config=cfg,
+        inputs=tuple(Port(*entry) for entry in inputs),
+        outputs=tuple(outputs),
+        graphs=tuple(program.graph for program in record.programs),
+        units=tuple(_units(record)),
+        host_ops=host_operators(record.host["main"], record.fallbacks, _refusal(cfg)),
+        macs=count_macs(record.quantized["main"]),
+        executable=executable,
+        model_sha256=_sha256(model),
+        quantized=record.quantized,
+    )
+
+
+def _units(record: Record) -> list[PackageUnit]:
+    return [
+        PackageUnit(
+            name=scheduled.name,
+            region=program.graph.name,
+            unit=unit,
+            schedule=asdict(scheduled.schedule),
+            cycles=scheduled.cycles,
+            instructions=scheduled.instructions,
+        )
+        for program in record.programs
+        for unit, scheduled in zip(program.graph.units, program.units, strict=True)
+    ]
+
+
+def _refusal(cfg: VtaConfig) -> Any:
+    def refusal(spec: UnitSpec) -> Infeasible | None:
+        if spec.kind == "reshape":
+            return None
+        fit = fit_unit(spec, cfg)
+        if isinstance(fit, Infeasible):
+            return fit
+        result = best_schedule(fit[0], cfg)
+        return result if isinstance(result, Infeasible) else None
+
+    return refusal
+
+
+def _sha256(model: Any) -> str:
+    if isinstance(model, (str, Path)):
+        return hashlib.sha256(Path(model).read_bytes()).hexdigest()
+    return ""

@@ -1,0 +1,113 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# tvm carries no usable annotations.
+"""What a compiled network leaves to the host, and the multiply-accumulates of the whole network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from codesign.errors import Infeasible
+from relay_passes.ir import definitions, dtype, is_call, op_name, shape
+from relay_passes.read_unit import read_unit
+from relay_passes.spec import UnitSpec
+
+Refusal = Callable[[UnitSpec], Infeasible | None]
+_NO_UNIT = "the accelerator has no form for this operator, or it is not quantised"
+
+
+@dataclass(frozen=True)
+class HostOp:
+    """An operator on the host: the buffer that it writes, its size, and why it is there."""
+
+    name: str
+    op: str
+    buffer: str
+    bytes: int
+    reason: str
+
+
+def count_macs(function: Any) -> int:
+    """Multiply-accumulates of convolutions, dense and matmul in a Relax function, whole batch."""
+    total = 0
+    for value in definitions(function).values():
+        name = op_name(value)
+        if name in ("nn.conv1d", "nn.conv2d", "nn.conv3d"):
+            total += prod(shape(value)) * prod(shape(value.args[1])[1:])
+        elif name in ("nn.conv2d_transpose", "nn.conv1d_transpose"):
+            total += prod(shape(value.args[0])) * prod(shape(value.args[1])[1:])
+        elif name == "matmul":
+            total += prod(shape(value)) * shape(value.args[0])[-1]
+    return total
+
+
+def host_operators(
+    function: Any, fallbacks: Mapping[str, Infeasible], refusal: Refusal
+) -> tuple[HostOp, ...]:
+    """Operators left in the entry function after lowering, in order.
+
+    A quantised unit that was refused carries the name and reason it was refused with.
+    """
+    values = definitions(function)
+    reasons: dict[Any, tuple[str, str]] = {}
+    unused = dict(fallbacks)
+    for value in values.values():
+        if op_name(value) != "quantize" or not is_call(values.get(value.args[0])):
+            continue
+        match = read_unit(values, value) if _readable(values, value) else None
+        if match is None:
+            continue
+        spec = match.spec
+        problem = Infeasible("operator", spec.unsupported) if spec.unsupported else refusal(spec)
+        name = next((n for n, r in unused.items() if r == problem and n.startswith(spec.kind)), "")
+        if name and problem is not None:
+            unused.pop(name)
+            reasons[value] = (name, str(problem))
+    return tuple(_operators(values, reasons))
+
+
+def _operators(
+    values: Mapping[Any, Any], reasons: Mapping[Any, tuple[str, str]]
+) -> list[HostOp]:
+    found: list[HostOp] = []
+    counts: dict[str, int] = {}
+    for value in values.values():
+        op = op_name(value)
+        if not op or op.startswith("call_") or not hasattr(value.ty, "shape"):
+            continue
+        if value in reasons:
+            name, reason = reasons[value]
+            op = name.rpartition("_")[0]
+        else:
+            counts[op] = counts.get(op, 0) + 1
+            name = f"host_{op.removeprefix('nn.')}_{counts[op]}"
+            boundary = op in ("quantize", "dequantize")
+            reason = "border between float and int8 tensors" if boundary else _NO_UNIT
+        size = shape(value)
+        nbytes = prod(size) * max(1, _bits(dtype(value)) // 8)
+        found.append(HostOp(name, op.removeprefix("nn."), f"{dtype(value)}{list(size)}", nbytes, reason))
+    return found
+
+
+def _bits(kind: str) -> int:
+    digits = "".join(c for c in kind if c.isdigit())
+    return int(digits) if digits else 8
+
+
+def _readable(values: Mapping[Any, Any], quantize: Any) -> bool:
+    """Whether the chain under a quantize ends in dequantized operands, as a unit's does."""
+    core = values.get(quantize.args[0])
+    while op_name(core) in ("nn.relu", "clip") or (
+        op_name(core) == "add" and not is_call(values.get(core.args[1]))
+    ):
+        core = values.get(core.args[0])
+    if op_name(core) == "dequantize":
+        return True
+    if not is_call(core) or op_name(core) not in (
+        "nn.conv2d matmul add nn.max_pool2d nn.avg_pool2d mean reshape".split()
+    ):
+        return False
+    operands = [core.args[0], *([core.args[1]] if op_name(core) == "add" else [])]
+    return all(op_name(values.get(a)) == "dequantize" for a in operands)

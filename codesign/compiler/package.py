@@ -1,0 +1,226 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# tvm carries no usable annotations.
+"""`Package`: a compiled network that loads and runs in a fresh process, without torch or onnx.
+
+``module.tar` holds ``manifest.json`` (versions, configuration, hashes, layers, host operators),
+``host.so` (TVM's executable with the accelerator programs inside), ``graph.json` and
+``constants.npz` (the integer reference) and ``streams/REGION.UNIT.bin`` (instructions).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.compiler import archive
+from codesign.compiler.graph import Unit, UnitGraph, evaluate
+from codesign.compiler.host_ops import HostOp
+from codesign.compiler.result import LayerResult, RunResult, layer_result, total_energy_mj
+from codesign.errors import DataError
+from codesign.frontend.calibration import batches, check_samples
+from codesign.hw.config import VtaConfig
+
+
+@dataclass(frozen=True)
+class Port:
+    """A network input: its ONNX name, declared shape and numpy dtype name."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, eq=False)
+class PackageUnit:
+    """One accelerator unit: what it computes, its schedule, its stream uint8 [n, bytes]."""
+
+    name: str
+    region: str
+    unit: Unit
+    schedule: Mapping[str, Any]
+    cycles: int
+    instructions: NDArray[np.uint8]
+
+    @property
+    def workload(self) -> Any:
+        return self.unit.workload
+
+    @property
+    def params(self) -> Any:
+        return self.unit.params
+
+
+@dataclass(frozen=True, eq=False)
+class Package:
+    """A network compiled for one configuration. ``executable`` is TVM's, with "vta" modules."""
+
+    model: str
+    config: VtaConfig
+    inputs: tuple[Port, ...]
+    outputs: tuple[str, ...]
+    graphs: tuple[UnitGraph, ...]
+    units: tuple[PackageUnit, ...]
+    host_ops: tuple[HostOp, ...]
+    macs: int
+    executable: Any
+    model_sha256: str = ""
+    quantized: Any = field(default=None, repr=False)
+
+    @property
+    def offloaded_macs(self) -> int:
+        """MACs of one declared batch that run on the accelerator."""
+        batch = {graph.name: graph.batch for graph in self.graphs}
+        return sum(u.workload.macs * batch[u.region] for u in self.units)
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of one declared batch: the sum over units (compose "exact")."""
+        passes = {g.name: -(-g.batch // self.config.batch) for g in self.graphs}
+        return sum(u.cycles * passes[u.region] for u in self.units)
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> RunResult:
+        """Run on the simulator, and compare every region output with the integer reference.
+
+        Parameters
+        ----------
+        inputs : one array per network input, any number of samples on the first axis
+
+        Raises
+        ------
+        DataError
+            names, shapes or types that do not fit the network's inputs.
+        """
+        from codesign.compiler.execute import Session
+
+        session = Session(self.executable, self.graphs)
+        collected: list[tuple[NDArray[Any], ...]] = []
+        mismatches = 0
+        samples = self._samples(inputs)
+        for batch in self._batches(inputs, samples):
+            collected.append(session.run(batch))
+            mismatches += session.mismatches()
+        return self._result(self._stack(collected, samples), session.counters(), samples, mismatches)
+
+    def reference(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Network outputs with every region computed by the integer reference instead."""
+        from codesign.compiler.execute import Session
+
+        session = Session(self.executable, self.graphs)
+        samples = self._samples(inputs)
+        results = [session.run_reference(b) for b in self._batches(inputs, samples)]
+        return self._stack(results, samples)
+
+    def region_reference(
+        self, region: str, inputs: tuple[NDArray[Any], ...]
+    ) -> tuple[NDArray[Any], ...]:
+        """Integer reference of one region; needs no TVM."""
+        return evaluate(next(g for g in self.graphs if g.name == region), inputs)
+
+    def save(self, path: str | Path) -> None:
+        """Write ``module.tar``, whole or not at all."""
+        with tempfile.TemporaryDirectory(prefix="codesign-") as folder:
+            library = Path(folder, "host.so")
+            self.executable.export_library(str(library))
+            archive.write(path, self.manifest(), library.read_bytes(), self.graphs, self.units)
+
+    @staticmethod
+    def load(path: str | Path) -> Package:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        PackageError
+            a missing, truncated, foreign or altered file, or one of another version.
+        """
+        return archive.read(path)
+
+    def manifest(self) -> dict[str, Any]:
+        """Versions, configuration, hashes, layers and host operators, ready for JSON."""
+        batch = {graph.name: graph.batch for graph in self.graphs}
+        return {
+            "model": self.model,
+            "model_sha256": self.model_sha256,
+            "config": asdict(self.config),
+            "inputs": [asdict(port) for port in self.inputs],
+            "outputs": self.outputs,
+            "macs": self.macs,
+            "offloaded_macs": self.offloaded_macs,
+            "layers": [
+                {
+                    "name": u.name,
+                    "region": u.region,
+                    "op": u.workload.op,
+                    "dataflow": u.schedule["dataflow"],
+                    "macs": u.workload.macs * batch[u.region],
+                    "cycles": u.cycles,
+                    "schedule": dict(u.schedule),
+                }
+                for u in self.units
+            ],
+            "host_ops": [asdict(op) for op in self.host_ops],
+        }
+
+    def signature(self) -> list[tuple[str, tuple[int, ...], str]]:
+        """(name, shape, dtype) of every input."""
+        return [(p.name, p.shape, p.dtype) for p in self.inputs]
+
+    def _samples(self, inputs: Mapping[str, NDArray[Any]]) -> int:
+        if not self.inputs:
+            raise DataError("the network has no inputs")
+        arrays = {name: np.asarray(array) for name, array in inputs.items()}
+        return check_samples(arrays, self.signature(), "run")
+
+    def _batches(self, inputs: Mapping[str, NDArray[Any]], samples: int) -> Any:
+        arrays = {name: np.asarray(array) for name, array in inputs.items()}
+        return batches(arrays, self.signature(), samples)
+
+    def _stack(
+        self, results: list[tuple[NDArray[Any], ...]], samples: int
+    ) -> dict[str, NDArray[Any]]:
+        stacked: dict[str, NDArray[Any]] = {}
+        for index, name in enumerate(self.outputs):
+            parts = [np.atleast_1d(result[index]) for result in results]
+            stacked[name] = np.concatenate(parts)[:samples] if len(parts) > 1 else parts[0][:samples]
+        return stacked
+
+    def _result(
+        self,
+        outputs: dict[str, NDArray[Any]],
+        counters: Mapping[str, Mapping[str, int]],
+        samples: int,
+        mismatches: int,
+    ) -> RunResult:
+        batch = {graph.name: graph.batch for graph in self.graphs}
+        layers: list[LayerResult] = [
+            layer_result(
+                u.unit, str(u.schedule["dataflow"]), batch[u.region], counters[u.name], self.config
+            )
+            for u in self.units
+        ]
+        cycles = sum(layer.cycles for layer in layers)
+        offloaded = sum(layer.macs for layer in layers)
+        parts = total_energy_mj(counters, self.config)
+        return RunResult(
+            outputs=outputs,
+            model=self.model,
+            config=self.config.name,
+            samples=samples,
+            cycles=cycles,
+            latency_ms=cycles / (self.config.frequency_mhz * 1e3),
+            energy_mj=sum(parts.values()),
+            energy_parts_mj=parts,
+            macs=self.macs,
+            offloaded_macs=offloaded,
+            utilization=offloaded / (cycles * self.config.pes) if cycles else 0.0,
+            dram_bytes=sum(layer.dram_bytes for layer in layers),
+            outputs_match=mismatches == 0,
+            mismatches=mismatches,
+            layers=tuple(layers),
+            host_ops=self.host_ops,
+        )

@@ -1,0 +1,93 @@
+"""What a run of a Package returns: outputs and figures, every cycle at truth level T2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from codesign.compiler.graph import Unit
+from codesign.compiler.host_ops import HostOp
+from codesign.hw.config import VtaConfig
+from codesign.hw.energy import dram_bytes, energy_parts_mj
+from codesign.kernels import lower_bound
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """One unit, for one declared batch. ``bound`` names the busiest module of the lower bound
+    ``roofline_cycles``; ``utilization`` is useful MACs / (cycles * PEs)."""
+
+    name: str
+    op: str
+    dataflow: str
+    cycles: int
+    macs: int
+    utilization: float
+    bound: str
+    dram_bytes: int
+    roofline_cycles: int
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """Outputs (stacked on the first axis) and figures per declared batch; energy is estimated."""
+
+    outputs: dict[str, NDArray[Any]]
+    model: str
+    config: str
+    samples: int
+    cycles: int
+    latency_ms: float
+    energy_mj: float
+    energy_parts_mj: dict[str, float]
+    macs: int
+    offloaded_macs: int
+    utilization: float
+    dram_bytes: int
+    outputs_match: bool
+    mismatches: int
+    layers: tuple[LayerResult, ...]
+    host_ops: tuple[HostOp, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures without the output arrays."""
+        fields = {k: getattr(self, k) for k in self.__dataclass_fields__ if k != "outputs"}
+        fields["layers"] = [asdict(layer) for layer in self.layers]
+        fields["host_ops"] = [asdict(op) for op in self.host_ops]
+        fields["energy"] = "estimated"
+        return fields
+
+
+def layer_result(
+    unit: Unit, dataflow: str, batch: int, counters: Mapping[str, int], cfg: VtaConfig
+) -> LayerResult:
+    """Figures of one unit from its counters, summed over the passes of one declared batch."""
+    bound = lower_bound(unit.workload, cfg)
+    passes = -(-batch // cfg.batch)
+    modules = {name: getattr(bound, name) for name in ("compute", "load", "store", "fetch")}
+    cycles, macs = counters["cycles"], unit.workload.macs * batch
+    return LayerResult(
+        name=unit.name,
+        op=unit.workload.op,
+        dataflow=dataflow,
+        cycles=cycles,
+        macs=macs,
+        utilization=macs / (cycles * cfg.pes),
+        bound=max(modules, key=lambda name: modules[name]),
+        dram_bytes=dram_bytes(counters),
+        roofline_cycles=bound.cycles * passes,
+    )
+
+
+def total_energy_mj(
+    counters: Mapping[str, Mapping[str, int]], cfg: VtaConfig
+) -> dict[str, float]:
+    """Estimated energy by part, summed over units."""
+    total = {"mac": 0.0, "alu": 0.0, "sram": 0.0, "dram": 0.0}
+    for unit in counters.values():
+        for part, value in energy_parts_mj(unit, cfg).items():
+            total[part] += value
+    return total

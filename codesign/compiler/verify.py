@@ -1,0 +1,91 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# tvm carries no usable annotations.
+"""A pipeline callback that executes the module after every phase and compares it with the last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.compiler.pipeline import host_pipeline
+from codesign.errors import ModelError
+
+EXACT = frozenset(
+    {"fold_parameters", "merge_identical", "split_dequantize", "partition", "host"}
+)
+"""Phases that change no value at all, except that weights lose their rounding in the first."""
+
+
+@dataclass(frozen=True)
+class PhaseCheck:
+    """Largest difference to the phase before, relative to the largest output, and the cosine."""
+
+    phase: str
+    largest: float
+    cosine: float
+
+
+@dataclass
+class Verifier:
+    """Pass an instance as ``callback=``; ``checks`` tells what each phase changed.
+
+    Parameters
+    ----------
+    inputs : one declared batch, arrays in the order of the network's inputs
+    smallest_cosine : phases that round (quantize, absorb, lower) must stay above it
+
+    Raises
+    ------
+    ModelError
+        when a phase changes more than it may; names the phase.
+    """
+
+    inputs: Mapping[str, NDArray[Any]]
+    smallest_cosine: float = 0.95
+    checks: list[PhaseCheck] = field(default_factory=lambda: [])
+    _before: list[NDArray[Any]] | None = None
+
+    def __call__(self, phase: str, module: Any) -> None:
+        after = execute(module, self.inputs)
+        if self._before is not None:
+            self._compare(phase, self._before, after)
+        self._before = after
+
+    def _compare(
+        self, phase: str, before: list[NDArray[Any]], after: list[NDArray[Any]]
+    ) -> None:
+        for index, (old, new) in enumerate(zip(before, after, strict=True)):
+            check = compare(phase, old, new)
+            self.checks.append(check)
+            exact = phase in EXACT and phase != "fold_parameters"
+            if exact and check.largest > 1e-5 or check.cosine < self.smallest_cosine:
+                worst = np.unravel_index(int(np.abs(new - old).argmax()), old.shape)
+                raise ModelError(
+                    f"phase {phase} changed output {index} at {tuple(map(int, worst))}: "
+                    f"{old[worst]} before, {new[worst]} after (cosine {check.cosine:.5f})"
+                )
+
+
+def compare(phase: str, old: NDArray[Any], new: NDArray[Any]) -> PhaseCheck:
+    """Difference of one output before and after a phase."""
+    a, b = old.astype(np.float64).ravel(), new.astype(np.float64).ravel()
+    norm = float(np.linalg.norm(a) * np.linalg.norm(b))
+    cosine = float(a @ b) / norm if norm else float(np.array_equal(a, b))
+    scale = float(np.abs(a).max(initial=0.0)) or 1.0
+    return PhaseCheck(phase, float(np.abs(a - b).max(initial=0.0)) / scale, cosine)
+
+
+def execute(module: Any, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """Outputs of a module at any phase, compiled for the host as it is."""
+    import tvm
+    from tvm import relax
+
+    executable = tvm.compile(module, target="llvm", relax_pipeline=host_pipeline())
+    machine = relax.VirtualMachine(executable, tvm.cpu())
+    result = machine["main"](*(tvm.runtime.tensor(a) for a in inputs.values()))
+    listed = [result] if hasattr(result, "numpy") else list(result)
+    return [tensor.numpy() for tensor in listed]
