@@ -1,0 +1,146 @@
+"""``codesign compile``: an ONNX network and a configuration into a package."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codesign.cli.common import add_config_argument, notice, print_json, print_table
+from codesign.errors import ModelError
+
+if TYPE_CHECKING:
+    from codesign.compiler import Package
+
+NAME = "compile"
+HELP = "compile a network for a configuration into a package"
+_DUMPS = ("relax", "schedule", "isa")
+_SHAPE = re.compile(r"([^:\[\],]+):\[([\d, ]*)\]")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    parser.add_argument("model", metavar="MODEL.onnx", help="float or quantised (QDQ) ONNX model")
+    add_config_argument(parser)
+    parser.add_argument("-o", "--output", default="module.tar", help="package to write (%(default)s)")
+    parser.add_argument(
+        "--input-shapes", metavar='"x:[1,3,224,224]"', help="static shapes of dynamic inputs"
+    )
+    parser.add_argument(
+        "--calibration", metavar="DATA.npz", help="one array per input, samples first; float models"
+    )
+    parser.add_argument(
+        "--dataflow", choices=("auto", "ws", "os", "is", "rs"), help="instead of the configuration's"
+    )
+    parser.add_argument("--disabled-pass", default="", metavar="P,...", help="phases to leave out")
+    parser.add_argument(
+        "--dump-code", default="", metavar="F,...", help=f"write beside the package: {', '.join(_DUMPS)}"
+    )
+    parser.add_argument("--print-pass-times", action="store_true", help="seconds of every phase")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compile and write the package; notices name every layer that stays on the host."""
+    dumps = _list(args.dump_code)
+    wrong = [name for name in dumps if name not in _DUMPS]
+    if wrong:
+        raise ModelError(f"--dump-code {','.join(wrong)}: allowed are {', '.join(_DUMPS)}")
+    shapes = parse_shapes(args.input_shapes) if args.input_shapes else None
+    import codesign
+
+    cfg = codesign.load_config(args.config)
+    times: list[tuple[str, float]] = []
+    modules: list[tuple[str, Any]] = []
+    started = time.perf_counter()
+
+    def callback(phase: str, module: Any) -> None:
+        times.append((phase, time.perf_counter() - started - sum(t for _, t in times)))
+        if "relax" in dumps:
+            modules.append((phase, module))
+
+    package = codesign.compile(
+        args.model,
+        cfg,
+        calibration=args.calibration,
+        input_shapes=shapes,
+        dataflow=args.dataflow,
+        callback=callback,
+        disabled=_list(args.disabled_pass),
+    )
+    package.save(args.output)
+    seconds = time.perf_counter() - started
+    _dump(package, Path(args.output), dumps, modules)
+    for op in package.host_ops:
+        if not op.name.startswith("host_"):
+            notice(f"{op.name} stays on the host ({op.buffer}, {op.bytes} bytes): {op.reason}")
+    summary: dict[str, Any] = {
+        "output": str(args.output),
+        "seconds": seconds,
+        "regions": len(package.graphs),
+        "cycles": package.cycles,
+        **package.manifest(),
+    }
+    if args.print_pass_times:
+        summary["pass_seconds"] = dict(times)
+    if args.json:
+        print_json(summary)
+    else:
+        _show(summary, times if args.print_pass_times else [])
+    return 0
+
+
+def parse_shapes(text: str) -> dict[str, list[int]]:
+    """Shapes from ``"x:[1,3,224,224],y:[1,10]"``.
+
+    Raises
+    ------
+    ModelError
+        any other text.
+    """
+    shapes = {m[1].strip(): [int(n) for n in m[2].split(",") if n.strip()] for m in _SHAPE.finditer(text)}
+    if not shapes or _SHAPE.sub("", text).strip(", "):
+        raise ModelError(f"--input-shapes {text!r}: write it like \"x:[1,3,224,224],y:[1,10]\"")
+    return shapes
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _dump(
+    package: Package, output: Path, dumps: list[str], modules: list[tuple[str, Any]]
+) -> None:
+    from codesign.isa import decode, disassemble
+    from codesign.store.atomic import write_text
+
+    stem = output.with_suffix("")
+    if "relax" in dumps:
+        text = "\n".join(f"# after {phase}\n{m.script(show_meta=False)}" for phase, m in modules)
+        write_text(f"{stem}.relax.py", text)
+    if "schedule" in dumps:
+        lines = [f"{u.name}: {u.workload}\n  {dict(u.schedule)}" for u in package.units]
+        write_text(f"{stem}.schedule.txt", "\n".join(lines) + "\n")
+    if "isa" in dumps:
+        parts = [
+            f"; {u.name}\n" + "\n".join(disassemble(decode(u.instructions, package.config), package.config))
+            for u in package.units
+        ]
+        write_text(f"{stem}.isa.txt", "\n".join(parts) + "\n")
+
+
+def _show(summary: dict[str, Any], times: list[tuple[str, float]]) -> None:
+    layers = summary["layers"]
+    print_table(
+        ("layer", "op", "dataflow", "MACs", "cycles"),
+        [(x["name"], x["op"], x["dataflow"], x["macs"], x["cycles"]) for x in layers],
+    )
+    share = summary["offloaded_macs"] / summary["macs"] if summary["macs"] else 0.0
+    print(
+        f"{summary['output']}: {len(layers)} units in {summary['regions']} region(s), "
+        f"{summary['cycles']} cycles, {share:.1%} of the MACs offloaded, "
+        f"{len(summary['host_ops'])} operators on the host, {summary['seconds']:.1f} s"
+    )
+    if times:
+        print_table(("pass", "seconds"), times)

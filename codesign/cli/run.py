@@ -1,0 +1,112 @@
+"""``codesign run``: a package on the simulator, checked against its integer reference."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from codesign.cli.common import print_json, print_table
+from codesign.errors import DataError
+
+if TYPE_CHECKING:
+    from codesign.compiler import Package, RunResult
+
+NAME = "run"
+HELP = "run a package on the simulator"
+_MISMATCH = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    parser.add_argument("package", metavar="module.tar", help="what codesign compile wrote")
+    parser.add_argument("-i", "--inputs", metavar="IN.npz", help="one array per input, samples first")
+    parser.add_argument("-o", "--outputs", metavar="OUT.npz", help="write the network's outputs")
+    parser.add_argument(
+        "--fill-mode",
+        choices=("random", "ones", "zeros"),
+        default="random",
+        help="inputs where none are given (%(default)s)",
+    )
+    parser.add_argument("--profile", action="store_true", help="figures of every layer")
+    parser.add_argument("--print-time", action="store_true", help="wall time of the simulation")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run, print, and write the outputs; 1 if the run differs from the integer reference."""
+    from codesign.compiler import Package
+    from codesign.frontend.calibration import load_calibration
+
+    package = Package.load(args.package)
+    inputs = load_calibration(args.inputs) if args.inputs else filled(package, args.fill_mode)
+    started = time.perf_counter()
+    result = package.run(inputs)
+    seconds = time.perf_counter() - started
+    if args.outputs:
+        _write(args.outputs, result.outputs)
+    if args.json:
+        print_json({**result.to_json(), **({"seconds": seconds} if args.print_time else {})})
+    else:
+        _show(result, args.profile, seconds if args.print_time else None)
+    return 0 if result.outputs_match else _MISMATCH
+
+
+def filled(package: Package, mode: str) -> dict[str, Any]:
+    """One declared batch of seeded random numbers, ones or zeros for every input."""
+    rng = np.random.default_rng(0)
+    made: dict[str, Any] = {}
+    for port in package.inputs:
+        kind = np.dtype(port.dtype)
+        if mode == "random":
+            made[port.name] = rng.standard_normal(port.shape).astype(kind)
+        else:
+            made[port.name] = np.full(port.shape, int(mode == "ones"), kind)
+    return made
+
+
+def _write(path: str, outputs: dict[str, Any]) -> None:
+    from codesign.store.atomic import atomic_path
+
+    if not path.endswith(".npz"):
+        raise DataError(f"{path}: outputs are written as .npz; give a name that ends so")
+    with atomic_path(path) as temporary, temporary.open("wb") as handle:
+        np.savez(handle, **outputs)
+
+
+def _show(result: RunResult, profile: bool, seconds: float | None) -> None:
+    if profile:
+        columns = ("layer", "op", "dataflow", "cycles", "÷ bound", "utilization", "bound", "DRAM bytes")
+        print_table(
+            columns,
+            [
+                (
+                    x.name,
+                    x.op,
+                    x.dataflow,
+                    x.cycles,
+                    x.cycles / x.roofline_cycles,
+                    x.utilization,
+                    x.bound,
+                    x.dram_bytes,
+                )
+                for x in result.layers
+            ],
+        )
+        print_table(
+            ("host operator", "buffer", "bytes", "reason"),
+            [(op.name, op.buffer, op.bytes, op.reason) for op in result.host_ops],
+        )
+    offloaded = result.offloaded_macs / result.macs if result.macs else 0.0
+    match = "yes" if result.outputs_match else f"NO, {result.mismatches} elements differ"
+    print(f"{result.model} on {result.config}, {result.samples} sample(s); per declared batch:")
+    print(f"  cycles         {result.cycles}")
+    print(f"  latency        {result.latency_ms:.4g} ms")
+    print(f"  energy         {result.energy_mj:.4g} mJ (estimated)")
+    print(f"  MACs           {result.macs}, {offloaded:.1%} offloaded")
+    print(f"  utilization    {result.utilization:.1%}")
+    print(f"  DRAM           {result.dram_bytes} bytes")
+    print(f"  outputs match  {match}")
+    if seconds is not None:
+        print(f"  wall time      {seconds:.3f} s")

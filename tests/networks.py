@@ -1,0 +1,125 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# torch's modules are only partly annotated.
+"""Networks that tests and benchmarks compile, as torch modules with random weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class _Block(nn.Module):
+    def __init__(self, channels: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, out, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(out)
+        self.second = nn.Conv2d(out, out, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(out)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or channels != out:
+            conv = nn.Conv2d(channels, out, 1, stride, bias=False)
+            self.shortcut = nn.Sequential(conv, nn.BatchNorm2d(out))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(self.norm1(self.first(x)))
+        return torch.relu(self.norm2(self.second(y)) + self.shortcut(x))
+
+
+class ResNet18(nn.Module):
+    """He et al. 2016, basic blocks; ``width`` channels in the first stage."""
+
+    def __init__(self, width: int = 64, classes: int = 1000) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        blocks: list[nn.Module] = []
+        channels = width
+        for stage in range(4):
+            out = width << stage
+            blocks += [_Block(channels, out, 1 if stage == 0 else 2), _Block(out, out, 1)]
+            channels = out
+        self.body = nn.Sequential(*blocks)
+        self.head = nn.Linear(channels, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = functional.max_pool2d(torch.relu(self.norm(self.stem(x))), 3, 2, 1)
+        x = functional.adaptive_avg_pool2d(self.body(x), 1)
+        return self.head(torch.flatten(x, 1))
+
+
+class Mlp(nn.Module):
+    """Flattened image, two hidden layers."""
+
+    def __init__(self, inputs: int = 784, hidden: int = 256, classes: int = 10) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(inputs, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, classes),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x)
+
+
+def _double(channels: int, out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, out, 3, 1, 1),
+        nn.BatchNorm2d(out),
+        nn.ReLU(),
+        nn.Conv2d(out, out, 3, 1, 1),
+        nn.BatchNorm2d(out),
+        nn.ReLU6(),
+    )
+
+
+class SmallUNet(nn.Module):
+    """Two levels down and up, with concatenation and nearest upsampling."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.down1, self.down2 = _double(3, width), _double(width, 2 * width)
+        self.bottom = _double(2 * width, 4 * width)
+        self.up2, self.up1 = _double(6 * width, 2 * width), _double(3 * width, width)
+        self.head = nn.Conv2d(width, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a = self.down1(x)
+        b = self.down2(functional.max_pool2d(a, 2))
+        c = self.bottom(functional.avg_pool2d(b, 2))
+        b = self.up2(torch.cat([functional.interpolate(c, scale_factor=2.0), b], 1))
+        a = self.up1(torch.cat([functional.interpolate(b, scale_factor=2.0), a], 1))
+        return self.head(a)
+
+
+class Cell(nn.Module):
+    """Parallel branches from one tensor: shared ReLUs, average pooling, several adds."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3, 1, 1)
+        self.left, self.right = nn.Conv2d(width, width, 3, 1, 1), nn.Conv2d(width, width, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        pooled = functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+        return self.left(torch.relu(x)) + self.right(torch.relu(x)) + pooled
+
+
+def settled(module: nn.Module, seed: int, shape: tuple[int, ...]) -> nn.Module:
+    """``module`` with seeded weights and batch statistics of noise, in evaluation mode."""
+    torch.manual_seed(seed)
+    for child in module.modules():
+        if isinstance(child, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(child.weight, nonlinearity="relu")
+            if child.bias is not None:
+                nn.init.normal_(child.bias, std=0.1)
+    module.train()
+    with torch.no_grad():
+        for _ in range(3):
+            module(torch.randn(4, *shape[1:]))
+    return module.eval()
