@@ -39,11 +39,8 @@ def run(args: argparse.Namespace) -> int:
         )
         for stream in streams.read_streams(args.file, args.config)
     ]
-    for stream, _ in results:
-        if stream.memory is None:
-            notice(
-                f"{stream.name} comes without its memory: what depends on micro-ops is not checked"
-            )
+    if any(stream.memory is None for stream, _ in results):
+        notice(f"{args.file} holds no memory image: what depends on micro-ops is not checked")
     total = sum(len(findings) for _, findings in results)
     if args.json:
         shown = [

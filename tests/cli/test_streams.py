@@ -55,7 +55,7 @@ def test_check_tells_findings_by_exit_code(
     assert main(["check", str(_stream(tmp_path / "good.bin")), "-c", "pynq"]) == 0
     captured = capsys.readouterr()
     assert captured.out == "streams: 1, instructions: 2, findings: 0\n"
-    assert "good.bin comes without its memory" in captured.err
+    assert "good.bin holds no memory image" in captured.err
     bad = _stream(tmp_path / "bad.bin", illegal=True)
     assert main(["check", str(bad), "-c", "pynq"]) == 1
     text = capsys.readouterr().out
