@@ -9,6 +9,7 @@ import pytest
 
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
+from codesign.isa import check
 from codesign.kernels import (
     ConvWorkload,
     ElementwiseWorkload,
