@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from tvm_ffi.libinfo import load_lib_module
 
 from codesign.errors import ConfigError, ProgramError
 from codesign.hw.config import VtaConfig
@@ -19,6 +18,9 @@ from codesign.sim.result import TIMELINE, SimResult
 @lru_cache(maxsize=1)
 def library() -> Any:
     """The shared library as a tvm-ffi module; also registers its static functions."""
+    # Here, because tvm-ffi imports torch where that is installed, which takes seconds.
+    from tvm_ffi.libinfo import load_lib_module
+
     return load_lib_module("codesign", "codesign_core")
 
 
