@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.hw.config import VtaConfig
+from codesign.isa.dram import DramMemo
 from codesign.isa.encoding import Bytes, Table, decode_uops
 from codesign.isa.finding import Finding
 from codesign.isa.ordering import Clock, Play, modules
@@ -77,6 +78,7 @@ class _Walk:
         self.inp = Memo(depth(Memory.INP, cfg))
         self.wgt = Memo(depth(Memory.WGT, cfg))
         self.out = Memo(depth(Memory.OUT, cfg))
+        self.dram = DramMemo(table, cfg)
         self.acc_set = np.zeros(depth(Memory.ACC, cfg), bool)
         self.out_fresh = np.zeros(depth(Memory.OUT, cfg), bool)
         self.uops = np.zeros(depth(Memory.UOP, cfg), UOP)
@@ -91,6 +93,7 @@ class _Walk:
         if row["opcode"] in (Opcode.GEMM, Opcode.ALU):
             self.loops(index, row)
         elif row["x_size"]:
+            self.dram_access(index, row)
             (self.store if row["opcode"] == Opcode.STORE else self.load)(index, row)
 
     def report(self, index: int, rule: str, message: str, fix: str) -> None:
@@ -125,6 +128,16 @@ class _Walk:
         return Module.STORE if name == "OUT" else Module.LOAD
 
     # Transfers ------------------------------------------------------------------------------
+
+    def dram_access(self, index: int, row: dict[str, int]) -> None:
+        """A STORE and a LOAD of the same bytes need a token path between them."""
+        module = Module(self.module[index])
+        clock = self.order.clocks[index]
+        other, position = self.dram.conflict(row, module, self.position[index], clock)
+        if other >= 0:
+            text = f"touches DRAM bytes of instruction {self.members[other][position - 1]}"
+            fix = "order the two with tokens, or use separate buffers"
+            self.report(index, "dram_hazard", text, fix)
 
     def load(self, index: int, row: dict[str, int]) -> None:
         pitch = row["x_pad_0"] + row["x_size"] + row["x_pad_1"]

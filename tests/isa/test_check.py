@@ -135,6 +135,14 @@ CASES: dict[str, tuple[Callable[[], Rows], list[tuple[int, str]]]] = {
         lambda: with_row(9, **{**legal()[6], "pop_prev": 0}),
         [(9, "hazard")],
     ),
+    "dram hazard": (
+        lambda: with_row(9, **{**legal()[0], "dram_base": (BASE + 2048) // 4, "sram_base": 8}),
+        [(9, "dram_hazard")],
+    ),
+    "ordered in dram": (
+        lambda: with_row(10, **{**legal()[0], "dram_base": (BASE + 2048) // 4, "sram_base": 8}),
+        [],
+    ),
     "index_range": (lambda: edited(4, iter_out=3, wgt_factor_out=600), [(4, "index_range")]),
     "pending store": (lambda: with_row(8, **legal()[1]), [(8, "hazard")]),
     "stale_store": (
