@@ -55,7 +55,7 @@ def read_streams(path: Path, config: str | None) -> list[Stream]:
             f"{path}: {content.size} bytes; a stream for {cfg.name} is a positive multiple of "
             f"{size} bytes ({cfg.instruction_encoding} encoding)"
         )
-    return [Stream(path.name, cfg, content.reshape(-1, size), None, 0)]
+    return [Stream(path.name, cfg, content.reshape((-1, size)), None, 0)]
 
 
 def _package_streams(path: Path) -> list[Stream]:
