@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false
+# numpy annotates reshape in part only.
 """The instruction streams behind a file: a package's units, or one raw stream."""
 
 from __future__ import annotations
