@@ -6,6 +6,7 @@ from relay_passes.fold_parameters import FoldParameters
 from relay_passes.lower import Lower
 from relay_passes.merge_identical import MergeIdentical
 from relay_passes.partition import Partition
+from relay_passes.quantize_before_reshape import QuantizeBeforeReshape
 from relay_passes.spec import QuantizedTensor, UnitSpec
 from relay_passes.split_dequantize import SplitDequantize
 
@@ -16,6 +17,7 @@ __all__ = [
     "Lower",
     "MergeIdentical",
     "Partition",
+    "QuantizeBeforeReshape",
     "QuantizedTensor",
     "SplitDequantize",
     "UnitSpec",

@@ -37,7 +37,9 @@ class _Fold(relax.PyExprMutator):
 
     def _inlined(self, call: Any) -> Any:
         """The call with variables bound to constants replaced by them."""
-        args = [arg if constant(self._defined(arg)) is None else self._defined(arg) for arg in call.args]
+        args = [
+            arg if constant(self._defined(arg)) is None else self._defined(arg) for arg in call.args
+        ]
         if all(a is b for a, b in zip(args, call.args, strict=True)):
             return call
         return self.builder_.normalize(relax.Call(call.op, args, call.attrs, call.ty_args))
@@ -85,5 +87,3 @@ def dequantized(
         zero = zero.reshape(along) if zero.size > 1 else zero
     wide = data.astype(np.int64) - zero.astype(np.int64)
     return (wide.astype(np.float32) * scale.astype(np.float32)).astype(np.float32)
-
-

@@ -25,7 +25,9 @@ Validate = Callable[[Any], Mapping[str, Infeasible]]
 Reject = Callable[[str, Infeasible], None]
 
 
-def Partition(accept: Accept, validate: Validate | None = None, reject: Reject | None = None) -> Any:
+def Partition(
+    accept: Accept, validate: Validate | None = None, reject: Reject | None = None
+) -> Any:
     """Quantised operators that ``accept`` allows become composites, merged into ``vta`` regions.
 
     ``validate`` sees the partitioned module and names units that fail in context; the partition is

@@ -18,8 +18,12 @@ def unit_patterns() -> Iterator[tuple[str, Any, dict[str, Any]]]:
     """(composite name, pattern, annotations), larger patterns first."""
     for activation in (_relu, _clip, _none):
         for bias in (True, False):
-            yield _unit("vta.conv2d", is_op("relax.nn.conv2d")(_activation(), _weight()), activation, bias)
-            yield _unit("vta.dense", is_op("relax.matmul")(_activation(), _weight()), activation, bias)
+            yield _unit(
+                "vta.conv2d", is_op("relax.nn.conv2d")(_activation(), _weight()), activation, bias
+            )
+            yield _unit(
+                "vta.dense", is_op("relax.matmul")(_activation(), _weight()), activation, bias
+            )
         yield _unit("vta.add", is_op("relax.add")(_activation(), _activation()), activation)
         yield _unit("vta.avg_pool2d", is_op("relax.nn.avg_pool2d")(_activation()), activation)
         yield _unit("vta.avg_pool2d", is_op("relax.mean")(_activation()), activation)
@@ -31,7 +35,9 @@ def unit_patterns() -> Iterator[tuple[str, Any, dict[str, Any]]]:
     yield "vta.requantize", rescale, {CORE: rescale}
 
 
-def _unit(name: str, core: Any, activation: Any, bias: bool = False) -> tuple[str, Any, dict[str, Any]]:
+def _unit(
+    name: str, core: Any, activation: Any, bias: bool = False
+) -> tuple[str, Any, dict[str, Any]]:
     out = is_op("relax.add")(core, is_const()) if bias else core
     return name, is_op("relax.quantize")(activation(out), is_const(), is_const()), {CORE: core}
 

@@ -105,8 +105,8 @@ def _weight(expr: Any, notes: list[str]) -> NDArray[np.float64]:
         assert data is not None
         assert scale is not None
         assert zero is not None
-        if data.dtype == np.int8 and zero.any():
-            notes.append("weights have a zero point")
+        if (zero != (128 if data.dtype == np.uint8 else 0)).any():
+            notes.append("weights have a zero point; the accelerator's are symmetric")
         value = dequantized(data, scale, zero, int(expr.attrs.axis))
     return value.astype(np.float64)
 
@@ -148,7 +148,9 @@ def _bias(
 ) -> NDArray[np.float64] | None:
     if bias is None:
         return None
-    wanted = {(channels,), (1, channels)} if trailing == 0 else {(1, channels, 1, 1), (channels, 1, 1)}
+    wanted = (
+        {(channels,), (1, channels)} if trailing == 0 else {(1, channels, 1, 1), (channels, 1, 1)}
+    )
     if bias.shape not in wanted:
         if bias.size == 1:
             return np.full(channels, float(bias.reshape(-1)[0]))
@@ -173,7 +175,11 @@ def _pool(spec: UnitSpec, core: Any, notes: list[str]) -> UnitSpec:
     kernel, stride, padding = _pair(attrs.pool_size), _pair(attrs.strides), _four(attrs.padding)
     if attrs.ceil_mode and len(spec.inputs[0].shape) == 4:
         padding = _ceil_padding(spec, kernel, stride, padding)
-        if padding != _four(attrs.padding) and spec.kind == "avg_pool2d" and attrs.count_include_pad:
+        if (
+            padding != _four(attrs.padding)
+            and spec.kind == "avg_pool2d"
+            and attrs.count_include_pad
+        ):
             notes.append("average pooling with ceil_mode and counted padding")
     return replace(
         spec,

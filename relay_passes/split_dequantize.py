@@ -47,5 +47,3 @@ class _Split(relax.PyExprMutator):
             return arg
         copy = relax.Call(bound.op, bound.args, bound.attrs, bound.ty_args)
         return self.builder_.emit(copy)
-
-

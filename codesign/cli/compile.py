@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     parser.add_argument("model", metavar="MODEL.onnx", help="float or quantised (QDQ) ONNX model")
     add_config_argument(parser)
-    parser.add_argument("-o", "--output", default="module.tar", help="package to write (%(default)s)")
+    parser.add_argument(
+        "-o", "--output", default="module.tar", help="package to write (%(default)s)"
+    )
     parser.add_argument(
         "--input-shapes", metavar='"x:[1,3,224,224]"', help="static shapes of dynamic inputs"
     )
@@ -32,11 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration", metavar="DATA.npz", help="one array per input, samples first; float models"
     )
     parser.add_argument(
-        "--dataflow", choices=("auto", "ws", "os", "is", "rs"), help="instead of the configuration's"
+        "--dataflow",
+        choices=("auto", "ws", "os", "is", "rs"),
+        help="instead of the configuration's",
     )
     parser.add_argument("--disabled-pass", default="", metavar="P,...", help="phases to leave out")
     parser.add_argument(
-        "--dump-code", default="", metavar="F,...", help=f"write beside the package: {', '.join(_DUMPS)}"
+        "--dump-code",
+        default="",
+        metavar="F,...",
+        help=f"write beside the package: {', '.join(_DUMPS)}",
     )
     parser.add_argument("--print-pass-times", action="store_true", help="seconds of every phase")
 
@@ -99,9 +106,11 @@ def parse_shapes(text: str) -> dict[str, list[int]]:
     ModelError
         any other text.
     """
-    shapes = {m[1].strip(): [int(n) for n in m[2].split(",") if n.strip()] for m in _SHAPE.finditer(text)}
+    shapes = {
+        m[1].strip(): [int(n) for n in m[2].split(",") if n.strip()] for m in _SHAPE.finditer(text)
+    }
     if not shapes or _SHAPE.sub("", text).strip(", "):
-        raise ModelError(f"--input-shapes {text!r}: write it like \"x:[1,3,224,224],y:[1,10]\"")
+        raise ModelError(f'--input-shapes {text!r}: write it like "x:[1,3,224,224],y:[1,10]"')
     return shapes
 
 
@@ -109,9 +118,7 @@ def _list(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _dump(
-    package: Package, output: Path, dumps: list[str], modules: list[tuple[str, Any]]
-) -> None:
+def _dump(package: Package, output: Path, dumps: list[str], modules: list[tuple[str, Any]]) -> None:
     from codesign.isa import decode, disassemble
     from codesign.store.atomic import write_text
 
@@ -124,7 +131,8 @@ def _dump(
         write_text(f"{stem}.schedule.txt", "\n".join(lines) + "\n")
     if "isa" in dumps:
         parts = [
-            f"; {u.name}\n" + "\n".join(disassemble(decode(u.instructions, package.config), package.config))
+            f"; {u.name}\n"
+            + "\n".join(disassemble(decode(u.instructions, package.config), package.config))
             for u in package.units
         ]
         write_text(f"{stem}.isa.txt", "\n".join(parts) + "\n")

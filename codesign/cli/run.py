@@ -22,7 +22,9 @@ _MISMATCH = 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     parser.add_argument("package", metavar="module.tar", help="what codesign compile wrote")
-    parser.add_argument("-i", "--inputs", metavar="IN.npz", help="one array per input, samples first")
+    parser.add_argument(
+        "-i", "--inputs", metavar="IN.npz", help="one array per input, samples first"
+    )
     parser.add_argument("-o", "--outputs", metavar="OUT.npz", help="write the network's outputs")
     parser.add_argument(
         "--fill-mode",
@@ -77,7 +79,16 @@ def _write(path: str, outputs: dict[str, Any]) -> None:
 
 def _show(result: RunResult, profile: bool, seconds: float | None) -> None:
     if profile:
-        columns = ("layer", "op", "dataflow", "cycles", "÷ bound", "utilization", "bound", "DRAM bytes")
+        columns = (
+            "layer",
+            "op",
+            "dataflow",
+            "cycles",
+            "÷ bound",
+            "utilization",
+            "bound",
+            "DRAM bytes",
+        )
         print_table(
             columns,
             [

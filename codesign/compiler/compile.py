@@ -24,7 +24,7 @@ from codesign.kernels import best_schedule
 from relay_passes.spec import UnitSpec
 
 
-def compile(  # noqa: A001 - the public verb, as in tvm.compile
+def compile(
     model: Any,
     cfg: VtaConfig,
     *,

@@ -121,7 +121,9 @@ def _fit_conv(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | Infeasi
         weight = _rounded(ratio, candidate)
         total = _folded_bias(weight, bias / out.scale, candidate, zero_in, zero_out)
         peak = int(np.abs(total).max(initial=0)) + (1 << candidate >> 1)
-        fitting = next((t for t in range(tiles, most_tiles + 1) if peak <= bias_capacity(cfg, t)), 0)
+        fitting = next(
+            (t for t in range(tiles, most_tiles + 1) if peak <= bias_capacity(cfg, t)), 0
+        )
         if fitting:
             break
     else:
@@ -228,7 +230,9 @@ def _fit_average(spec: UnitSpec, cfg: VtaConfig, workload: PoolWorkload) -> Fit 
     ratios = {c: source.scale / out.scale / (taps if spec.count_include_pad else c) for c in counts}
     steps = shift_steps(workload)
     most = MAX_SHIFT * steps
-    shift = min(_largest_shift(r, 127 * identity_copies(workload, c), most) for c, r in ratios.items())
+    shift = min(
+        _largest_shift(r, 127 * identity_copies(workload, c), most) for c, r in ratios.items()
+    )
     zero_in, zero_out = zero_point(source), zero_point(out)
     capacity = bias_capacity(cfg, default_bias_tiles(cfg))
     for candidate in range(shift, steps - 1, -1):

@@ -168,9 +168,7 @@ def from_json(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -
         fields = {k: tuple(v) if k in _PAIRS else v for k, v in entry["workload"].items()}
         workload = _WORKLOADS[entry["kind"]](**fields)
         params = _params(entry, workload, arrays)
-        units.append(
-            Unit(entry["name"], workload, params, tuple(entry["inputs"]), entry["output"])
-        )
+        units.append(Unit(entry["name"], workload, params, tuple(entry["inputs"]), entry["output"]))
     return UnitGraph(
         document["name"],
         document["batch"],

@@ -65,17 +65,29 @@ def host_operators(
         if name and problem is not None:
             unused.pop(name)
             reasons[value] = (name, str(problem))
-    return tuple(_operators(values, reasons))
+    inside = {part for root in reasons for part in _parts(values, root)} - set(reasons)
+    return tuple(_operators(values, reasons, inside))
+
+
+def _parts(values: Mapping[Any, Any], root: Any) -> list[Any]:
+    """Calls of the unit that ends in ``root``: down to the dequantized operands."""
+    parts = [root]
+    for arg in root.args:
+        inner = values.get(arg)
+        if not is_call(inner):
+            continue
+        parts += [inner] if op_name(inner) == "dequantize" else _parts(values, inner)
+    return parts
 
 
 def _operators(
-    values: Mapping[Any, Any], reasons: Mapping[Any, tuple[str, str]]
+    values: Mapping[Any, Any], reasons: Mapping[Any, tuple[str, str]], inside: set[Any]
 ) -> list[HostOp]:
     found: list[HostOp] = []
     counts: dict[str, int] = {}
     for value in values.values():
         op = op_name(value)
-        if not op or op.startswith("call_") or not hasattr(value.ty, "shape"):
+        if value in inside or not op or op.startswith("call_") or not hasattr(value.ty, "shape"):
             continue
         if value in reasons:
             name, reason = reasons[value]
@@ -87,7 +99,9 @@ def _operators(
             reason = "border between float and int8 tensors" if boundary else _NO_UNIT
         size = shape(value)
         nbytes = prod(size) * max(1, _bits(dtype(value)) // 8)
-        found.append(HostOp(name, op.removeprefix("nn."), f"{dtype(value)}{list(size)}", nbytes, reason))
+        found.append(
+            HostOp(name, op.removeprefix("nn."), f"{dtype(value)}{list(size)}", nbytes, reason)
+        )
     return found
 
 
@@ -106,7 +120,7 @@ def _readable(values: Mapping[Any, Any], quantize: Any) -> bool:
     if op_name(core) == "dequantize":
         return True
     if not is_call(core) or op_name(core) not in (
-        "nn.conv2d matmul add nn.max_pool2d nn.avg_pool2d mean reshape".split()
+        ["nn.conv2d", "matmul", "add", "nn.max_pool2d", "nn.avg_pool2d", "mean", "reshape"]
     ):
         return False
     operands = [core.args[0], *([core.args[1]] if op_name(core) == "add" else [])]

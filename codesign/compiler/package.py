@@ -105,7 +105,9 @@ class Package:
         for batch in self._batches(inputs, samples):
             collected.append(session.run(batch))
             mismatches += session.mismatches()
-        return self._result(self._stack(collected, samples), session.counters(), samples, mismatches)
+        return self._result(
+            self._stack(collected, samples), session.counters(), samples, mismatches
+        )
 
     def reference(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Network outputs with every region computed by the integer reference instead."""
@@ -186,7 +188,9 @@ class Package:
         stacked: dict[str, NDArray[Any]] = {}
         for index, name in enumerate(self.outputs):
             parts = [np.atleast_1d(result[index]) for result in results]
-            stacked[name] = np.concatenate(parts)[:samples] if len(parts) > 1 else parts[0][:samples]
+            stacked[name] = (
+                np.concatenate(parts)[:samples] if len(parts) > 1 else parts[0][:samples]
+            )
         return stacked
 
     def _result(

@@ -28,10 +28,11 @@ from relay_passes import (
     Lower,
     MergeIdentical,
     Partition,
+    QuantizeBeforeReshape,
+    SplitDequantize,
     UnitSpec,
 )
 from relay_passes.lower import regions
-from relay_passes.split_dequantize import SplitDequantize
 
 Callback = Callable[[str, Any], None]
 """Called with a phase's name and the module after it."""
@@ -89,6 +90,7 @@ def phases(
         ("fold_parameters", FoldParameters()),
         ("fold_batch_norm", FoldBatchNorm()),
         ("merge_identical", MergeIdentical()),
+        ("quantize_before_reshape", QuantizeBeforeReshape()),
         ("split_dequantize", SplitDequantize()),
         ("absorb_requantize", AbsorbRequantize()),
         ("partition", Partition(accept, validate, reject)),

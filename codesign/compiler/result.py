@@ -82,9 +82,7 @@ def layer_result(
     )
 
 
-def total_energy_mj(
-    counters: Mapping[str, Mapping[str, int]], cfg: VtaConfig
-) -> dict[str, float]:
+def total_energy_mj(counters: Mapping[str, Mapping[str, int]], cfg: VtaConfig) -> dict[str, float]:
     """Estimated energy by part, summed over units."""
     total = {"mac": 0.0, "alu": 0.0, "sram": 0.0, "dram": 0.0}
     for unit in counters.values():

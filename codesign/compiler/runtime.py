@@ -7,6 +7,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from codesign.errors import CodesignError
 from codesign.sim import native
 from relay_passes.lower import PROGRAM_ATTR
 
@@ -16,6 +17,8 @@ def register() -> None:
     """Load the C++ core, which registers the module loader, and TVM's hook for the codegen."""
     import tvm
 
+    for kind in CodesignError.__subclasses__():
+        tvm.error.register_error(kind.__name__, kind)  # keep their class through TVM's passes
     native.library()
     create: Any = tvm.get_global_func("vta.module_create")
 

@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from codesign.compiler.pipeline import host_pipeline
 from codesign.errors import ModelError
 
-EXACT = frozenset(
-    {"fold_parameters", "merge_identical", "split_dequantize", "partition", "host"}
-)
+EXACT = frozenset({"fold_parameters", "merge_identical", "split_dequantize", "partition", "host"})
 """Phases that change no value at all, except that weights lose their rounding in the first."""
 
 
@@ -55,14 +53,12 @@ class Verifier:
             self._compare(phase, self._before, after)
         self._before = after
 
-    def _compare(
-        self, phase: str, before: list[NDArray[Any]], after: list[NDArray[Any]]
-    ) -> None:
+    def _compare(self, phase: str, before: list[NDArray[Any]], after: list[NDArray[Any]]) -> None:
         for index, (old, new) in enumerate(zip(before, after, strict=True)):
             check = compare(phase, old, new)
             self.checks.append(check)
             exact = phase in EXACT and phase != "fold_parameters"
-            if exact and check.largest > 1e-5 or check.cosine < self.smallest_cosine:
+            if (exact and check.largest > 1e-5) or check.cosine < self.smallest_cosine:
                 worst = np.unravel_index(int(np.abs(new - old).argmax()), old.shape)
                 raise ModelError(
                     f"phase {phase} changed output {index} at {tuple(map(int, worst))}: "

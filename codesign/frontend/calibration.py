@@ -69,7 +69,9 @@ def check_samples(samples: Samples, signature: Signature, what: str) -> int:
     return counts.pop()
 
 
-def batches(samples: Samples, signature: Signature, count: int) -> Iterator[dict[str, NDArray[Any]]]:
+def batches(
+    samples: Samples, signature: Signature, count: int
+) -> Iterator[dict[str, NDArray[Any]]]:
     """Declared-size batches; the last one is filled up with the first samples again."""
     declared = {name: (shape[0] if shape else 1) for name, shape, _ in signature}
     steps = max(-(-count // n) for n in declared.values())

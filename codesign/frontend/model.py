@@ -40,7 +40,9 @@ def read_model(path_or_model: str | Path | Any, input_shapes: InputShapes | None
             f"model: a path or an onnx.ModelProto is allowed, got {type(path_or_model).__name__}"
         )
     if not model.graph.node:
-        raise ModelError(f"{where}: the ONNX graph has no nodes; not a network, or a truncated file")
+        raise ModelError(
+            f"{where}: the ONNX graph has no nodes; not a network, or a truncated file"
+        )
     _fix_input_shapes(model, dict(input_shapes or {}), where)
     try:
         onnx.checker.check_model(model)
@@ -76,7 +78,9 @@ def _load(path: Path) -> Any:
     try:
         return onnx.load(str(path))
     except DecodeError as error:
-        raise ModelError(f"{path}: not an ONNX file, or truncated ({_first_line(error)})") from error
+        raise ModelError(
+            f"{path}: not an ONNX file, or truncated ({_first_line(error)})"
+        ) from error
     except (OSError, onnx.checker.ValidationError) as error:
         raise ModelError(f"{path}: external data cannot be read: {_first_line(error)}") from error
 

@@ -14,10 +14,7 @@ from codesign.frontend.calibration import Samples, batches, check_samples, load_
 from codesign.frontend.importer import HASH_ATTR, ONNX_ATTR, main_hash, relax_of, signature_of
 from codesign.frontend.model import graph_inputs, shape_of
 
-QUANTIZED_OPERATORS = (
-    "Conv Gemm MatMul Add Relu Clip MaxPool AveragePool GlobalAveragePool "
-    "Reshape Flatten Squeeze Unsqueeze Concat Resize Transpose"
-).split()
+QUANTIZED_OPERATORS = ["Conv", "Gemm", "MatMul", "Add", "Relu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Resize", "Transpose"]
 _HOW_TO = (
     "a float model needs calibration data: make an .npz with one array per input, samples on the "
     "first axis (numpy.savez('calibration.npz', INPUT=array)), and give it with --calibration "
