@@ -23,6 +23,8 @@ _GEMM_OVERHEAD = 7.0
 _LOAD_OVERHEAD = 5.0
 _FETCH = 3.3
 _LONGEST_STRIP = 8.0
+_MOST_UOPS = 2048.0
+_REUSE_DISTANCE = 3.0
 
 StoreCycles = Callable[[Columns, Floats, Floats], Floats]
 
@@ -176,6 +178,26 @@ def _demand(
     return inp, wgt, out_blocks * (rows * cols + copied) + np.where(conv, 0.0, 2.0)
 
 
+def _micro_ops(
+    w: Columns, b: Blocks, rows: Floats, cols: Floats, groups: Floats, chunks: Floats
+) -> Floats:
+    """Micro-ops of one tile's GEMM: its loops less the two longest, which become iterations.
+
+    Fewer than three outputs take turns on partial sums, which leaves no loop to iterate.
+    """
+    conv = w["is_conv"] > 0
+    windowed = conv | (w["is_avg_pool"] > 0)
+    blocks_out = np.minimum(groups * b.out_subs, b.out_blocks)
+    reduction = np.where(conv, np.ceil(b.in_blocks / chunks), b.in_subs)
+    # The vertical and horizontal kernel loops are the shortest: the others compete.
+    a, z = np.maximum(rows, cols), np.minimum(rows, cols)
+    d, e = np.maximum(blocks_out, reduction), np.minimum(blocks_out, reduction)
+    iterated = np.maximum(np.maximum(a * z, a * d), d * e)
+    taps = np.where(windowed, w["kernel_height"] * w["kernel_width"], 1.0)
+    total = rows * cols * blocks_out * reduction * taps
+    return np.where(rows * cols * blocks_out < _REUSE_DISTANCE, total, total / iterated)
+
+
 def _price(
     w: Columns,
     c: Columns,
@@ -244,7 +266,12 @@ def _price(
     # The first step waits for its operands, resident weights among them; then the slowest module
     # sets the pace, and the last tile is stored alone.
     first = np.where(conv, channel * chunks, 1.0)
-    fill = 2.0 * latency + image / steps + weight_beats / wgt_again / first
+    uops = _micro_ops(w, b, rows, cols, groups, chunks) * np.minimum(steps, inp_slots * acc_slots)
+    uop_beats = np.minimum(uops, _MOST_UOPS) * c["uop_bytes"] / c["bus_bytes"]
+    # A fetch chunk arrives whole before its first instruction starts.
+    chunk_bytes = np.minimum(instructions * c["instruction_bytes"], c["burst_bytes"])
+    fill = 2.0 * latency + (chunk_bytes / c["bus_bytes"] + uop_beats)
+    fill = fill + image / steps + weight_beats / wgt_again / first
     drain = storing / tiles
     total = np.maximum(
         np.maximum(load + computing / steps, fill + computing) + drain,
