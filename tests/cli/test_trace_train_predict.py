@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from codesign.cli import main
 
@@ -89,3 +92,51 @@ def test_samples_must_be_positive(capsys: pytest.CaptureFixture[str]) -> None:
         main([*TRACE, "--samples", "0", "-o", "x.db"])
     assert stopped.value.code == 2
     assert "not a positive number" in capsys.readouterr().err
+
+
+def small_network(path: Path) -> Path:
+    """Convolution, ReLU, convolution: two units."""
+    weights = [
+        numpy_helper.from_array(np.full((16, c, 3, 3), 0.1, np.float32), f"w{i}")
+        for i, c in enumerate((3, 16))
+    ]
+    nodes = [
+        helper.make_node("Conv", ["x", "w0"], ["a"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Conv", ["b", "w1"], ["y"], pads=[1, 1, 1, 1]),
+    ]
+    shapes = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, 8, 8])
+        for name, channels in (("x", 3), ("y", 16))
+    ]
+    graph = helper.make_graph(nodes, "small", shapes[:1], shapes[1:], weights)
+    network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(network, path)
+    return path
+
+
+def test_predict_lists_layers_and_their_sum(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = small_network(tmp_path / "small.onnx")
+    arguments = ["predict", str(network), "-c", "neuhardco:16x16_1m_os", "-m", str(model)]
+    assert main([*arguments, "--json"]) == 0
+    captured = capsys.readouterr()
+    facts = json.loads(captured.out)
+    assert (facts["level"], facts["config"]) == ("T1", "16x16_1m_os")
+    assert [layer["op"] for layer in facts["layers"]] == ["conv2d", "conv2d"]
+    assert facts["cycles"] == sum(layer["cycles"] for layer in facts["layers"])
+    assert all(layer["cycles"] >= layer["bound"] for layer in facts["layers"])
+    assert facts["latency_ms"] == pytest.approx(facts["cycles"] / 1e5)
+    assert "random inputs" in captured.err
+    assert main(arguments) == 0
+    assert "sum" in capsys.readouterr().out
+
+
+def test_trace_of_an_onnx_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = small_network(tmp_path / "small.onnx")
+    store = str(tmp_path / "traces.db")
+    arguments = ["trace", "--network", str(network), "--hardware", "neuhardco", "-o", store]
+    assert main([*arguments, "--samples", "10", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["layers"], facts["simulated"]) == (2, 10)
