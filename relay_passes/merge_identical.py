@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import tvm
 from tvm import relax
 
 
@@ -15,4 +16,7 @@ def MergeIdentical() -> Any:
 
     Runs before `SplitDequantize`, which takes shared dequantisations apart again.
     """
-    return relax.transform.EliminateCommonSubexpr()
+    return tvm.transform.Sequential(
+        [relax.transform.EliminateCommonSubexpr(), relax.transform.CanonicalizeBindings()],
+        name="MergeIdentical",
+    )

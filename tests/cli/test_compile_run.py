@@ -1,0 +1,71 @@
+"""The verbs compile and run."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from codesign.cli import main
+from codesign.cli.compile import parse_shapes
+from codesign.errors import ModelError
+from tests.onnx_models import conv_net, qdq_conv, samples
+
+
+def test_compile_and_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, package = str(tmp_path / "net.onnx"), str(tmp_path / "module.tar")
+    onnx.save(conv_net(), model)
+    np.savez(tmp_path / "c.npz", **samples())
+    calibration = str(tmp_path / "c.npz")
+    arguments = ["compile", model, "-c", "pynq", "-o", package, "--calibration", calibration]
+    assert main([*arguments, "--print-pass-times", "--dump-code", "relax,schedule,isa"]) == 0
+    assert "100.0% of the MACs offloaded" in capsys.readouterr().out
+    for suffix in ("relax.py", "schedule.txt", "isa.txt"):
+        assert (tmp_path / f"module.{suffix}").stat().st_size > 100
+    out = str(tmp_path / "out.npz")
+    assert main(["run", package, "-i", calibration, "-o", out, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    wanted = (
+        "model config cycles latency_ms energy_mj macs offloaded_macs utilization dram_bytes "
+        "outputs_match layers host_ops"
+    ).split()
+    assert set(wanted) <= set(result)
+    assert result["outputs_match"] is True
+    assert result["model"] == "net.onnx"
+    assert np.load(out)["y"].shape == (4, 8, 1, 1)
+    assert main(["run", package, "--profile", "--print-time", "--fill-mode", "ones"]) == 0
+    assert "outputs match  yes" in capsys.readouterr().out
+
+
+def test_user_errors_have_no_traceback_and_leave_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, package = tmp_path / "net.onnx", tmp_path / "module.tar"
+    arguments = ["compile", str(model), "-c", "pynq", "-o", str(package)]
+    model.write_bytes(b"nothing")
+    assert main(arguments) == 4
+    assert "not an ONNX file" in capsys.readouterr().err
+    onnx.save(conv_net(), str(model))
+    assert main(arguments) == 4
+    assert "--calibration" in capsys.readouterr().err
+    onnx.save(conv_net(shape=("n", 3, 8, 8)), str(model))
+    assert main(arguments) == 4
+    assert "--input-shapes" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["net.onnx"]
+    package.write_bytes(b"half a tar")
+    assert main(["run", str(package)]) == 4
+    assert "module.tar" in capsys.readouterr().err
+
+
+def test_host_fallback_is_a_notice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "net.onnx"
+    onnx.save(qdq_conv(weight_zero=3), str(model))
+    assert main(["compile", str(model), "-c", "pynq", "-o", str(tmp_path / "m.tar")]) == 0
+    assert "conv2d_1 stays on the host" in capsys.readouterr().err
+
+
+def test_shapes() -> None:
+    assert parse_shapes("x:[1,3,224,224],y:[1, 10]") == {"x": [1, 3, 224, 224], "y": [1, 10]}
+    with pytest.raises(ModelError, match="write it like"):
+        parse_shapes("x=1,2")

@@ -1,0 +1,142 @@
+"""Fitting: shifts, biases, zero points, and what does not fit."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import codesign
+from codesign.compiler.fit import fit_unit, needed_border
+from codesign.errors import Infeasible
+from codesign.kernels import (
+    ConvParams,
+    ElementwiseParams,
+    PoolParams,
+    bias_capacity,
+    default_bias_tiles,
+    reference,
+)
+from relay_passes import QuantizedTensor, UnitSpec
+
+CFG = codesign.load_config("pynq")
+
+
+def tensor(shape: tuple[int, ...], scale: float, zero: int = 0, dtype: str = "int8") -> QuantizedTensor:
+    return QuantizedTensor(shape, dtype, scale, zero)
+
+
+def conv(zero_in: int = 0, zero_out: int = 0, dtype: str = "int8", gain: float = 1.0) -> UnitSpec:
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((6, 5, 3, 3)) * 0.1 * gain
+    return UnitSpec(
+        "conv2d",
+        (tensor((1, 5, 7, 6), 0.02, zero_in, dtype),),
+        tensor((1, 6, 7, 6), 0.05, zero_out, dtype),
+        weight=weight,
+        bias=rng.standard_normal(6),
+        kernel=(3, 3),
+        padding=(1, 1, 1, 1),
+    )
+
+
+@pytest.mark.parametrize(("zero_in", "zero_out", "dtype"), [(0, 0, "int8"), (7, -9, "int8"), (130, 3, "uint8")])
+def test_convolution_is_within_one_step_of_real_numbers(zero_in: int, zero_out: int, dtype: str) -> None:
+    spec = conv(zero_in, zero_out, dtype)
+    fitted = fit_unit(spec, CFG)
+    assert not isinstance(fitted, Infeasible)
+    workload, params = fitted
+    shift = 128 if dtype == "uint8" else 0
+    x = np.random.default_rng(1).integers(-40, 40, (1, 5, 7, 6)).astype(np.int8)
+    got = reference(workload, params, (x,)).astype(float)
+    assert spec.weight is not None
+    assert spec.bias is not None
+    padded = np.pad((x - (zero_in - shift)) * 0.02, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    view = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
+    real = np.einsum("nchwyx,ocyx->nohw", view, spec.weight) + spec.bias[:, None, None]
+    wanted = np.clip(real / 0.05 + zero_out - shift, -128, 127)
+    assert np.abs(got - wanted).max() <= 1.5
+
+
+def test_bias_fits_what_the_tiles_carry() -> None:
+    fitted = fit_unit(conv(gain=1e-4), CFG)
+    assert not isinstance(fitted, Infeasible)
+    workload, params = fitted
+    assert isinstance(params, ConvParams)
+    assert workload.bias_tiles == default_bias_tiles(CFG)  # type: ignore[union-attr]
+    peak = np.abs(params.bias.astype(int)).max() + (1 << params.shift >> 1)
+    assert peak <= bias_capacity(CFG, default_bias_tiles(CFG))
+
+
+def test_too_large_weights_are_refused() -> None:
+    fitted = fit_unit(conv(gain=1e4), CFG)
+    assert isinstance(fitted, Infeasible)
+    assert fitted.constraint == "weight_range"
+
+
+def test_all_zero_channel() -> None:
+    spec = conv()
+    assert spec.weight is not None
+    spec.weight[:] = 0
+    fitted = fit_unit(spec, CFG)
+    assert not isinstance(fitted, Infeasible)
+    assert not fitted[1].weight.any()  # type: ignore[union-attr]
+
+
+def test_border_only_where_load_cannot_pad() -> None:
+    assert needed_border(conv(), CFG) == 0
+    assert needed_border(conv(zero_in=3), CFG) == 1
+    wide = UnitSpec("conv2d", conv().inputs, conv().output, padding=(16, 0, 0, 0))
+    assert needed_border(wide, CFG) == 16
+
+
+@given(
+    st.floats(0.001, 0.2),
+    st.floats(0.001, 0.2),
+    st.floats(0.004, 0.4),
+    st.integers(-128, 127),
+    st.integers(-128, 127),
+)
+def test_add_is_within_one_step_of_real_numbers(
+    a: float, b: float, out: float, za: int, zo: int
+) -> None:
+    shape = (1, 3, 4, 4)
+    spec = UnitSpec("add", (tensor(shape, a, za), tensor(shape, b)), tensor(shape, out, zo), low=0.0)
+    fitted = fit_unit(spec, CFG)
+    if isinstance(fitted, Infeasible):
+        assert max(a, b) / out > 60
+        return
+    workload, params = fitted
+    assert isinstance(params, ElementwiseParams)
+    x, y = (np.random.default_rng(s).integers(-128, 128, shape).astype(np.int8) for s in (1, 2))
+    got = reference(workload, params, (x, y)).astype(float)
+    real = ((x.astype(float) - za) * a + y.astype(float) * b) / out
+    slack = 0.5 + (255 * a + 128 * b) / out / 127 / min(1.0, max(a, b) / out * 2)
+    assert np.abs(got - np.clip(np.maximum(real, 0) + zo, -128, 127)).max() <= slack + 1
+
+
+@pytest.mark.parametrize("include", [False, True])
+def test_average_pool_counts_the_pad_or_not(include: bool) -> None:
+    spec = UnitSpec(
+        "avg_pool2d",
+        (tensor((1, 3, 5, 5), 0.02, 4),),
+        tensor((1, 3, 5, 5), 0.02, 4),
+        kernel=(3, 3),
+        padding=(1, 1, 1, 1),
+        count_include_pad=include,
+    )
+    fitted = fit_unit(spec, CFG)
+    assert not isinstance(fitted, Infeasible)
+    workload, params = fitted
+    assert isinstance(params, PoolParams)
+    x = np.full((1, 3, 5, 5), 100, np.int8)
+    corner = int(reference(workload, params, (x,))[0, 0, 0, 0])
+    wanted = (100 - 4) * (4 / 9 if include else 1) + 4
+    assert abs(corner - wanted) <= 1
+
+
+def test_max_pool_keeps_its_scale() -> None:
+    shape = (1, 3, 4, 4)
+    spec = UnitSpec("max_pool2d", (tensor(shape, 0.1),), tensor(shape, 0.2), kernel=(2, 2))
+    fitted = fit_unit(spec, CFG)
+    assert isinstance(fitted, Infeasible)
+    assert fitted.constraint == "scale_ratio"

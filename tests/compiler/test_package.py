@@ -1,0 +1,218 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# tvm and onnx carry no usable annotations.
+"""Compile, run, save, load: exact against the integer reference, close to onnxruntime."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import codesign
+from codesign.compiler import Package, Verifier
+from codesign.errors import ConfigError, DataError, ModelError, PackageError
+from tests.onnx_models import conv_net, onnxruntime_outputs, qdq_conv, qdq_pool, samples
+
+CFG = codesign.load_config("pynq")
+
+
+@pytest.fixture(scope="module")
+def package() -> Package:
+    return codesign.compile(conv_net(), CFG, calibration=samples())
+
+
+def test_float_network(package: Package) -> None:
+    data = samples(5, seed=2)
+    result = package.run(data)
+    assert result.outputs_match
+    assert result.outputs["y"].shape == (5, 8, 1, 1)
+    wanted = onnxruntime_outputs(conv_net(), data["x"])
+    assert np.corrcoef(result.outputs["y"].ravel(), wanted.ravel())[0, 1] > 0.98
+    np.testing.assert_array_equal(package.reference(data)["y"], result.outputs["y"])
+    ops = [layer.op for layer in result.layers]
+    assert ops == ["conv2d", "max_pool2d", "conv2d", "avg_pool2d"]
+
+
+def test_figures_are_consistent(package: Package) -> None:
+    result = package.run(samples(1))
+    assert result.cycles == package.cycles == sum(layer.cycles for layer in result.layers)
+    assert result.macs == result.offloaded_macs == 8 * 8 * 8 * 27 + 4 * 4 * 64
+    assert all(layer.cycles >= layer.roofline_cycles for layer in result.layers)
+    assert result.energy_mj == pytest.approx(sum(result.energy_parts_mj.values()))
+    assert min(result.energy_parts_mj.values()) >= 0
+    assert json.loads(json.dumps(result.to_json()))["layers"][0]["name"] == "conv2d_1"
+    assert {op.op for op in result.host_ops} == {"quantize", "dequantize"}
+
+
+def test_save_and_load(package: Package, tmp_path: Path) -> None:
+    path = tmp_path / "module.tar"
+    package.save(path)
+    loaded = Package.load(path)
+    data = samples(3)
+    ours, theirs = package.run(data), loaded.run(data)
+    np.testing.assert_array_equal(ours.outputs["y"], theirs.outputs["y"])
+    assert ours.to_json() == theirs.to_json()
+    assert [u.instructions.tolist() for u in loaded.units] == [
+        u.instructions.tolist() for u in package.units
+    ]
+    assert [p.name for p in tmp_path.iterdir()] == ["module.tar"]
+
+
+def test_fresh_process_needs_neither_torch_nor_onnx(package: Package, tmp_path: Path) -> None:
+    path = tmp_path / "module.tar"
+    package.save(path)
+    code = (
+        "import sys\n"
+        "sys.modules['torch'] = sys.modules['onnx'] = sys.modules['onnxruntime'] = None\n"
+        "import numpy as np\n"
+        "from codesign.compiler import Package\n"
+        f"p = Package.load({str(path)!r})\n"
+        "r = p.run({'x': np.ones((2, 3, 8, 8), np.float32)})\n"
+        "print(r.outputs_match, r.cycles)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", str(package.cycles)]
+
+
+def test_damaged_packages(package: Package, tmp_path: Path) -> None:
+    path = tmp_path / "module.tar"
+    package.save(path)
+    data = path.read_bytes()
+    for content in (data[: len(data) // 2], data[:100], b"", b"not a tar" * 999):
+        path.write_bytes(content)
+        with pytest.raises(PackageError, match=r"module\.tar"):
+            Package.load(path)
+    with pytest.raises(PackageError, match="no such file"):
+        Package.load(tmp_path / "absent.tar")
+
+
+def test_inputs_that_do_not_fit(package: Package) -> None:
+    with pytest.raises(DataError, match=r"run: the model's inputs are x"):
+        package.run({"z": np.zeros((1, 3, 8, 8), np.float32)})
+    with pytest.raises(DataError, match=r"got \[1, 3, 8, 9\]"):
+        package.run({"x": np.zeros((1, 3, 8, 9), np.float32)})
+
+
+def test_errors_keep_their_class_through_tvm() -> None:
+    with pytest.raises(ModelError, match="calibration"):
+        codesign.compile(conv_net(), CFG)
+    with pytest.raises(ModelError, match="cannot be disabled"):
+        codesign.compile(conv_net(), CFG, calibration=samples(), disabled=["lower"])
+
+
+def test_a_broken_configuration_lists_its_rules() -> None:
+    with pytest.raises(ConfigError):
+        codesign.compile(conv_net(), dataclasses.replace(CFG, bus_bits=48), calibration=samples())
+
+
+@pytest.mark.parametrize(
+    ("activation", "zero_in", "zero_out"), [(np.uint8, 117, 31), (np.int8, 0, 0), (np.int8, -5, 77)]
+)
+def test_qdq_convolution(activation: Any, zero_in: int, zero_out: int) -> None:
+    made = qdq_conv(activation, zero_in, zero_out, zero_channel=True)
+    data = samples(4, (5, 9, 7))
+    result = codesign.compile(made, CFG).run(data)
+    assert result.outputs_match
+    assert result.offloaded_macs == result.macs
+    steps = np.rint((result.outputs["y"] - onnxruntime_outputs(made, data["x"])) / 0.09)
+    assert np.mean(np.abs(steps) <= 1) > 0.98
+    assert np.abs(steps).max() <= 3
+
+
+def test_wide_padding_takes_a_border() -> None:
+    made = qdq_conv(np.int8, 0, 0, pad=17, kernel=3)
+    package = codesign.compile(made, CFG)
+    assert package.units[0].workload.in_border == 17
+    assert package.run(samples(2, (5, 9, 7))).outputs_match
+
+
+@pytest.mark.parametrize("zero", [0, -128, 90])
+@pytest.mark.parametrize(
+    ("kind", "include"), [("MaxPool", 0), ("AveragePool", 0), ("AveragePool", 1)]
+)
+def test_qdq_pooling(kind: str, include: int, zero: int) -> None:
+    made = qdq_pool(kind, include, zero)
+    data = samples(3, (5, 9, 7))
+    result = codesign.compile(made, CFG).run(data)
+    assert result.outputs_match
+    assert len(result.layers) == 1
+    steps = (result.outputs["y"] - onnxruntime_outputs(made, data["x"])) / 0.03
+    assert np.abs(steps).max() <= (0.01 if kind == "MaxPool" else 1.01)
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (qdq_conv(weight_zero=3), "weights have a zero point"),
+        (qdq_conv(dilation=2, pad=2), "dilation"),
+    ],
+)
+def test_what_cannot_be_offloaded_is_listed(made: Any, reason: str) -> None:
+    package = codesign.compile(made, CFG)
+    (op,) = (op for op in package.host_ops if op.name == "conv2d_1")
+    assert reason in op.reason
+    assert op.bytes > 0
+    data = samples(2, (5, 9, 7))
+    result = package.run(data)
+    np.testing.assert_allclose(
+        result.outputs["y"], onnxruntime_outputs(made, data["x"]), atol=0.0901
+    )
+    assert (result.cycles, result.utilization, result.outputs_match) == (0, 0.0, True)
+
+
+def test_a_layer_without_schedule_stays_on_the_host() -> None:
+    cfg = dataclasses.replace(CFG, log_batch=1, log_block_in=3, log_block_out=4)
+    package = codesign.compile(qdq_conv(), cfg)
+    assert "batch_layout" in next(op.reason for op in package.host_ops if op.name == "conv2d_1")
+
+
+@pytest.mark.parametrize("log_batch", [0, 1, 2])
+@pytest.mark.parametrize("blocks", [(3, 3), (4, 4)])
+def test_batches_and_blocks(log_batch: int, blocks: tuple[int, int]) -> None:
+    cfg = dataclasses.replace(
+        CFG, log_batch=log_batch, log_block_in=blocks[0], log_block_out=blocks[1]
+    )
+    package = codesign.compile(qdq_conv(), cfg)
+    result = package.run(samples(5, (5, 9, 7)))
+    assert result.outputs_match
+    assert result.outputs["y"].shape[0] == 5
+    assert result.cycles == package.cycles
+
+
+def test_rectangular_blocks_and_dataflows() -> None:
+    data = samples(2, (5, 9, 7))
+    outputs: list[Any] = []
+    for blocks in ((3, 5), (5, 3)):
+        for dataflow in ("ws", "os", "is", "rs"):
+            cfg = dataclasses.replace(
+                CFG, log_block_in=blocks[0], log_block_out=blocks[1], dataflow=dataflow
+            )
+            result = codesign.compile(qdq_conv(np.int8, 0, 0), cfg).run(data)
+            assert result.outputs_match
+            outputs.append(result.outputs["y"])
+    assert all(np.abs(o - outputs[0]).max() <= 0.0901 for o in outputs)
+
+
+def test_verifier_accepts_every_phase() -> None:
+    verifier = Verifier({"x": samples(1)["x"]})
+    codesign.compile(conv_net(), CFG, calibration=samples(), callback=verifier)
+    phases = [check.phase for check in verifier.checks]
+    assert phases[-3:] == ["partition", "lower", "host"]
+
+
+def test_inside_tvm_compile(tmp_path: Path) -> None:
+    import tvm
+    from tvm import relax
+
+    module = codesign.import_onnx(conv_net())
+    data = samples(1)
+    passes = codesign.pipeline(CFG, calibration=samples())
+    executable = tvm.compile(module, target="llvm", relax_pipeline=passes)
+    machine = relax.VirtualMachine(executable, tvm.cpu())
+    got = machine["main"](tvm.runtime.tensor(data["x"])).numpy()
+    wanted = codesign.compile(conv_net(), CFG, calibration=samples()).run(data)
+    np.testing.assert_array_equal(got, wanted.outputs["y"])

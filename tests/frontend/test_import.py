@@ -1,0 +1,116 @@
+"""What the front end accepts, and how it refuses."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from codesign.errors import DataError, ModelError
+from codesign.frontend import import_onnx, load_calibration, quantize_module
+from codesign.frontend.importer import signature_of
+from tests.onnx_models import conv_net, model, qdq_conv, samples
+
+
+def test_imports_from_path_and_model(tmp_path: Path) -> None:
+    made = conv_net()
+    onnx.save(made, str(tmp_path / "net.onnx"))
+    assert signature_of(import_onnx(tmp_path / "net.onnx")) == signature_of(import_onnx(made))
+    assert signature_of(import_onnx(made)) == ([("x", (1, 3, 8, 8), "float32")], ["y"])
+
+
+def test_clip_stays_one_operator() -> None:
+    assert "R.clip" in import_onnx(conv_net()).script()
+
+
+@pytest.mark.parametrize("content", [b"no onnx at all", b"", b"\x08\x08"])
+def test_foreign_and_empty_files(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"net\.onnx"):
+        import_onnx(path)
+
+
+def test_truncated_file(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    data = conv_net().SerializeToString()
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ModelError, match="truncated|not a valid"):
+        import_onnx(path)
+
+
+def test_missing_file() -> None:
+    with pytest.raises(ModelError, match="no such file"):
+        import_onnx("absent.onnx")
+
+
+def test_dynamic_shape_needs_input_shapes() -> None:
+    made = conv_net(shape=("n", 3, 8, 8))
+    with pytest.raises(ModelError, match=r"'x' has the dynamic shape \['n', 3, 8, 8\].*input-shapes"):
+        import_onnx(made)
+    inputs, _ = signature_of(import_onnx(made, {"x": [2, 3, 8, 8]}))
+    assert inputs == [("x", (2, 3, 8, 8), "float32")]
+    with pytest.raises(ModelError, match="graph's inputs are x"):
+        import_onnx(made, {"z": [1, 3, 8, 8]})
+    with pytest.raises(ModelError, match="one positive size per axis"):
+        import_onnx(made, {"x": [1, 3]})
+
+
+def test_unknown_operators_are_named() -> None:
+    made = model([helper.make_node("LSTM", ["x", "w", "r"], ["y"], hidden_size=2)],
+                 {"w": np.zeros((1, 8, 3), np.float32), "r": np.zeros((1, 8, 2), np.float32)},
+                 [4, 1, 3])  # fmt: skip
+    with pytest.raises(ModelError, match="LSTM"):
+        import_onnx(made)
+
+
+def test_float_model_without_calibration_says_how() -> None:
+    with pytest.raises(ModelError, match=r"numpy\.savez"):
+        quantize_module(import_onnx(conv_net()), None)
+
+
+def test_changed_module_is_refused() -> None:
+    from relay_passes import FoldParameters, MergeIdentical  # noqa: F401
+    from tvm import relax
+
+    module = relax.transform.LegalizeOps()(import_onnx(conv_net()))
+    with pytest.raises(ModelError, match="changed after"):
+        quantize_module(module, samples())
+
+
+def test_quantisation_is_deterministic() -> None:
+    import tvm
+
+    made = [quantize_module(import_onnx(conv_net()), samples()) for _ in range(2)]
+    tvm.ir.assert_structural_equal(*made)
+
+
+def test_qdq_models_are_taken_as_they_are() -> None:
+    module = import_onnx(qdq_conv())
+    assert quantize_module(module, None) is module
+
+
+@pytest.mark.parametrize(
+    ("arrays", "text"),
+    [
+        ({"z": np.zeros((2, 3, 8, 8), np.float32)}, r"inputs are x: \[samples, 3, 8, 8\]; got z"),
+        ({"x": np.zeros((2, 3, 8, 9), np.float32)}, r"must be \[samples, 3, 8, 8\], got \[2, 3, 8, 9\]"),
+        ({"x": np.zeros((0, 3, 8, 8), np.float32)}, "at least one"),
+        ({"x": np.zeros((2, 3, 8, 8), complex)}, "must be float32, got complex128"),
+    ],
+)  # fmt: skip
+def test_calibration_that_does_not_fit(arrays: dict[str, np.ndarray], text: str) -> None:
+    with pytest.raises(DataError, match=text):
+        quantize_module(import_onnx(conv_net()), arrays)
+
+
+def test_calibration_files(tmp_path: Path) -> None:
+    path = tmp_path / "c.npz"
+    np.savez(path, **samples())
+    assert load_calibration(path)["x"].shape == (4, 3, 8, 8)
+    path.write_bytes(b"PK nothing")
+    with pytest.raises(DataError, match="not an .npz"):
+        load_calibration(path)
+    with pytest.raises(DataError, match="no such file"):
+        load_calibration(tmp_path / "absent.npz")

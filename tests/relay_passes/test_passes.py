@@ -1,0 +1,224 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUndefinedVariable=false, reportInvalidTypeForm=false, reportCallIssue=false, reportGeneralTypeIssues=false
+# TVMScript is Python syntax for another language.
+"""Before/Expected modules of every pass."""
+
+import numpy as np
+import tvm
+from tvm import relax
+from tvm.script import ir as I
+from tvm.script import relax as R
+
+from codesign.errors import Infeasible
+from relay_passes import (
+    AbsorbRequantize,
+    FoldBatchNorm,
+    FoldParameters,
+    MergeIdentical,
+    Partition,
+    QuantizeBeforeReshape,
+    SplitDequantize,
+)
+from relay_passes.ir import definitions, op_name
+from relay_passes.lower import regions
+
+
+def names(module: tvm.IRModule) -> list[str]:
+    return [op_name(v) for v in definitions(module["main"]).values()]
+
+
+@I.ir_module
+class Shared:
+    @R.function
+    def main(q: R.Tensor((1, 4), "int8")) -> R.Tensor((1, 4), "float32"):
+        with R.dataflow():
+            a = R.dequantize(q, R.const(0.5, "float32"), R.const(0, "int8"), out_dtype="float32")
+            b = R.nn.relu(a)
+            c = R.add(a, b)
+            R.output(c)
+        return c
+
+
+@I.ir_module
+class Split:
+    @R.function
+    def main(q: R.Tensor((1, 4), "int8")) -> R.Tensor((1, 4), "float32"):
+        with R.dataflow():
+            a = R.dequantize(q, R.const(0.5, "float32"), R.const(0, "int8"), out_dtype="float32")
+            b = R.nn.relu(a)
+            d = R.dequantize(q, R.const(0.5, "float32"), R.const(0, "int8"), out_dtype="float32")
+            c = R.add(d, b)
+            R.output(c)
+        return c
+
+
+def test_split_dequantize() -> None:
+    tvm.ir.assert_structural_equal(SplitDequantize()(Shared), Split)
+
+
+def test_merge_identical_undoes_the_split() -> None:
+    tvm.ir.assert_structural_equal(MergeIdentical()(Split), Shared)
+
+
+@I.ir_module
+class Paired:
+    @R.function
+    def main(x: R.Tensor((1, 4), "float32"), y: R.Tensor((1, 4), "float32")) -> R.Tensor((1, 4), "int8"):
+        with R.dataflow():
+            a = R.add(x, y)
+            b = R.quantize(a, R.const(0.5, "float32"), R.const(0, "int8"), out_dtype="int8")
+            c = R.dequantize(b, R.const(0.5, "float32"), R.const(0, "int8"), out_dtype="float32")
+            d = R.nn.relu(c)
+            e = R.quantize(d, R.const(0.25, "float32"), R.const(0, "int8"), out_dtype="int8")
+            R.output(e)
+        return e
+
+
+@I.ir_module
+class Absorbed:
+    @R.function
+    def main(x: R.Tensor((1, 4), "float32"), y: R.Tensor((1, 4), "float32")) -> R.Tensor((1, 4), "int8"):
+        with R.dataflow():
+            a = R.add(x, y)
+            d = R.nn.relu(a)
+            e = R.quantize(d, R.const(0.25, "float32"), R.const(0, "int8"), out_dtype="int8")
+            R.output(e)
+        return e
+
+
+def test_absorb_requantize() -> None:
+    tvm.ir.assert_structural_equal(AbsorbRequantize()(Paired), Absorbed)
+
+
+@I.ir_module
+class Inverse:
+    @R.function
+    def main(q: R.Tensor((1, 4), "int8")) -> R.Tensor((1, 4), "int8"):
+        with R.dataflow():
+            a = R.dequantize(q, R.const(0.5, "float32"), R.const(3, "int8"), out_dtype="float32")
+            b = R.quantize(a, R.const(0.5, "float32"), R.const(3, "int8"), out_dtype="int8")
+            c = R.add(b, b)
+            R.output(c)
+        return c
+
+
+def test_absorb_drops_an_inverse_pair() -> None:
+    assert names(AbsorbRequantize()(Inverse)) == ["add"]
+
+
+def _weights_module(weight: relax.Expr) -> tvm.IRModule:
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType((1, 2), "float32"))
+    with builder.function("main", [x]), builder.dataflow():
+        w = builder.emit(weight)
+        turned = builder.emit(relax.op.permute_dims(w, [1, 0]))
+        bias = builder.emit(
+            relax.op.dequantize(
+                relax.const(np.array([4, 8, 2], np.int32)),
+                relax.const(np.float32(0.5)),
+                relax.const(np.int32(0)),
+                axis=0,
+            )
+        )
+        product = builder.emit(relax.op.matmul(x, turned))
+        out = builder.emit_output(relax.op.add(product, bias))
+        builder.emit_func_output(out)
+    return builder.get()
+
+
+def test_fold_parameters_keeps_integer_weights() -> None:
+    data = np.arange(6, dtype=np.int8).reshape(3, 2)
+    scale = np.array([1, 2, 4], np.float32)
+    weight = relax.op.dequantize(
+        relax.const(data), relax.const(scale), relax.const(np.zeros(3, np.int8)), axis=0
+    )
+    folded = FoldParameters()(_weights_module(weight))
+    values = list(definitions(folded["main"]).values())
+    assert [op_name(v) for v in values] == ["dequantize", "matmul", "add"]
+    np.testing.assert_array_equal(values[0].args[0].value.numpy(), data.T)
+    assert values[0].attrs.axis == 1
+    np.testing.assert_array_equal(values[2].args[1].value.numpy(), [2, 4, 1])
+
+
+def test_fold_parameters_leaves_rounding_of_float_weights_to_the_fit() -> None:
+    data = np.linspace(-1, 1, 6, dtype=np.float32).reshape(3, 2)
+    scale, zero = relax.const(np.float32(0.1)), relax.const(np.int8(0))
+    weight = relax.op.quantize(relax.const(data), scale, zero, axis=0, out_dtype="int8")
+    module = _weights_module(relax.op.dequantize(weight, scale, zero, axis=0))
+    values = list(definitions(FoldParameters()(module)["main"]).values())
+    np.testing.assert_array_equal(values[0].args[1].value.numpy(), data.T)
+
+
+@I.ir_module
+class Flattened:
+    @R.function
+    def main(x: R.Tensor((1, 2, 3, 3), "float32")) -> R.Tensor((1, 2), "int8"):
+        with R.dataflow():
+            a = R.mean(x, axis=[2, 3], keepdims=True)
+            b = R.reshape(a, R.shape([1, 2]))
+            c = R.quantize(b, R.const(0.5, "float32"), R.const(0, "int8"), out_dtype="int8")
+            R.output(c)
+        return c
+
+
+def test_quantize_before_reshape() -> None:
+    moved = QuantizeBeforeReshape()(Flattened)
+    assert names(moved) == ["mean", "quantize", "dequantize", "reshape", "quantize"]
+    again = QuantizeBeforeReshape()(moved)
+    tvm.ir.assert_structural_equal(again, moved)
+
+
+def test_fold_batch_norm() -> None:
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType((1, 2, 4, 4), "float32"))
+    rng = np.random.default_rng(0)
+    weight = relax.const(rng.standard_normal((3, 2, 1, 1)).astype(np.float32))
+    numbers = [relax.const(rng.random(3).astype(np.float32) + 0.5) for _ in range(4)]
+    with builder.function("main", [x]), builder.dataflow():
+        conv = builder.emit(relax.op.nn.conv2d(x, weight))
+        normed = builder.emit(relax.op.nn.batch_norm(conv, *numbers, axis=1, training=False))
+        out = builder.emit_output(relax.TupleGetItem(normed, 0))
+        builder.emit_func_output(out)
+    module = builder.get()
+    folded = FoldBatchNorm()(module)
+    assert "nn.batch_norm" not in names(folded)
+    assert FoldBatchNorm()(folded).same_as(folded)
+
+
+@I.ir_module
+class Residual:
+    @R.function
+    def main(p: R.Tensor((1, 4), "int8"), q: R.Tensor((1, 4), "int8")) -> R.Tensor((1, 4), "int8"):
+        with R.dataflow():
+            a = R.dequantize(p, R.const(0.5, "float32"), R.const(0, "int8"), out_dtype="float32")
+            b = R.dequantize(q, R.const(0.5, "float32"), R.const(0, "int8"), out_dtype="float32")
+            c = R.add(a, b)
+            d = R.nn.relu(c)
+            e = R.quantize(d, R.const(0.5, "float32"), R.const(0, "int8"), out_dtype="int8")
+            R.output(e)
+        return e
+
+
+def test_partition_makes_one_region() -> None:
+    module = Partition(lambda spec: None)(Residual)
+    ((_, function),) = regions(module)
+    assert function.attrs["Codegen"] == "vta"
+
+
+def test_partition_tells_what_it_leaves() -> None:
+    told: dict[str, str] = {}
+    refuse = Infeasible("acc_depth", "too small")
+    module = Partition(lambda spec: refuse, None, lambda n, r: told.update({n: str(r)}))(Residual)
+    assert not regions(module)
+    assert told == {"add_1": "acc_depth: too small"}
+
+
+def test_partition_is_repeated_without_what_fails_in_context() -> None:
+    told: list[str] = []
+
+    def validate(module: tvm.IRModule) -> dict[str, Infeasible]:
+        return {"add_1": Infeasible("x", "y")} if regions(module) else {}
+
+    module = Partition(lambda spec: None, validate, lambda n, _: told.append(n))(Residual)
+    assert told == ["add_1"]
+    assert not regions(module)
