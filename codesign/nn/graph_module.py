@@ -40,7 +40,8 @@ class GraphModule(nn.Module):
                     node.kernel, node.stride, node.padding, count_include_pad=False
                 )
             elif node.kind == "global_pool":
-                self.parts[f"pool_{index}"] = nn.AdaptiveAvgPool2d(1)
+                source = graph.nodes[node.inputs[0]]
+                self.parts[f"pool_{index}"] = nn.AvgPool2d((source.height, source.width), 1)
         if graph.output is None:
             self.constant = nn.Parameter(torch.zeros(classes))
 

@@ -80,6 +80,7 @@ def _limit(item: Mapping[str, Any]) -> str:
         "latency_ms": "latency ≤ {} ms",
         "sram_kib": "SRAM ≤ {} KiB",
         "cycles": "cycles ≤ {}",
+        "energy_mj": "energy ≤ {} mJ",
         "accuracy": "accuracy ≥ {} %",
     }
     return units[item["metric"]].format(number(item["limit"]))
@@ -106,6 +107,7 @@ def _tiles(
         Fact("Latency", f"{best['latency_ms']:.3f} ms", f"{number(best['cycles'])} cycles, T2"),
         Fact("On-chip memory", f"{number(best['sram_kib'])} KiB", "exact"),
         Fact("Utilisation", f"{100 * use:.1f} %", f"ceiling {100 * ceiling:.1f} %"),
+        Fact("Energy", f"{best['energy_mj']:.3f} mJ", "estimated"),
         Fact("Bit-exact", match, f"every element, inputs run: {proof['inputs']}"),
     )
 
@@ -131,7 +133,7 @@ def _winner(
         ),
         Fact("Buffers", f"{buffers} KiB", f"{number(best['sram_kib'])} KiB in all, with OUT"),
         Fact("Dataflow", config["dataflow"], ""),
-        Fact("On the host", host, "quantise and dequantise at the borders included"),
+        Fact("On the host", host, "quantise and dequantise at the borders"),
     )
 
 

@@ -71,6 +71,7 @@ def _levels(evaluator: Evaluator) -> dict[str, str]:
         "accuracy": trained,
         "cycles": "t2",
         "latency_ms": "t2",
+        "energy_mj": "estimated from t2 counters",
         "sram_kib": "exact",
         "scores": evaluator.predictor.level,
         "lower_bound": "t0",

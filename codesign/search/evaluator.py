@@ -12,6 +12,7 @@ import numpy as np
 from codesign.costmodel import on_config
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
+from codesign.hw.energy import energy_parts_mj
 from codesign.kernels.workload import Workload
 from codesign.search.pairs import Floats, Pairs
 from codesign.search.problem import Problem
@@ -102,7 +103,10 @@ class Evaluator:
         return self._scores
 
     def figure(self, metric: str, cycles: Floats) -> Floats:
-        """One figure of all pairs float64 [N, C], given all pairs' cycles."""
+        """One figure of all pairs float64 [N, C], given all pairs' cycles.
+
+        Energy is estimated from simulated counters only, so that here it is 0, its lower bound.
+        """
         pairs = self.pairs
         if metric == "cycles":
             return cycles
@@ -110,6 +114,8 @@ class Evaluator:
             return cycles * pairs.ms_per_cycle
         if metric == "sram_kib":
             return np.broadcast_to(pairs.sram_kib, pairs.shape)
+        if metric == "energy_mj":
+            return np.zeros(pairs.shape)
         return np.broadcast_to(pairs.accuracy[:, None], pairs.shape)
 
     # By simulation --------------------------------------------------------------------------
@@ -132,17 +138,21 @@ class Evaluator:
         rows = self.simulator.rows(units, progress)
         for pair in fresh:
             infeasible: Infeasible | None = None
-            cycles = 0
+            cycles, energy = 0, 0.0
             for workload, config, count in self.units_of(pair):
                 row = rows[workload, config]
                 if row.cycles is None:
                     infeasible = infeasible or row.infeasible
                 else:
                     cycles += count * row.cycles
-            self._evaluated[pair] = self._judge(pair, None if infeasible else cycles, infeasible)
+                    energy += count * sum(energy_parts_mj(row.counters or {}, config).values())
+            figures = {} if infeasible else {"cycles": cycles, "energy_mj": energy}
+            self._evaluated[pair] = self._judge(pair, figures, infeasible)
         return [self._evaluated[pair] for pair in proposals]
 
-    def _judge(self, pair: Pair, cycles: int | None, why: Infeasible | None) -> Evaluation:
+    def _judge(
+        self, pair: Pair, simulated: Mapping[str, float], why: Infeasible | None
+    ) -> Evaluation:
         pairs = self.pairs
         config = pairs.configs[pair.config]
         figures: dict[str, float] = {
@@ -153,9 +163,10 @@ class Evaluator:
         if not pairs.connected[pair.network]:
             text = "the network's output does not depend on its input"
             violations.append(Infeasible("disconnected", text))
-        elif cycles is not None:
-            figures["cycles"] = cycles
-            figures["latency_ms"] = cycles * float(pairs.ms_per_cycle[pair.config])
+        elif simulated:
+            figures |= simulated
+            latency = simulated["cycles"] * float(pairs.ms_per_cycle[pair.config])
+            figures["latency_ms"] = latency
         excess = float("inf") if violations else 0.0
         for constraint in self.problem.constraints:
             value = figures.get(constraint.metric)

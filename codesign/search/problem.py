@@ -9,7 +9,7 @@ from typing import Any, Literal
 from codesign.errors import ConfigError
 
 Goal = Literal["max", "min"]
-METRICS = ("accuracy", "latency_ms", "cycles", "sram_kib")
+METRICS = ("accuracy", "latency_ms", "cycles", "sram_kib", "energy_mj")
 """Figures of an evaluated pair that objectives and constraints may name."""
 
 
@@ -116,6 +116,12 @@ class Problem:
         if self.budget < 1:
             raise ConfigError(f"[search] budget = {self.budget}: must be at least 1")
         metrics = [constraint.metric for constraint in self.constraints]
+        asked = {*metrics, *(objective.metric for objective in self.objectives)}
+        if self.exact_regret and "energy_mj" in asked:
+            raise ConfigError(
+                "[search] exact_regret = true: energy_mj is known for simulated pairs only; "
+                "leave one of the two out"
+            )
         if len(set(metrics)) < len(metrics):
             raise ConfigError("[constraints]: a figure is limited twice")
 

@@ -33,7 +33,8 @@ class Proof:
     outputs_match: bool
     cycles: int
     host_ops: tuple[str, ...]
-    offloaded_macs: float
+    macs: int
+    offloaded_macs: int
     onnx_sha256: str
 
 
@@ -62,8 +63,9 @@ def prove(evaluator: Evaluator, winner: Evaluation, folder: Path, seed: int) -> 
         INPUTS,
         bool(result.outputs_match),
         int(result.cycles),
-        tuple(sorted({str(getattr(op, "name", op)) for op in package.host_ops})),
-        float(result.offloaded_macs) if hasattr(result, "offloaded_macs") else float("nan"),
+        tuple(sorted({str(op.op) for op in package.host_ops})),
+        int(result.macs),
+        int(result.offloaded_macs),
         file_hash(onnx),
     )
 

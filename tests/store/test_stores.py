@@ -127,7 +127,7 @@ def _newer(path: Path) -> None:
 def test_missing_paths(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="does not exist"):
         TraceStore.open(tmp_path / "no.db", readonly=True)
-    with pytest.raises(StoreError, match="folder .* does not exist"):
+    with pytest.raises(StoreError, match=r"folder .* does not exist"):
         TraceStore.open(tmp_path / "no" / "t.db")
 
 
@@ -165,7 +165,8 @@ store = TraceStore.open(sys.argv[1])
 n = 0
 while True:
     out = SimpleNamespace(schedule={}, cycles=1, counters={})
-    store.add([make_row(ConvWorkload(1, 1, 8, 8 + n * 10 + i), VtaConfig(), out, "v") for i in range(10)])
+    layers = [ConvWorkload(1, 1, 8, 8 + n * 10 + i) for i in range(10)]
+    store.add([make_row(layer, VtaConfig(), out, "v") for layer in layers])
     n += 1
     print(n, flush=True)
 """

@@ -1,0 +1,212 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+
+from codesign.errors import ConfigError, Infeasible, StoreError
+from codesign.search import Constraint, Problem, search, strategy_names
+from codesign.search.evaluator import Evaluation, Evaluator, Pair
+from codesign.search.pairs import load_pairs
+from codesign.search.problem import HardwareChoice, NetworkChoice, Objective
+from codesign.search.ranking import pareto, rank
+from codesign.search.scores import BoundPredictor
+from codesign.search.simulate import UnitSimulator
+from codesign.search.winner import Proof
+from codesign.store import RunStore, TraceStore
+
+
+def made_up(workload: Any, config: Any) -> Any:
+    """A tuner without simulator: a wide core is fast, stride-2 convolutions need 512 KiB."""
+    if getattr(workload, "stride", (1, 1)) == (2, 2) and config.sram_bytes < 512 * 1024:
+        return Infeasible("acc_depth", "too deep")
+    pixels = workload.height * workload.width
+    cycles = 10 * pixels + workload.macs // config.pes
+    return SimpleNamespace(schedule={"dataflow": "os"}, cycles=cycles, counters={})
+
+
+def prover(evaluator: Evaluator, winner: Evaluation, folder: Path, seed: int) -> Proof:
+    folder.mkdir(exist_ok=True)
+    (folder / "winner.onnx").write_bytes(b"onnx")
+    digest = "e28eb1d72ad0e9f46b8b91fa15ef49bd5e5d40e3ca25b4e1a8b81e1d4d9a7dcb"
+    return Proof("untrained", 2, True, int(winner.figures["cycles"]), (), 1, 1, digest)
+
+
+def quick(store: Path, problem: Problem, **options: Any) -> Any:
+    return search(problem, store=store, tuner=made_up, prover=prover, **options)
+
+
+@pytest.fixture(autouse=True)
+def _without_energy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codesign.search.evaluator.energy_parts_mj", lambda *_: {"mac": 1.0})
+
+
+RELAXED = (Constraint("sram_kib", 512.0), Constraint("latency_ms", 5.0))
+
+
+@pytest.mark.usefixtures("tiny_space")
+@pytest.mark.parametrize("strategy", strategy_names())
+def test_strategies_keep_the_budget_and_repeat_to_the_byte(tmp_path: Path, strategy: str) -> None:
+    problem = tiny.problem(strategy=strategy, constraints=RELAXED)
+    studies = [quick(tmp_path / f"{i}.db", problem, workers=w) for i, w in enumerate((1, 2))]
+    assert studies[0].result == studies[1].result
+    assert studies[0].certificate["evaluations"]["t2"] == 20
+    with RunStore.open(tmp_path / "0.db", readonly=True) as store:
+        rows = store.evaluations(studies[0].run)
+    assert [row.position for row in rows] == list(range(20))
+    assert len({(row.network, row.config) for row in rows}) == 20
+    other = quick(tmp_path / "2.db", replace(problem, seed=1))
+    assert (other.result == studies[0].result) is False
+    assert {
+        "winner",
+        "levels",
+        "cycles",
+        "model_error",
+        "evaluations",
+        "seeds",
+        "versions",
+        "hashes",
+        "evaluated_share",
+    } <= set(studies[0].certificate)
+
+
+@pytest.mark.usefixtures("tiny_space")
+def test_exhaustive_over_everything_finds_the_optimum(tmp_path: Path) -> None:
+    problem = tiny.problem(budget=27 * 8, constraints=RELAXED, exact_regret=True)
+    study = quick(tmp_path / "r.db", problem)
+    regret = study.certificate["regret"]
+    assert regret["relative"] == 0.0 and regret["winner_is_optimum"]
+    pairs = load_pairs(problem)
+    with TraceStore.open(tmp_path / "t.db") as store, UnitSimulator(store, tuner=made_up) as sim:
+        evaluator = Evaluator(problem, pairs, BoundPredictor(), sim)
+        every = evaluator.evaluate([Pair(n, c) for n in range(27) for c in range(8)])
+    feasible = [e for e in every if e.feasible]
+    assert study.best is not None
+    assert study.best["accuracy"] == max(e.figures["accuracy"] for e in feasible)
+    assert regret["feasible_pairs"] == len(feasible)
+
+
+@pytest.mark.usefixtures("tiny_space")
+def test_network_cycles_are_the_sum_of_unit_cycles(tmp_path: Path) -> None:
+    problem = tiny.problem()
+    pairs = load_pairs(problem)
+    table = np.arange(1.0, 1 + len(pairs.units) * 8).reshape(-1, 8)
+    table[3, 5] = np.nan
+    total = pairs.total(table)
+    for network in range(27):
+        for config in range(8):
+            units = pairs.network_units(network)
+            expected = sum(n * table[pairs.units.index(w), config] for w, n in units)
+            if not units:
+                assert np.isnan(total[network, config])
+            else:
+                np.testing.assert_equal(total[network, config], expected)
+
+
+@pytest.mark.usefixtures("tiny_space")
+def test_infeasible_pairs_are_results_with_their_constraints(tmp_path: Path) -> None:
+    problem = tiny.problem(
+        strategy="random", budget=60, constraints=(Constraint("latency_ms", 0.001),)
+    )
+    study = quick(tmp_path / "r.db", problem)
+    assert study.best is None and study.front == []
+    assert study.certificate["winner"] is None
+    with RunStore.open(tmp_path / "r.db", readonly=True) as store:
+        found = {v[0] for row in store.evaluations(study.run) for v in row.body["violations"]}
+    assert found == {"latency_ms", "schedule", "disconnected"}
+    assert study.nearest is not None and study.nearest["violations"][0].startswith("latency_ms: ")
+
+
+@pytest.mark.usefixtures("tiny_space")
+def test_a_second_search_in_the_same_store_is_refused_while_one_runs(tmp_path: Path) -> None:
+    with RunStore.open(tmp_path / "r.db"), pytest.raises(StoreError, match="locked"):
+        quick(tmp_path / "r.db", tiny.problem())
+
+
+def evaluation(index: int, accuracy: float, latency: float, excess: float = 0.0) -> Evaluation:
+    violations = (Infeasible("latency_ms", "too slow"),) if excess else ()
+    figures = {"accuracy": accuracy, "latency_ms": latency}
+    return Evaluation(Pair(index, 0), str(index), "c", figures, violations, excess)
+
+
+def test_ranking_and_front() -> None:
+    objectives = (Objective("accuracy", "max"), Objective("latency_ms", "min"))
+    a, b, c = evaluation(0, 70, 3), evaluation(1, 70, 2), evaluation(2, 60, 1)
+    d, e = evaluation(3, 65, 2.5), evaluation(4, 99, 9, excess=2.0)
+    f = evaluation(5, 98, 9, excess=1.0)
+    ranked = [x.network for x in rank([a, b, c, d, e, f], objectives)]
+    assert ranked == ["1", "0", "3", "2", "5", "4"]
+    assert [x.network for x in pareto([a, b, c, d, e, f], objectives)] == ["1", "2"]
+
+
+def test_problem_files_report_every_error_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text(
+        '[network]\nspace = 3\n[hardware]\nspace = "x"\nspeed = 1\n[search]\nbudget = "a"\n'
+    )
+    with pytest.raises(ConfigError) as caught:
+        Problem.load(path)
+    text = str(caught.value)
+    assert "3 wrong entries" in text and str(path) in text
+    assert all(part in text for part in ("[network.space]", "[hardware.speed]", "[search.budget]"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[network\n", "not TOML"),
+        ('[network]\n[hardware]\nspace="x"\n', "give either space"),
+        ('[network]\nspace="n"\n[hardware]\n', r"\[hardware\]: give either"),
+        ('[network]\nspace="n"\n[hardware]\nspace="x"\n[constraints]\nspeed=1\n', "unknown figure"),
+        ('[network]\nspace="n"\n[hardware]\nspace="x"\n[constraints]\nlatency_ms=-1\n', "above 0"),
+        ('[network]\nspace="n"\n[hardware]\nspace="x"\n[search]\nbudget=0\n', "at least 1"),
+    ],
+)
+def test_wrong_problems_say_what_is_allowed(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        Problem.load(path)
+
+
+def test_missing_files_and_unknown_strategies(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        Problem.load(tmp_path / "no.toml")
+    problem = Problem(NetworkChoice("nasbench201"), HardwareChoice("neuhardco"))
+    with pytest.raises(ConfigError, match="unknown strategy 'magic'; allowed: exhaustive, random"):
+        search(problem, "magic", store=tmp_path / "r.db")
+    assert not (tmp_path / "r.db").exists()
+
+
+@pytest.mark.parametrize("strategy", ["exhaustive", pytest.param("random", marks=pytest.mark.long)])
+def test_killed_at_any_moment_the_result_is_the_same(tmp_path: Path, strategy: str) -> None:
+    def command(store: str) -> list[str]:
+        return [sys.executable, str(Path(tiny.__file__)), str(tmp_path / store), strategy, "2"]
+
+    whole = subprocess.run(command("whole.db"), capture_output=True, text=True, check=True)
+    lines = whole.stdout.splitlines()
+    moments = np.random.default_rng(0).choice(len(lines) - 1, 2, replace=False)
+    for moment in sorted(int(m) for m in moments):
+        process = subprocess.Popen(command("killed.db"), stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        for _ in range(moment):
+            if not process.stdout.readline():
+                break
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    again = subprocess.run(command("killed.db"), capture_output=True, text=True, check=True)
+    assert json.loads(again.stdout.splitlines()[-1]) == json.loads(lines[-1])
+    result = json.loads(lines[-1])
+    assert result["certificate"]["cycles"]["package_equals_t2"]
+    assert result["certificate"]["proof"]["outputs_match"]
+    third = subprocess.run(command("killed.db"), capture_output=True, text=True, check=True)
+    assert third.stdout.splitlines()[-1] == lines[-1]
