@@ -80,7 +80,8 @@ def execute(module: Any, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any
     import tvm
     from tvm import relax
 
-    executable = tvm.compile(module, target="llvm", relax_pipeline=host_pipeline())
+    passes = tvm.transform.Sequential([relax.transform.LambdaLift(), host_pipeline()])
+    executable = tvm.compile(module, target="llvm", relax_pipeline=passes)
     machine = relax.VirtualMachine(executable, tvm.cpu())
     result = machine["main"](*(tvm.runtime.tensor(a) for a in inputs.values()))
     listed = [result] if hasattr(result, "numpy") else list(result)

@@ -71,7 +71,6 @@ def test_float_model_without_calibration_says_how() -> None:
 
 
 def test_changed_module_is_refused() -> None:
-    from relay_passes import FoldParameters, MergeIdentical  # noqa: F401
     from tvm import relax
 
     module = relax.transform.LegalizeOps()(import_onnx(conv_net()))
