@@ -1,3 +1,5 @@
+# pyright: reportUnknownVariableType=false
+# plotly carries no usable annotations.
 """Stored search → HTML: everything inside, nothing fetched."""
 
 from __future__ import annotations

@@ -235,22 +235,21 @@ def _level_rows(certificate: Mapping[str, Any]) -> tuple[tuple[str, str, str], .
 
 
 def _model_errors(result: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
-    errors: Mapping[str, Any] = result["model"].get("errors", {})
-    splits: Mapping[str, Any] = errors.get("by_split", {})
+    errors: Any = result["model"].get("errors", {})
+    splits: Mapping[str, Mapping[str, Any]] = errors.get("by_split", {})
     rows: list[tuple[str, ...]] = []
     for name, split in splits.items():
-        if isinstance(split, Mapping) and "mape" in split:
-            rows.append(
-                (
-                    name.replace("_", " "),
-                    str(split["held_out"]),
-                    number(split["test_rows"]),
-                    f"{split['mape']:.2f} %",
-                    f"{split['median']:.2f} %",
-                    f"{split['p95']:.2f} %",
-                    f"{split['spearman']:.4f}",
-                )
+        rows.append(
+            (
+                name.replace("_", " "),
+                str(split["held_out"]),
+                number(split["test_rows"]),
+                f"{split['mape']:.2f} %",
+                f"{split['median']:.2f} %",
+                f"{split['p95']:.2f} %",
+                f"{split['spearman']:.4f}",
             )
+        )
     return tuple(rows)
 
 

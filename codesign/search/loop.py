@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -146,8 +146,8 @@ def _truth(evaluator: Evaluator, progress: Progress | None) -> Floats:
     report = None if progress is None else _named(progress, "units for the exact optimum")
     rows = evaluator.simulator.rows(units, report)
     cycles = [rows[unit].cycles for unit in units]
-    table = np.array([np.nan if c is None else float(c) for c in cycles])
-    return pairs.total(table.reshape(len(pairs.units), len(pairs.configs)))
+    table: Floats = np.array([np.nan if c is None else float(c) for c in cycles], np.float64)
+    return pairs.total(np.reshape(table, (len(pairs.units), len(pairs.configs))))
 
 
 def _conclude(
@@ -217,5 +217,8 @@ def _intact(result: Mapping[str, Any], folder: Path) -> bool:
     return onnx.is_file() and file_hash(onnx) == proof["onnx_sha256"]
 
 
-def _named(progress: Progress, what: str) -> Any:
-    return lambda done, total: progress(what, done, total)
+def _named(progress: Progress, what: str) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
+        progress(what, done, total)
+
+    return report

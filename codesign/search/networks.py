@@ -60,12 +60,16 @@ class SpaceNetworks:
     dataset: str
 
     @cached_property
+    def _names(self) -> list[str]:
+        return [self.space.to_json(genotype) for genotype in self._genotypes]
+
+    @cached_property
     def _genotypes(self) -> list[Any]:
         return list(self.space.all())
 
-    @cached_property
+    @property
     def names(self) -> Sequence[str]:
-        return [self.space.to_json(genotype) for genotype in self._genotypes]
+        return self._names
 
     @property
     def weights(self) -> str:

@@ -32,7 +32,7 @@ _WORKLOADS: dict[str, type[Workload]] = {
 
 
 def to_plain(value: object) -> Any:
-    """The JSON-able form of ``value``: dataclasses (tagged with their type), containers, scalars."""
+    """The JSON-able form of dataclasses (tagged with their type), containers and scalars."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         plain = {
             field.name: to_plain(getattr(value, field.name))
@@ -46,7 +46,7 @@ def to_plain(value: object) -> Any:
     if isinstance(value, (str, bool, int, float)) or value is None:
         return value
     if isinstance(value, np.generic):
-        return value.item()
+        return cast(Any, value).item()
     if isinstance(value, Sequence):
         return [to_plain(item) for item in cast(Sequence[object], value)]
     raise TypeError(f"no canonical JSON for a {type(value).__name__}: {value!r}")

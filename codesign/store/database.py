@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -121,7 +121,7 @@ class Database:
         )
 
     @contextmanager
-    def errors(self, what: str) -> Iterator[None]:
+    def errors(self, what: str) -> Generator[None]:
         """Turn SQLite's errors into a `StoreError` that names the file and the fix."""
         try:
             yield
@@ -140,7 +140,7 @@ class Database:
             raise StoreError(f"cannot {what} store {self.path}: {text}; {fix}") from error
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Generator[sqlite3.Connection]:
         """All or nothing: commit at the end of the block, roll back on any exception."""
         if self.readonly:
             raise StoreError(f"store {self.path} was opened for reading; open it for writing")

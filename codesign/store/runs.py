@@ -108,7 +108,10 @@ class RunStore(AbstractContextManager["RunStore"]):
                 "WHERE run = ? ORDER BY position",
                 (run,),
             ).fetchall()
-        return [EvaluationRow(*row[:4], json.loads(row[4])) for row in found]
+        return [
+            EvaluationRow(position, network, config, level, json.loads(body))
+            for position, network, config, level, body in found
+        ]
 
     def runs(self) -> Iterator[RunRow]:
         """Every search, in the order of their starts."""

@@ -8,7 +8,7 @@ from codesign.nn import registry
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `tiny`, which is a script too
 
-import tiny  # noqa: E402
+import tiny
 
 
 @pytest.fixture
