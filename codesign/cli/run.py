@@ -39,10 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run, print, and write the outputs; 1 if the run differs from the integer reference."""
     from codesign.compiler import Package
-    from codesign.frontend.calibration import load_calibration
 
     package = Package.load(args.package)
-    inputs = load_calibration(args.inputs) if args.inputs else filled(package, args.fill_mode)
+    inputs = args.inputs or filled(package, args.fill_mode)
     started = time.perf_counter()
     result = package.run(inputs)
     seconds = time.perf_counter() - started

@@ -15,7 +15,7 @@ from codesign.compiler.host_ops import count_macs, host_operators
 from codesign.compiler.package import Package, PackageUnit, Port
 from codesign.compiler.pipeline import Callback, Record, pipeline
 from codesign.errors import ConfigError, Infeasible
-from codesign.frontend import Samples, import_onnx
+from codesign.frontend import SampleSource, import_onnx
 from codesign.frontend.importer import signature_of
 from codesign.frontend.model import InputShapes
 from codesign.hw.config import Dataflow, VtaConfig
@@ -28,7 +28,7 @@ def compile(
     model: Any,
     cfg: VtaConfig,
     *,
-    calibration: str | Path | Samples | None = None,
+    calibration: SampleSource | None = None,
     input_shapes: InputShapes | None = None,
     dataflow: Dataflow | None = None,
     callback: Callback | None = None,
@@ -39,7 +39,7 @@ def compile(
     Parameters
     ----------
     model : path of an ONNX file, an `onnx.ModelProto`, or a module of `codesign.import_onnx`
-    calibration : arrays by input name (samples on the first axis) or an .npz; for float models
+    calibration : arrays by input name, or of the only input, samples on the first axis; or an .npz
     input_shapes : static shapes by input name, for models with dynamic ones
     dataflow : overrides the configuration's
     callback, disabled : see `codesign.pipeline`

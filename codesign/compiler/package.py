@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from codesign.compiler.graph import Unit, UnitGraph, evaluate
 from codesign.compiler.host_ops import HostOp
 from codesign.compiler.result import LayerResult, RunResult, layer_result, total_energy_mj
 from codesign.errors import DataError
-from codesign.frontend.calibration import batches, check_samples
+from codesign.frontend.calibration import SampleSource, batches, check_samples, load_samples
 from codesign.hw.config import VtaConfig
 
 
@@ -84,12 +84,13 @@ class Package:
         passes = {g.name: -(-g.batch // self.config.batch) for g in self.graphs}
         return sum(u.cycles * passes[u.region] for u in self.units)
 
-    def run(self, inputs: Mapping[str, NDArray[Any]]) -> RunResult:
+    def run(self, inputs: SampleSource) -> RunResult:
         """Run on the simulator, and compare every region output with the integer reference.
 
         Parameters
         ----------
-        inputs : one array per network input, any number of samples on the first axis
+        inputs : arrays by input name, or of the only input, any number of samples on the first
+            axis; or an .npz file
 
         Raises
         ------
@@ -101,21 +102,21 @@ class Package:
         session = Session(self.executable, self.graphs)
         collected: list[tuple[NDArray[Any], ...]] = []
         mismatches = 0
-        samples = self._samples(inputs)
-        for batch in self._batches(inputs, samples):
+        steps, samples = self._batches(inputs)
+        for batch in steps:
             collected.append(session.run(batch))
             mismatches += session.mismatches()
         return self._result(
             self._stack(collected, samples), session.counters(), samples, mismatches
         )
 
-    def reference(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def reference(self, inputs: SampleSource) -> dict[str, NDArray[Any]]:
         """Network outputs with every region computed by the integer reference instead."""
         from codesign.compiler.execute import Session
 
         session = Session(self.executable, self.graphs)
-        samples = self._samples(inputs)
-        results = [session.run_reference(b) for b in self._batches(inputs, samples)]
+        steps, samples = self._batches(inputs)
+        results = [session.run_reference(batch) for batch in steps]
         return self._stack(results, samples)
 
     def region_reference(
@@ -172,15 +173,13 @@ class Package:
         """(name, shape, dtype) of every input."""
         return [(p.name, p.shape, p.dtype) for p in self.inputs]
 
-    def _samples(self, inputs: Mapping[str, NDArray[Any]]) -> int:
+    def _batches(self, inputs: SampleSource) -> tuple[Iterator[dict[str, NDArray[Any]]], int]:
+        """Declared batches of the inputs, and the number of samples."""
         if not self.inputs:
             raise DataError("the network has no inputs")
-        arrays = {name: np.asarray(array) for name, array in inputs.items()}
-        return check_samples(arrays, self.signature(), "run")
-
-    def _batches(self, inputs: Mapping[str, NDArray[Any]], samples: int) -> Any:
-        arrays = {name: np.asarray(array) for name, array in inputs.items()}
-        return batches(arrays, self.signature(), samples)
+        arrays = load_samples(inputs, self.signature())
+        samples = check_samples(arrays, self.signature(), "run")
+        return batches(arrays, self.signature(), samples), samples
 
     def _stack(
         self, results: list[tuple[NDArray[Any], ...]], samples: int

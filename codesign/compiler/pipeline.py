@@ -7,7 +7,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import tvm
@@ -18,7 +17,7 @@ from codesign.compiler.fit import fit_unit
 from codesign.compiler.program import RegionProgram, schedule_graph, serialize
 from codesign.compiler.runtime import register
 from codesign.errors import Infeasible, ModelError
-from codesign.frontend import Samples, quantize_module
+from codesign.frontend import SampleSource, quantize_module
 from codesign.hw.config import VtaConfig
 from codesign.kernels import best_schedule
 from relay_passes import (
@@ -51,7 +50,7 @@ class Record:
 
 
 def phases(
-    cfg: VtaConfig, calibration: str | Path | Samples | None, record: Record
+    cfg: VtaConfig, calibration: SampleSource | None, record: Record
 ) -> list[tuple[str, Any]]:
     """Names and passes in order; the module can be executed after every one."""
 
@@ -101,7 +100,7 @@ def phases(
 
 def pipeline(
     cfg: VtaConfig,
-    calibration: str | Path | Samples | None = None,
+    calibration: SampleSource | None = None,
     callback: Callback | None = None,
     disabled: Iterable[str] = (),
     record: Record | None = None,
@@ -110,7 +109,7 @@ def pipeline(
 
     Parameters
     ----------
-    calibration : arrays by input name (samples first) or an .npz path; needed by float models
+    calibration : samples by input name, of the only input, or an .npz path; for float models
     callback : called after every phase with its name and the module
     disabled : phases to leave out, of "fold_batch_norm", "merge_identical", "partition", ...
     record : receives the region programs and the units that stay on the host

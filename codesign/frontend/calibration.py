@@ -13,18 +13,25 @@ from numpy.typing import NDArray
 from codesign.errors import DataError
 
 Samples = Mapping[str, NDArray[Any]]
+SampleSource = str | Path | Samples | NDArray[Any]
+"""An .npz file, arrays by input name, or the array of the only input."""
 Signature = Sequence[tuple[str, tuple[int, ...], str]]
 """(name, declared shape, numpy dtype name) of every graph input, in order."""
 
 
-def load_calibration(source: str | Path | Samples) -> dict[str, NDArray[Any]]:
-    """Arrays by input name, from an .npz file or a mapping.
+def load_samples(source: SampleSource, signature: Signature) -> dict[str, NDArray[Any]]:
+    """Arrays by input name, from an .npz file, a mapping, or the array of the only input.
 
     Raises
     ------
     DataError
-        the file is missing or no .npz.
+        the file is missing or no .npz, or one array stands for several inputs.
     """
+    if isinstance(source, np.ndarray):
+        if len(signature) != 1:
+            names = ", ".join(name for name, _, _ in signature)
+            raise DataError(f"one array for several inputs; give a dict with the names {names}")
+        return {signature[0][0]: source}
     if isinstance(source, Mapping):
         return {str(name): np.asarray(array) for name, array in source.items()}
     path = Path(source)

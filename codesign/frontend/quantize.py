@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from codesign.errors import MissingDependencyError, ModelError
-from codesign.frontend.calibration import Samples, batches, check_samples, load_calibration
+from codesign.frontend.calibration import (
+    Samples,
+    SampleSource,
+    batches,
+    check_samples,
+    load_samples,
+)
 from codesign.frontend.importer import HASH_ATTR, ONNX_ATTR, main_hash, relax_of, signature_of
 from codesign.frontend.model import graph_inputs, shape_of
 
@@ -22,7 +28,7 @@ _HOW_TO = (
 )
 
 
-def quantize_module(module: Any, calibration: str | Path | Samples | None) -> Any:
+def quantize_module(module: Any, calibration: SampleSource | None) -> Any:
     """The QDQ form of a module made by `import_onnx`; one that is quantised comes back unchanged.
 
     Raises
@@ -51,7 +57,7 @@ def quantize_module(module: Any, calibration: str | Path | Samples | None) -> An
     import onnx
 
     inputs, _ = signature_of(module)
-    samples = load_calibration(calibration)
+    samples = load_samples(calibration, inputs)
     check_samples(samples, inputs, "calibration")
     model = onnx.load_model_from_string(bytes(module.attrs[ONNX_ATTR]))
     return relax_of(quantize_onnx(model, samples))

@@ -8,7 +8,7 @@ import pytest
 from onnx import helper
 
 from codesign.errors import DataError, ModelError
-from codesign.frontend import import_onnx, load_calibration, quantize_module
+from codesign.frontend import import_onnx, load_samples, quantize_module
 from codesign.frontend.importer import signature_of
 from tests.onnx_models import conv_net, model, qdq_conv, samples
 
@@ -104,12 +104,22 @@ def test_calibration_that_does_not_fit(arrays: dict[str, np.ndarray], text: str)
         quantize_module(import_onnx(conv_net()), arrays)
 
 
+SIGNATURE = [("x", (1, 3, 8, 8), "float32")]
+
+
+def test_one_array_stands_for_the_only_input() -> None:
+    array = np.zeros((4, 3, 8, 8), np.float32)
+    assert load_samples(array, SIGNATURE)["x"] is array
+    with pytest.raises(DataError, match="several inputs"):
+        load_samples(array, [*SIGNATURE, ("y", (1,), "float32")])
+
+
 def test_calibration_files(tmp_path: Path) -> None:
     path = tmp_path / "c.npz"
     np.savez(path, **samples())
-    assert load_calibration(path)["x"].shape == (4, 3, 8, 8)
+    assert load_samples(path, SIGNATURE)["x"].shape == (4, 3, 8, 8)
     path.write_bytes(b"PK nothing")
     with pytest.raises(DataError, match="not an .npz"):
-        load_calibration(path)
+        load_samples(path, SIGNATURE)
     with pytest.raises(DataError, match="no such file"):
-        load_calibration(tmp_path / "absent.npz")
+        load_samples(tmp_path / "absent.npz", SIGNATURE)
