@@ -80,13 +80,10 @@ def networks(folder: Path, quick: bool) -> dict[str, tuple[Path, tuple[int, ...]
 
 
 def _export_nasbench(path: Path) -> None:
-    from codesign.nn.export import export_onnx
-    from codesign.nn.space import get_space
-    from tests.networks import settled
+    from codesign.nn import load_network_space
 
-    space: Any = get_space("nasbench201")
-    genotype = space.sample(np.random.default_rng(0))
-    export_onnx(settled(space.build(genotype), 0, (1, 3, 32, 32)), (1, 3, 32, 32), path)
+    space: Any = load_network_space("nasbench201")
+    space.to_onnx(space.sample(np.random.default_rng(0)), path)
 
 
 class _Reader:
