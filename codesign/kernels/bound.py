@@ -65,7 +65,7 @@ def _compute(workload: Workload, blocking: Blocking, cfg: VtaConfig) -> tuple[in
         return gemm, epilogue + elements * default_bias_tiles(cfg)
     blocks = blocking.out_blocks(workload.channels)
     if workload.kind == "max":
-        copied = blocks * workload.height * workload.width
+        copied = blocks * _pixels_read(workload)
         maxima = sum(outputs * taps for outputs, taps in _pool_taps(workload))
         return copied * blocking.in_subs, copied + 2 * elements + 2 * blocks * maxima
     gemm = sum(
