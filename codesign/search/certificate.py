@@ -83,7 +83,7 @@ def _cycles(evaluator: Evaluator, winner: Evaluation, proof: Proof | None) -> di
     searched = winner.figures["cycles"]
     return {
         "t0_lower_bound": int(evaluator.bound_cycles[network, config]),
-        evaluator.predictor.level: float(evaluator.scores()[network, config]),
+        evaluator.predictor.level: float(evaluator.predicted[network, config]),
         "t2": int(searched),
         "package": None if proof is None else proof.cycles,
         "package_equals_t2": None if proof is None else proof.cycles == searched,
@@ -92,7 +92,7 @@ def _cycles(evaluator: Evaluator, winner: Evaluation, proof: Proof | None) -> di
 
 def _model_error(evaluator: Evaluator, winner: Evaluation | None) -> dict[str, Any]:
     """Relative error of the scores against T2, in percent, over the simulated pairs."""
-    scores = evaluator.scores()
+    scores = evaluator.predicted
     errors = {
         e.pair: 100.0 * (scores[e.pair.network, e.pair.config] / e.figures["cycles"] - 1.0)
         for e in evaluator.evaluations()

@@ -94,13 +94,14 @@ class Evaluator:
         return self.pairs.total(self.bound_units)
 
     @cached_property
-    def _scores(self) -> Floats:
+    def predicted(self) -> Floats:
+        """What `scores` gives, for reports; not counted."""
         return self.pairs.total(unit_table(self.pairs, self.predictor))
 
     def scores(self) -> Floats:
         """Predicted network cycles float64 [N, C], nan where infeasible; counts all pairs."""
         self._scored = True
-        return self._scores
+        return self.predicted
 
     def figure(self, metric: str, cycles: Floats) -> Floats:
         """One figure of all pairs float64 [N, C], given all pairs' cycles.

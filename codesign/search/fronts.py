@@ -30,7 +30,7 @@ class Fronts:
 
 def fronts(evaluator: Evaluator, truth: Floats | None) -> Fronts:
     """Fronts among the configurations that keep the SRAM limit."""
-    scores = evaluator.scores() * evaluator.pairs.ms_per_cycle
+    scores = evaluator.predicted * evaluator.pairs.ms_per_cycle
     allowed = _allowed(evaluator)
     scores = np.where(allowed, scores, np.nan)
     fastest = _fastest(scores)
@@ -74,25 +74,25 @@ def _fastest(latency: Floats) -> np.ndarray[Any, np.dtype[np.int64]]:
     return np.where(np.isinf(filled.min(axis=1)), -1, best)
 
 
-def _front(evaluator: Evaluator, latency: Floats) -> list[dict[str, Any]]:
+def front_pairs(evaluator: Evaluator, latency: Floats) -> list[tuple[int, int]]:
+    """(network, configuration) of the front of ``latency`` [N, C], ms, fastest first."""
     fastest = _fastest(latency)
-    pairs = evaluator.pairs
+    accuracy = evaluator.pairs.accuracy
     known = np.flatnonzero(fastest >= 0)
-    times = latency[known, fastest[known]]
-    order = np.lexsort([-pairs.accuracy[known], times])
-    front: list[dict[str, Any]] = []
-    best = -np.inf
-    for position in order:
-        network = int(known[position])
-        if pairs.accuracy[network] > best:
-            best = float(pairs.accuracy[network])
-            config = pairs.configs[int(fastest[network])].name
-            front.append(
-                {
-                    "network": pairs.networks.names[network],
-                    "config": config,
-                    "latency_ms": float(times[position]),
-                    "accuracy": best,
-                }
-            )
-    return front
+    order = known[np.lexsort([-accuracy[known], latency[known, fastest[known]]])]
+    highest = np.maximum.accumulate(accuracy[order])
+    better = np.flatnonzero(np.diff(highest, prepend=-np.inf) > 0)
+    return [(int(order[i]), int(fastest[order[i]])) for i in better]
+
+
+def _front(evaluator: Evaluator, latency: Floats) -> list[dict[str, Any]]:
+    pairs = evaluator.pairs
+    return [
+        {
+            "network": pairs.networks.names[network],
+            "config": pairs.configs[config].name,
+            "latency_ms": float(latency[network, config]),
+            "accuracy": float(pairs.accuracy[network]),
+        }
+        for network, config in front_pairs(evaluator, latency)
+    ]

@@ -21,7 +21,15 @@ from codesign.search.ranking import pareto, rank
 from codesign.search.scores import UnitPredictor, load_predictor
 from codesign.search.simulate import Tuner, UnitSimulator, best
 from codesign.search.strategies import BATCH, Setting, check_strategy, make_strategy
-from codesign.search.winner import ONNX, Prover, file_hash, layer_rows, prove, write_certificate
+from codesign.search.winner import (
+    ONNX,
+    PACKAGE,
+    Prover,
+    file_hash,
+    layer_rows,
+    prove,
+    write_certificate,
+)
 from codesign.store import RunStore, content_key
 from codesign.store.content import config_text
 
@@ -214,7 +222,8 @@ def _intact(result: Mapping[str, Any], folder: Path) -> bool:
     if proof is None:
         return True
     onnx = folder / ONNX
-    return onnx.is_file() and file_hash(onnx) == proof["onnx_sha256"]
+    whole = onnx.is_file() and (folder / PACKAGE).is_file()
+    return whole and file_hash(onnx) == proof["onnx_sha256"]
 
 
 def _named(progress: Progress, what: str) -> Callable[[int, int], None]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.search.evaluator import Evaluation, Evaluator, Pair
+from codesign.search.fronts import front_pairs
 from codesign.search.strategies.base import BATCH, Setting
 
 CONFIGS_PER_NETWORK = 3
@@ -16,16 +17,24 @@ CONFIGS_PER_NETWORK = 3
 MARGIN = 0.03
 """Pairs predicted to break a limit by less than this share are simulated too."""
 
+FRONT_SHARE = 0.2
+"""Share of the budget for the predicted Pareto front of accuracy and latency."""
+
 
 class Exhaustive:
     """The shortlist holds the pairs that rank best by predicted figures.
 
     Pairs predicted to break a limit by more than `MARGIN` come last, by their excess. Each
-    network has its `CONFIGS_PER_NETWORK` best configurations first in the list.
+    network has its `CONFIGS_PER_NETWORK` best configurations first in the list. `FRONT_SHARE` of
+    the budget goes to pairs spread over the predicted front within the limits.
     """
 
     def __init__(self, setting: Setting) -> None:
-        self._order = shortlist(setting.evaluator, setting.budget)
+        evaluator, budget = setting.evaluator, setting.budget
+        front = predicted_front(evaluator, int(FRONT_SHARE * budget))
+        best = shortlist(evaluator, budget)
+        kept = [pair for pair in best if pair not in front][: budget - len(front)]
+        self._order = [*kept, *front]
         self._next = 0
 
     def ask(self, room: int) -> Sequence[Pair]:
@@ -34,6 +43,24 @@ class Exhaustive:
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         """The order is fixed by the scores."""
+
+
+def predicted_front(evaluator: Evaluator, length: int) -> list[Pair]:
+    """At most ``length`` pairs, evenly over the predicted front within the limits."""
+    cycles = evaluator.scores()
+    allowed = np.ones(cycles.shape, bool)
+    for constraint in evaluator.problem.constraints:
+        figure = evaluator.figure(constraint.metric, cycles)
+        over = (
+            figure < constraint.limit
+            if constraint.metric == "accuracy"
+            else figure > constraint.limit
+        )
+        allowed &= ~over
+    latency = np.where(allowed, evaluator.figure("latency_ms", cycles), np.nan)
+    front = front_pairs(evaluator, latency)
+    spread = np.unique(np.rint(np.linspace(0, len(front) - 1, min(length, len(front)))))
+    return [Pair(*front[int(i)]) for i in spread]
 
 
 def shortlist(evaluator: Evaluator, length: int) -> list[Pair]:
