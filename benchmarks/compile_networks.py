@@ -20,6 +20,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,7 @@ def claims(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return [
         _claim("networks equal to their integer reference", sum(r.outputs_match for r in rows),
                "networks", len(rows), all(r.outputs_match for r in rows), len(rows)),
-        _claim("(1 - cos to float) / (2 x onnxruntime's + 0.005), worst", worst.ours / worst.allowed,
+        _claim("(1 - cos) / (2 x onnxruntime's + 0.005), worst", worst.ours / worst.allowed,
                "ratio", 1.0, worst.ours <= worst.allowed, len(rows)),
         _claim("ResNet-18 MACs offloaded", min(r.offloaded for r in resnet), "share", OFFLOADED,
                min(r.offloaded for r in resnet) >= OFFLOADED, len(resnet)),
@@ -240,19 +241,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _show(rows: Sequence[Row], made: Sequence[dict[str, Any]]) -> None:
-    bins = [f"{a}" if b == a + 1 else f"{a}-{b - 1}" for a, b in zip(EDGES, EDGES[1:], strict=False)]
-    print("network      form       match  1-cos ours  ort int8  allowed  offload    cycles   util  /bound"
-          "  compile  LSBs " + " ".join(f"{b:>6}" for b in bins))  # fmt: skip
+    bins = [f"{a}" if b == a + 1 else f"{a}-{b - 1}" for a, b in pairwise(EDGES)]
+    print(
+        f"{'network':<12} {'form':<10} {'match':<6} {'1-cos ours':>10} {'ort int8':>9} "
+        f"{'allowed':>8} {'offload':>8} {'cycles':>9} {'util':>6} "
+        f"{'/bound':>7} {'compile':>8} LSBs "
+        + " ".join(f"{b:>6}" for b in bins)
+    )
     for r in rows:
         print(
             f"{r.network:<12} {r.form:<10} {r.outputs_match!s:<6} {r.ours:10.5f} "
             f"{r.onnxruntime_int8:9.5f} {r.allowed:8.5f} {r.offloaded:8.1%} {r.cycles:>9} "
-            f"{r.utilization:6.1%} {r.over_bound:7.3f} {r.seconds:6.1f} s       "
+            f"{r.utilization:6.1%} {r.over_bound:7.3f} {r.seconds:6.1f} s      "
             + " ".join(f"{n:>6}" for n in r.lsb_histogram)
         )
     for claim in made:
         verdict = "holds" if claim["holds"] else "FAILS"
-        print(f"{verdict}: {claim['name']}: {claim['value']:.4g} {claim['unit']} (target {claim['target']:g})")
+        figure = f"{claim['value']:.4g} {claim['unit']} (target {claim['target']:g})"
+        print(f"{verdict}: {claim['name']}: {figure}")
 
 
 if __name__ == "__main__":

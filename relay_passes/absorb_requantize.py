@@ -1,6 +1,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUntypedBaseClass=false, reportUntypedClassDecorator=false, reportUntypedFunctionDecorator=false
-# tvm carries no usable annotations.
+# pyright: reportIncompatibleMethodOverride=false, reportOptionalMemberAccess=false
+# tvm's annotations are partial and partly wrong.
 """Quantise-dequantise pairs between an operator and its own activation, removed."""
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUntypedBaseClass=false, reportUntypedClassDecorator=false, reportUntypedFunctionDecorator=false
-# tvm carries no usable annotations.
+# pyright: reportAttributeAccessIssue=false
+# tvm's annotations are partial and partly wrong.
 """Small questions about Relax expressions that several passes ask."""
 
 from __future__ import annotations

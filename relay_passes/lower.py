@@ -1,5 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# tvm carries no usable annotations.
+# pyright: reportUntypedFunctionDecorator=false
+# tvm's annotations are partial and partly wrong.
 """Regions handed to the emitter, and replaced by calls of the runtime modules it makes."""
 
 from __future__ import annotations

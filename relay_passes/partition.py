@@ -1,6 +1,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUntypedBaseClass=false, reportUntypedClassDecorator=false, reportUntypedFunctionDecorator=false
-# tvm carries no usable annotations.
+# pyright: reportArgumentType=false
+# tvm's annotations are partial and partly wrong.
 """Units found by pattern, merged into regions for the accelerator."""
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def _partition(module: Any, accept: Accept, refused: dict[str, Infeasible]) -> A
         name = names.get(_core(context.annotated_expr), "")
         if not name or name in refused or not _owns_all(context):
             return False
-        bound = {var: value for var, value in context.matched_bindings.items()}
+        bound = dict(context.matched_bindings.items())
         spec = read_unit(bound, context.matched_expr).spec
         problem = Infeasible("operator", spec.unsupported) if spec.unsupported else accept(spec)
         if problem is not None:

@@ -1,6 +1,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUntypedBaseClass=false, reportUntypedClassDecorator=false, reportUntypedFunctionDecorator=false
-# tvm carries no usable annotations.
+# pyright: reportIncompatibleMethodOverride=false
+# tvm's annotations are partial and partly wrong.
 """A quantisation moved in front of the reshape that it follows."""
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from relay_passes.ir import definitions, dtype, each_function, op_name, scalar, 
 def QuantizeBeforeReshape() -> Any:
     """``quantize(reshape(x))`` becomes a quantised x and a reshape with its own pair, same values.
 
-    Quantisers skip the pair between a pooling and a flatten; with it, the pooling is a unit. Applies
-    to per-tensor scales and where only the quantize reads the reshape.
+    Quantisers skip the pair between a pooling and a flatten; with it, the pooling is a unit.
+    Applies to per-tensor scales and where only the quantize reads the reshape.
     """
     return each_function("QuantizeBeforeReshape", _rewrite)
 

@@ -1,6 +1,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUntypedBaseClass=false, reportUntypedClassDecorator=false, reportUntypedFunctionDecorator=false
-# tvm carries no usable annotations.
+# pyright: reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
+# tvm's annotations are partial and partly wrong.
 """A dequantize of its own for every consumer, so that each pattern owns all it matches."""
 
 from __future__ import annotations

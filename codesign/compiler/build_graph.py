@@ -1,5 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# tvm carries no usable annotations.
+# pyright: reportAttributeAccessIssue=false
+# tvm's annotations are partial and partly wrong.
 """From a partitioned region (Relax) to its `UnitGraph`, or the units that cannot be."""
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def _read(function: Any) -> _Region:
 
 def _tensor_spec(name: str, about: QuantizedTensor) -> TensorSpec:
     rank = len(about.shape)
-    channels, height, width = (about.shape[1:] + (1, 1))[:3]
+    channels, height, width = (*about.shape[1:], 1, 1)[:3]
     return TensorSpec(
         name,
         (channels, height, width),

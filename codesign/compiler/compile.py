@@ -1,5 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# tvm carries no usable annotations.
+# pyright: reportArgumentType=false
+# tvm's annotations are partial and partly wrong.
 """`compile`: a network and a configuration in, a `Package` out."""
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# tvm carries no usable annotations.
+# pyright: reportArgumentType=false
+# tvm's annotations are partial and partly wrong.
 """Running a compiled network in TVM's virtual machine, region by region under observation."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false
+# numpy leaves the type of clip partly unknown.
 """Fitting a unit's real numbers to what the ALU can do: int8 weights and one shift.
 
 Requantisation is ``(acc + 2**(shift-1)) >> shift``, so weights absorb
@@ -117,6 +119,7 @@ def _fit_conv(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | Infeasi
     bias = np.zeros(len(ratio)) if spec.bias is None else spec.bias
     tiles = default_bias_tiles(cfg)
     most_tiles = tiles if symmetric else MAX_BIAS_TILES
+    peak = 0
     for candidate in range(shift, 0, -1):
         weight = _rounded(ratio, candidate)
         total = _folded_bias(weight, bias / out.scale, candidate, zero_in, zero_out)
@@ -184,6 +187,7 @@ def _fit_elementwise(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | 
         )
     zeros, zero_out = [zero_point(t) for t in spec.inputs], zero_point(spec.output)
     capacity = bias_capacity(cfg, default_bias_tiles(cfg))
+    bias = 0
     for candidate in range(shift, 0, -1):
         multipliers = tuple(int(np.rint(np.ldexp(r, candidate))) for r in ratios)
         folded = sum(m * z for m, z in zip(multipliers, zeros, strict=True))

@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false
+# numpy leaves the type of reshaped and viewed arrays partly unknown.
 """`UnitGraph`: the integer program of one region, and its execution in numpy.
 
 Activations are int8 throughout: an unsigned tensor is shifted by 128, value and zero point alike
@@ -159,13 +161,15 @@ def to_json(graph: UnitGraph) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 def from_json(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> UnitGraph:
     """The inverse of `to_json`."""
-    tensors = {
-        spec["name"]: TensorSpec(**{**spec, "shape": tuple(spec["shape"])})
-        for spec in document["tensors"]
-    }
+    tensors: dict[str, TensorSpec] = {}
+    for stored in document["tensors"]:
+        about: dict[str, Any] = {**stored, "shape": tuple(stored["shape"])}
+        tensors[about["name"]] = TensorSpec(**about)
     units: list[Unit] = []
     for entry in document["units"]:
-        fields = {k: tuple(v) if k in _PAIRS else v for k, v in entry["workload"].items()}
+        fields: dict[str, Any] = {
+            k: tuple(v) if k in _PAIRS else v for k, v in entry["workload"].items()
+        }
         workload = _WORKLOADS[entry["kind"]](**fields)
         params = _params(entry, workload, arrays)
         units.append(Unit(entry["name"], workload, params, tuple(entry["inputs"]), entry["output"]))
@@ -191,4 +195,5 @@ def _params(
     if isinstance(workload, PoolWorkload):
         counts = {c: (m, b) for c, m, b in stored["by_count"]}
         return PoolParams(counts, stored["shift"], stored["low"], stored["high"])
-    return ElementwiseParams(**{**stored, "multipliers": tuple(stored["multipliers"])})
+    numbers: dict[str, Any] = {**stored, "multipliers": tuple(stored["multipliers"])}
+    return ElementwiseParams(**numbers)

@@ -1,5 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# tvm carries no usable annotations.
+# pyright: reportOptionalMemberAccess=false
+# tvm's annotations are partial and partly wrong.
 """What a compiled network leaves to the host, and the multiply-accumulates of the whole network."""
 
 from __future__ import annotations

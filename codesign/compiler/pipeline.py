@@ -1,5 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# tvm carries no usable annotations.
+# pyright: reportUntypedFunctionDecorator=false
+# tvm's annotations are partial and partly wrong.
 """The compilation as a list of named phases, each an ordinary TVM pass."""
 
 from __future__ import annotations

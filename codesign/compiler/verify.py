@@ -1,5 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# tvm carries no usable annotations.
+# pyright: reportArgumentType=false
+# tvm's annotations are partial and partly wrong.
 """A pipeline callback that executes the module after every phase and compares it with the last."""
 
 from __future__ import annotations

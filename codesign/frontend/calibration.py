@@ -71,7 +71,8 @@ def check_samples(samples: Samples, signature: Signature, what: str) -> int:
         counts.add(int(array.shape[0]))
     if len(counts) != 1 or 0 in counts:
         raise DataError(
-            f"{what}: every input needs the same number of samples, at least one; got {sorted(counts)}"
+            f"{what}: every input needs the same number of samples, at least one; "
+            f"got {sorted(counts)}"
         )
     return counts.pop()
 

@@ -1,4 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportPrivateUsage=false
 # tvm and onnx carry no usable annotations.
 """ONNX to a Relax module, through TVM's own importer."""
 
@@ -6,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def signature_of(module: Any) -> tuple[list[tuple[str, tuple[int, ...], str]], l
 
 
 @contextmanager
-def _relax_clip() -> Iterator[None]:
+def _relax_clip() -> Generator[None]:
     """Make the importer turn Clip with constant bounds into `relax.op.clip`, for this import."""
     import numpy as np
     import tvm

@@ -1,4 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportArgumentType=false
 # tvm, onnx and onnxruntime carry no usable annotations.
 """Quantisation of float models: onnxruntime's quantiser makes the QDQ graph."""
 
@@ -20,7 +21,11 @@ from codesign.frontend.calibration import (
 from codesign.frontend.importer import HASH_ATTR, ONNX_ATTR, main_hash, relax_of, signature_of
 from codesign.frontend.model import graph_inputs, shape_of
 
-QUANTIZED_OPERATORS = ["Conv", "Gemm", "MatMul", "Add", "Relu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Resize", "Transpose"]
+QUANTIZED_OPERATORS = [
+    *("Conv", "Gemm", "MatMul", "Add", "Relu", "Clip"),
+    *("MaxPool", "AveragePool", "GlobalAveragePool"),
+    *("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Resize", "Transpose"),
+]
 _HOW_TO = (
     "a float model needs calibration data: make an .npz with one array per input, samples on the "
     "first axis (numpy.savez('calibration.npz', INPUT=array)), and give it with --calibration "
@@ -115,7 +120,8 @@ def quantize_onnx(model: Any, samples: Samples) -> Any:
         except Exception as error:  # onnxruntime raises bare Exception subclasses of its own
             text = str(error).strip().splitlines()
             raise ModelError(
-                f"onnxruntime cannot quantise the model: {text[0] if text else type(error).__name__}"
+                "onnxruntime cannot quantise the model: "
+                f"{text[0] if text else type(error).__name__}"
             ) from error
         return onnx.load(target)
 

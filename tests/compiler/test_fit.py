@@ -21,7 +21,9 @@ from relay_passes import QuantizedTensor, UnitSpec
 CFG = codesign.load_config("pynq")
 
 
-def tensor(shape: tuple[int, ...], scale: float, zero: int = 0, dtype: str = "int8") -> QuantizedTensor:
+def tensor(
+    shape: tuple[int, ...], scale: float, zero: int = 0, dtype: str = "int8"
+) -> QuantizedTensor:
     return QuantizedTensor(shape, dtype, scale, zero)
 
 
@@ -39,8 +41,12 @@ def conv(zero_in: int = 0, zero_out: int = 0, dtype: str = "int8", gain: float =
     )
 
 
-@pytest.mark.parametrize(("zero_in", "zero_out", "dtype"), [(0, 0, "int8"), (7, -9, "int8"), (130, 3, "uint8")])
-def test_convolution_is_within_one_step_of_real_numbers(zero_in: int, zero_out: int, dtype: str) -> None:
+@pytest.mark.parametrize(
+    ("zero_in", "zero_out", "dtype"), [(0, 0, "int8"), (7, -9, "int8"), (130, 3, "uint8")]
+)
+def test_convolution_is_within_one_step_of_real_numbers(
+    zero_in: int, zero_out: int, dtype: str
+) -> None:
     spec = conv(zero_in, zero_out, dtype)
     fitted = fit_unit(spec, CFG)
     assert not isinstance(fitted, Infeasible)
@@ -100,7 +106,9 @@ def test_add_is_within_one_step_of_real_numbers(
     a: float, b: float, out: float, za: int, zo: int
 ) -> None:
     shape = (1, 3, 4, 4)
-    spec = UnitSpec("add", (tensor(shape, a, za), tensor(shape, b)), tensor(shape, out, zo), low=0.0)
+    spec = UnitSpec(
+        "add", (tensor(shape, a, za), tensor(shape, b)), tensor(shape, out, zo), low=0.0
+    )
     fitted = fit_unit(spec, CFG)
     if isinstance(fitted, Infeasible):
         assert max(a, b) / out > 60

@@ -36,7 +36,7 @@ def test_truncated_file(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     data = conv_net().SerializeToString()
     path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(ModelError, match="truncated|not a valid"):
+    with pytest.raises(ModelError, match=r"truncated|not a valid"):
         import_onnx(path)
 
 
@@ -47,7 +47,9 @@ def test_missing_file() -> None:
 
 def test_dynamic_shape_needs_input_shapes() -> None:
     made = conv_net(shape=("n", 3, 8, 8))
-    with pytest.raises(ModelError, match=r"'x' has the dynamic shape \['n', 3, 8, 8\].*input-shapes"):
+    with pytest.raises(
+        ModelError, match=r"'x' has the dynamic shape \['n', 3, 8, 8\].*input-shapes"
+    ):
         import_onnx(made)
     inputs, _ = signature_of(import_onnx(made, {"x": [2, 3, 8, 8]}))
     assert inputs == [("x", (2, 3, 8, 8), "float32")]
@@ -94,7 +96,7 @@ def test_qdq_models_are_taken_as_they_are() -> None:
     ("arrays", "text"),
     [
         ({"z": np.zeros((2, 3, 8, 8), np.float32)}, r"inputs are x: \[samples, 3, 8, 8\]; got z"),
-        ({"x": np.zeros((2, 3, 8, 9), np.float32)}, r"must be \[samples, 3, 8, 8\], got \[2, 3, 8, 9\]"),
+        ({"x": np.zeros((2, 3, 8, 9), np.float32)}, r"got \[2, 3, 8, 9\]"),
         ({"x": np.zeros((0, 3, 8, 8), np.float32)}, "at least one"),
         ({"x": np.zeros((2, 3, 8, 8), complex)}, "must be float32, got complex128"),
     ],
@@ -119,7 +121,7 @@ def test_calibration_files(tmp_path: Path) -> None:
     np.savez(path, **samples())
     assert load_samples(path, SIGNATURE)["x"].shape == (4, 3, 8, 8)
     path.write_bytes(b"PK nothing")
-    with pytest.raises(DataError, match="not an .npz"):
+    with pytest.raises(DataError, match=r"not an \.npz"):
         load_samples(path, SIGNATURE)
     with pytest.raises(DataError, match="no such file"):
         load_samples(tmp_path / "absent.npz", SIGNATURE)

@@ -64,7 +64,9 @@ def test_merge_identical_undoes_the_split() -> None:
 @I.ir_module
 class Paired:
     @R.function
-    def main(x: R.Tensor((1, 4), "float32"), y: R.Tensor((1, 4), "float32")) -> R.Tensor((1, 4), "int8"):
+    def main(x: R.Tensor((1, 4), "float32"), y: R.Tensor((1, 4), "float32")) -> R.Tensor(
+        (1, 4), "int8"
+    ):
         with R.dataflow():
             a = R.add(x, y)
             b = R.quantize(a, R.const(0.5, "float32"), R.const(0, "int8"), out_dtype="int8")
@@ -78,7 +80,9 @@ class Paired:
 @I.ir_module
 class Absorbed:
     @R.function
-    def main(x: R.Tensor((1, 4), "float32"), y: R.Tensor((1, 4), "float32")) -> R.Tensor((1, 4), "int8"):
+    def main(x: R.Tensor((1, 4), "float32"), y: R.Tensor((1, 4), "float32")) -> R.Tensor(
+        (1, 4), "int8"
+    ):
         with R.dataflow():
             a = R.add(x, y)
             d = R.nn.relu(a)
