@@ -35,7 +35,7 @@ NETWORKS = 1000
 
 
 def say(text: str) -> None:
-    STDERR.print(text)
+    STDERR.print(text, soft_wrap=True)
 
 
 def sampled_layers(seed: int) -> dict[str, list[Workload]]:
