@@ -35,6 +35,14 @@ def shape(expr: Any) -> tuple[int, ...]:
     return tuple(int(n) for n in expr.ty.shape)
 
 
+def is_static(expr: Any) -> bool:
+    """Whether an expression is a tensor whose sizes are all known."""
+    sizes = getattr(getattr(expr, "ty", None), "shape", None)
+    if not isinstance(sizes, relax.ShapeExpr):
+        return False
+    return all(isinstance(n, int | tvm.tirx.IntImm) for n in sizes.values)
+
+
 def dtype(expr: Any) -> str:
     return str(expr.ty.dtype)
 

@@ -14,7 +14,7 @@ from tvm import relax
 from tvm.relax.transform import FusionPattern
 
 from codesign.errors import Infeasible
-from relay_passes.ir import constant, definitions, is_call, op_name
+from relay_passes.ir import constant, definitions, is_call, is_static, op_name
 from relay_passes.patterns import CORE, unit_patterns
 from relay_passes.read_unit import KINDS, read_unit
 from relay_passes.spec import UnitSpec
@@ -84,12 +84,19 @@ def _kind(call: Any, values: Mapping[Any, Any]) -> str:
 
 def _partition(module: Any, accept: Accept, refused: dict[str, Infeasible]) -> Any:
     names = unit_names(module["main"])
+    if _has_match_cast(module["main"]):
+        # TVM's MergeCompositeFunctions does not know the bindings of data-dependent shapes.
+        reason = Infeasible("dynamic_shape", "the network has shapes that depend on data")
+        refused.update({name: reason for name in names.values()})
+        return module
 
     def check(context: Any) -> bool:
         name = names.get(_core(context.annotated_expr), "")
         if not name or name in refused or not _owns_all(context):
             return False
         bound = dict(context.matched_bindings.items())
+        if not all(is_static(value) for value in bound.values()):
+            return False
         spec = read_unit(bound, context.matched_expr).spec
         problem = Infeasible("operator", spec.unsupported) if spec.unsupported else accept(spec)
         if problem is not None:
@@ -109,6 +116,11 @@ def _partition(module: Any, accept: Accept, refused: dict[str, Infeasible]) -> A
             relax.transform.MergeCompositeFunctions(),
         ]
     )(module)
+
+
+def _has_match_cast(function: Any) -> bool:
+    bindings = [b for block in function.body.blocks for b in block.bindings]
+    return any(isinstance(b, relax.MatchCast) for b in bindings)
 
 
 def _core(annotated: Any) -> Any:

@@ -11,7 +11,7 @@ from math import prod
 from typing import Any
 
 from codesign.errors import Infeasible
-from relay_passes.ir import definitions, dtype, is_call, op_name, shape
+from relay_passes.ir import definitions, dtype, is_call, is_static, op_name, shape
 from relay_passes.read_unit import read_unit
 from relay_passes.spec import UnitSpec
 
@@ -34,7 +34,7 @@ def count_macs(function: Any) -> int:
     """Multiply-accumulates of convolutions, dense and matmul in a Relax function, whole batch."""
     total = 0
     for value in definitions(function).values():
-        name = op_name(value)
+        name = op_name(value) if is_static(value) else ""
         if name in ("nn.conv1d", "nn.conv2d", "nn.conv3d"):
             total += prod(shape(value)) * prod(shape(value.args[1])[1:])
         elif name in ("nn.conv2d_transpose", "nn.conv1d_transpose"):
@@ -55,7 +55,7 @@ def host_operators(
     reasons: dict[Any, tuple[str, str]] = {}
     unused = dict(fallbacks)
     for value in values.values():
-        if op_name(value) != "quantize" or not is_call(values.get(value.args[0])):
+        if op_name(value) != "quantize" or not is_static(value):
             continue
         match = read_unit(values, value) if _readable(values, value) else None
         if match is None:
@@ -88,7 +88,7 @@ def _operators(
     counts: dict[str, int] = {}
     for value in values.values():
         op = op_name(value)
-        if value in inside or not op or op.startswith("call_") or not hasattr(value.ty, "shape"):
+        if value in inside or not op or op.startswith("call_") or not is_static(value):
             continue
         if value in reasons:
             name, reason = reasons[value]
