@@ -87,7 +87,7 @@ def _partition(module: Any, accept: Accept, refused: dict[str, Infeasible]) -> A
     if _has_match_cast(module["main"]):
         # TVM's MergeCompositeFunctions does not know the bindings of data-dependent shapes.
         reason = Infeasible("dynamic_shape", "the network has shapes that depend on data")
-        refused.update({name: reason for name in names.values()})
+        refused.update(dict.fromkeys(names.values(), reason))
         return module
 
     def check(context: Any) -> bool:

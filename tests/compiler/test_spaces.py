@@ -17,7 +17,10 @@ from codesign.nn import load_network_space
 
 CONFIGS = list(load_space("neuhardco").configs())
 SOME = [CONFIGS[i] for i in np.random.default_rng(0).choice(len(CONFIGS), 4, replace=False)]
-CELL = "|nor_conv_3x3~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|"
+CELL = (
+    "|nor_conv_3x3~0|+|avg_pool_3x3~0|nor_conv_1x1~1|"
+    "+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|"
+)
 
 
 @pytest.fixture(scope="module")
