@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -136,24 +135,25 @@ def claims(results: Results, study: Study, errors: Errors) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the whole way; 0 if every claim holds."""
     options = parser(__doc__ or "")
-    options.add_argument("--folder", type=Path, help="keep stores and the winner's files there")
     options.add_argument(
-        "-o", "--output", type=Path, default=Path("report.html"), help="default report.html"
+        "--folder",
+        type=Path,
+        default=Path("demo-output"),
+        help="stores, cost model, winner's files and report.html (default demo-output)",
     )
     args = options.parse_args(argv)
     results = Results("NAS-Bench-201 x neuhardco")
     workers = os.cpu_count() or 1
-    with tempfile.TemporaryDirectory() as temporary:
-        folder: Path = args.folder or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        model, errors = learn(folder, 150 if args.quick else TRACES, args.seed, workers)
-        study = find(folder, model, args.quick, args.seed, workers)
-        with RunStore.open(folder / "run.db", readonly=True) as store:
-            write_report(store.run(study.run), args.output)
+    folder: Path = args.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    model, errors = learn(folder, 150 if args.quick else TRACES, args.seed, workers)
+    study = find(folder, model, args.quick, args.seed, workers)
+    with RunStore.open(folder / "run.db", readonly=True) as store:
+        report = write_report(store.run(study.run), folder / "report.html")
     claims(results, study, errors)
     if study.best is not None:
         say(f"4. winner: {study.best['network']} on {study.best['config']}")
-    say(f"5. report: {args.output}")
+    say(f"5. winner.onnx, winner.tar, certificate.json: {study.folder}; report: {report}")
     results.show(args.json)
     return results.exit_code
 
