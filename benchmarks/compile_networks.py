@@ -245,8 +245,7 @@ def _show(rows: Sequence[Row], made: Sequence[dict[str, Any]]) -> None:
     print(
         f"{'network':<12} {'form':<10} {'match':<6} {'1-cos ours':>10} {'ort int8':>9} "
         f"{'allowed':>8} {'offload':>8} {'cycles':>9} {'util':>6} "
-        f"{'/bound':>7} {'compile':>8} LSBs "
-        + " ".join(f"{b:>6}" for b in bins)
+        f"{'/bound':>7} {'compile':>8} LSBs " + " ".join(f"{b:>6}" for b in bins)
     )
     for r in rows:
         print(

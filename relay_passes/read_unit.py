@@ -167,8 +167,6 @@ def _pool(spec: UnitSpec, core: Any, notes: list[str]) -> UnitSpec:
             notes.append(f"mean over axes {axes}")
             return spec
         size = spec.inputs[0].shape
-        if not attrs.keepdims:
-            notes.append("mean without kept dimensions")
         return replace(spec, kernel=(size[2], size[3]))
     if any(int(d) != 1 for d in attrs.dilation):
         notes.append("pooling with dilation")

@@ -15,7 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", default="report.html", metavar="HTML", help="default report.html"
     )
-    parser.add_argument("--run", dest="run_key", metavar="KEY", help="which search (default: the last that ended)")
+    parser.add_argument(
+        "--run", dest="run_key", metavar="KEY", help="which search (default: the last that ended)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

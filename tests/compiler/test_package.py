@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper
 
 import codesign
 from codesign.compiler import Package, Verifier
 from codesign.errors import ConfigError, DataError, ModelError, PackageError
-from tests.onnx_models import conv_net, onnxruntime_outputs, qdq_conv, qdq_pool, samples
+from tests.onnx_models import conv_net, model, onnxruntime_outputs, qdq_conv, qdq_pool, samples
 
 CFG = codesign.load_config("pynq")
 
@@ -216,3 +217,24 @@ def test_inside_tvm_compile(tmp_path: Path) -> None:
     got = machine["main"](tvm.runtime.tensor(data["x"])).numpy()
     wanted = codesign.compile(conv_net(), CFG, calibration=samples()).run(data)
     np.testing.assert_array_equal(got, wanted.outputs["y"])
+
+
+@pytest.mark.parametrize("keepdims", [0, 1])
+def test_spatial_mean_is_a_pooling_unit(keepdims: int) -> None:
+    """What torch exports for adaptive average pooling and ``x.mean((2, 3))``."""
+    rng = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node("ReduceMean", ["c"], ["m"], axes=[2, 3], keepdims=keepdims),
+        helper.make_node("Flatten", ["m"], ["f"]),
+        helper.make_node("Gemm", ["f", "v"], ["y"]),
+    ]
+    constants = {
+        "w": rng.standard_normal((16, 3, 3, 3)).astype(np.float32),
+        "v": rng.standard_normal((16, 10)).astype(np.float32),
+    }
+    net = model(nodes, constants, [1, 3, 8, 8])
+    result = codesign.compile(net, CFG, calibration=samples()).run(samples(3, seed=1))
+    assert result.outputs_match
+    assert [layer.op for layer in result.layers] == ["conv2d", "avg_pool2d", "dense"]
+    assert {op.op for op in result.host_ops} == {"quantize", "dequantize"}
