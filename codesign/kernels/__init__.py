@@ -1,8 +1,9 @@
 """Workload → schedule space → instruction stream: the accelerator's operator library."""
 
-from codesign.kernels.blocking import Blocking, TensorLayout, pack, unpack
+from codesign.kernels.blocking import Blocking
 from codesign.kernels.bound import Bound, lower_bound
 from codesign.kernels.constants import bias_capacity, default_bias_tiles
+from codesign.kernels.layout import TensorLayout, input_layouts, output_layout, pack, unpack
 from codesign.kernels.pool import identity_copies, shift_steps, valid_counts
 from codesign.kernels.reference import reference
 from codesign.kernels.schedule import Schedule
@@ -13,7 +14,7 @@ from codesign.kernels.tuner import (
     closed_form_pick,
     measure,
 )
-from codesign.kernels.unit import Placement, UnitProgram, build, input_layouts, output_layout
+from codesign.kernels.unit import Placement, UnitProgram, build
 from codesign.kernels.workload import (
     ConvParams,
     ConvWorkload,

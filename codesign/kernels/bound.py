@@ -10,8 +10,8 @@ from codesign.hw.config import VtaConfig
 from codesign.kernels.blocking import Blocking
 from codesign.kernels.constants import default_bias_tiles
 from codesign.kernels.identity import identity_count
+from codesign.kernels.layout import input_layouts, output_layout
 from codesign.kernels.pool import identity_copies, runs, shift_steps, valid_counts
-from codesign.kernels.unit import input_layouts, output_layout
 from codesign.kernels.window import axes
 from codesign.kernels.workload import ConvWorkload, ElementwiseWorkload, PoolWorkload, Workload
 

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.hw.config import VtaConfig
-from codesign.kernels.blocking import ALIGNMENT, Blocking
+from codesign.kernels.blocking import Blocking
+from codesign.kernels.layout import ALIGNMENT
 from codesign.kernels.schedule import uop_capacity
 
 _DIGIT = 127

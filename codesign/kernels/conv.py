@@ -8,11 +8,12 @@ from functools import cached_property
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.isa import AluOp, Memory
-from codesign.kernels.blocking import Blocking, ChannelTile, TensorLayout, channel_tiles
+from codesign.kernels.blocking import Blocking, ChannelTile, channel_tiles
 from codesign.kernels.constants import ConstantMap
+from codesign.kernels.layout import TensorLayout, input_layouts, output_layout
 from codesign.kernels.nest import Dim, Nest, partial_sums, plan, plan_partial
 from codesign.kernels.output import Requant, bias_rows, linear, requantize, reset, stores
-from codesign.kernels.schedule import Schedule, uop_capacity
+from codesign.kernels.schedule import Schedule, overflow, uop_capacity
 from codesign.kernels.stream import Buffer, Ring, Row, Step, UnitStream, load_row
 from codesign.kernels.window import (
     Axis,
@@ -76,13 +77,11 @@ class ConvTiling:
 
     @cached_property
     def source(self) -> TensorLayout:
-        w = self.workload
-        return TensorLayout(w.in_channels, w.height, w.width, w.in_border)
+        return input_layouts(self.workload)[0]
 
     @cached_property
     def target(self) -> TensorLayout:
-        w = self.workload
-        return TensorLayout(w.out_channels, w.out_height, w.out_width, w.out_border)
+        return output_layout(self.workload)
 
     @cached_property
     def channels(self) -> tuple[ChannelTile, ...]:
@@ -177,14 +176,13 @@ class ConvTiling:
     def infeasible(self) -> Infeasible | None:
         """The first scratchpad or field the schedule overflows, with the numbers."""
         s, cfg = self.schedule, self.cfg
-        demands = (
+        problem = overflow(
             ("wgt_depth", s.wgt_slots * self.wgt_slot, cfg.wgt_depth),
             ("acc_depth", s.acc_slots * self.acc_slot, cfg.acc_depth),
             ("inp_depth", s.inp_slots * self.inp_slot + 1, cfg.inp_depth),
         )
-        for name, need, have in demands:
-            if need > have:
-                return Infeasible(name, f"needs {need} elements, the configuration has {have}")
+        if problem is not None:
+            return problem
         for tile in self.corner_tiles:
             if not load_legal(self.window(tile), self.blocking.in_subs):
                 return Infeasible("load_padding", f"window {self.window(tile)} exceeds LOAD's pads")

@@ -5,18 +5,24 @@ from __future__ import annotations
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.isa import Memory
-from codesign.kernels.blocking import Blocking, TensorLayout, channel_tiles
+from codesign.kernels.blocking import Blocking, channel_tiles
 from codesign.kernels.constants import ConstantMap, default_bias_tiles
 from codesign.kernels.identity import identity_count, lane_dims
+from codesign.kernels.layout import input_layouts, output_layout
 from codesign.kernels.nest import Dim
-from codesign.kernels.output import Requant, bias_rows, requantize, reset, stores, summed_gemm
-from codesign.kernels.schedule import Schedule, uop_capacity
+from codesign.kernels.output import (
+    SCRATCH,
+    Requant,
+    bias_rows,
+    requantize,
+    reset,
+    stores,
+    summed_gemm,
+)
+from codesign.kernels.schedule import Schedule, overflow, uop_capacity
 from codesign.kernels.stream import Buffer, Ring, Step, UnitStream, load_row
 from codesign.kernels.window import Axis, spatial_tiles, window, window_loads
 from codesign.kernels.workload import ElementwiseWorkload
-
-SCRATCH = 2
-"""Accumulators a slot keeps for partial sums of tiles with fewer than three outputs."""
 
 
 def emit_elementwise(
@@ -24,9 +30,7 @@ def emit_elementwise(
 ) -> tuple[UnitStream, ConstantMap] | Infeasible:
     """The unit's steps, or the limit that the schedule breaks."""
     blocking = Blocking.of(cfg)
-    shape = (workload.channels, workload.height, workload.width)
-    sources = [TensorLayout(*shape, border) for border in workload.in_borders]
-    target = TensorLayout(*shape, workload.out_border)
+    sources, target = input_layouts(workload), output_layout(workload)
     vertical, horizontal = Axis(workload.height, 1, 1, 0), Axis(workload.width, 1, 1, 0)
     tiles = spatial_tiles(workload.height, workload.width, schedule.rows, schedule.cols)
     channels = channel_tiles(workload.channels, schedule.out_groups, blocking)
@@ -36,14 +40,13 @@ def emit_elementwise(
     identities = identity_count(blocking)
     tiles_of_bias = default_bias_tiles(cfg)
     weights = workload.operands * identities + tiles_of_bias
-    demands = (
+    problem = overflow(
         ("inp_depth", schedule.inp_slots * workload.operands * operand + 1, cfg.inp_depth),
         ("acc_depth", schedule.acc_slots * acc_slot, cfg.acc_depth),
         ("wgt_depth", weights, cfg.wgt_depth),
     )
-    for name, need, have in demands:
-        if need > have:
-            return Infeasible(name, f"needs {need} elements, the configuration has {have}")
+    if problem is not None:
+        return problem
     constants = ConstantMap.of(cfg, [[weights]])
     stream = UnitStream(cfg, uop_capacity(cfg))
     ring = Ring(schedule.inp_slots, workload.operands * operand)
@@ -67,7 +70,7 @@ def emit_elementwise(
             *lane_dims(blocking, part, tile.pixels * part.subs, plane),
             Dim(tile.pixels, part.subs, blocking.in_subs),
         )
-        for k, source in enumerate(sources[: workload.operands]):
+        for k, source in enumerate(sources):
             groups = range(part.first, part.first + part.groups)
             src = inp + k * operand
             step.loads += window_loads(

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from codesign.errors import Infeasible
 from codesign.isa import AluOp
-from codesign.kernels.blocking import Blocking, ChannelTile, TensorLayout
+from codesign.kernels.blocking import Blocking, ChannelTile
+from codesign.kernels.layout import TensorLayout
 from codesign.kernels.nest import Dim, Nest, partial_sum_nests, partial_sums, plan, plan_partial
 from codesign.kernels.stream import Row, UnitStream, store_row
 from codesign.kernels.window import MAX_FIELD, SpatialTile
 
-MAX_SHIFT = 15
-"""Largest portable right shift of one instruction (VTA_SPEC.md 6.5)."""
+SCRATCH = 2
+"""Accumulators a slot keeps for partial sums of tiles with fewer than three outputs."""
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ from math import ceil
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.isa import AluOp, Memory
-from codesign.kernels.blocking import Blocking, ChannelTile, TensorLayout, channel_tiles
+from codesign.kernels.blocking import Blocking, ChannelTile, channel_tiles
 from codesign.kernels.constants import ConstantMap, default_bias_tiles
-from codesign.kernels.elementwise import SCRATCH
 from codesign.kernels.identity import identity_count, lane_dims
+from codesign.kernels.layout import TensorLayout, input_layouts, output_layout
 from codesign.kernels.nest import Dim, plan
 from codesign.kernels.output import (
+    SCRATCH,
     Requant,
     bias_rows,
     linear,
@@ -27,7 +28,7 @@ from codesign.kernels.output import (
     stores,
     summed_gemm,
 )
-from codesign.kernels.schedule import Schedule, uop_capacity
+from codesign.kernels.schedule import Schedule, overflow, uop_capacity
 from codesign.kernels.stream import Buffer, Ring, Row, Step, UnitStream, load_row
 from codesign.kernels.window import (
     Axis,
@@ -99,13 +100,11 @@ class _PoolTiling:
 
     @cached_property
     def source(self) -> TensorLayout:
-        w = self.workload
-        return TensorLayout(w.channels, w.height, w.width, w.in_border)
+        return input_layouts(self.workload)[0]
 
     @cached_property
     def target(self) -> TensorLayout:
-        w = self.workload
-        return TensorLayout(w.channels, w.out_height, w.out_width, w.out_border)
+        return output_layout(self.workload)
 
     @cached_property
     def axes(self) -> tuple[Axis, Axis]:
@@ -162,15 +161,11 @@ class _PoolTiling:
         s, cfg = self.schedule, self.cfg
         if self.counts and self.counts[0] < 1:
             return Infeasible("empty_window", "a window lies entirely in the padding")
-        demands = (
+        return overflow(
             ("inp_depth", s.inp_slots * self.inp_slot + 1, cfg.inp_depth),
             ("acc_depth", s.acc_slots * self.acc_slot, cfg.acc_depth),
             ("wgt_depth", self.weights, cfg.wgt_depth),
         )
-        for name, need, have in demands:
-            if need > have:
-                return Infeasible(name, f"needs {need} elements, the configuration has {have}")
-        return None
 
 
 def emit_pool(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 
 FixedDataflow = Literal["os", "ws", "is", "rs"]
@@ -33,6 +34,14 @@ class Schedule:
     wgt_slots: int
     acc_slots: int
     strip: int = 1
+
+
+def overflow(*demands: tuple[str, int, int]) -> Infeasible | None:
+    """The first of (scratchpad, elements needed, elements there) that does not fit."""
+    for name, need, have in demands:
+        if need > have:
+            return Infeasible(name, f"needs {need} elements, the configuration has {have}")
+    return None
 
 
 def uop_capacity(cfg: VtaConfig) -> int:

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.hw.config import VtaConfig
-from codesign.kernels.blocking import Blocking, TensorLayout
+from codesign.kernels.blocking import Blocking
 from codesign.kernels.constants import default_bias_tiles
-from codesign.kernels.elementwise import SCRATCH
+from codesign.kernels.layout import output_layout
+from codesign.kernels.output import SCRATCH
 from codesign.kernels.pool import valid_counts
 from codesign.kernels.schedule import FixedDataflow, Schedule, uop_capacity
 from codesign.kernels.workload import ConvWorkload, ElementwiseWorkload, PoolWorkload, Workload
@@ -178,7 +179,7 @@ def _rank_conv(workload: ConvWorkload, cfg: VtaConfig, flow: FixedDataflow) -> l
     tiles = n_sp * n_co
     gemm = elements * (in_blocks * taps + 4 + w.bias_tiles)
     compute = gemm + tiles * _OVERHEAD_GEMM * (n_ci + 4 + w.bias_tiles) + 0.0
-    whole_out = cols == w.out_width + 2 * w.out_border
+    whole_out = cols == output_layout(w).pitch
     if subs_out == blocking.out_subs:
         bursts = np.where(whole_out, groups_out * n_sp, groups_out * n_sp * rows)
     else:
@@ -265,8 +266,7 @@ def _rank_streaming(workload: PoolWorkload | ElementwiseWorkload, cfg: VtaConfig
     elements = blocks * w.out_height * w.out_width
     gemm, alu = _work(w, subs_in, cfg, (high * wide) / (rows * cols))
     compute = elements * (gemm + alu) + tiles * _OVERHEAD_GEMM * per_tile
-    layout = TensorLayout(w.channels, w.out_height, w.out_width, w.out_border)
-    lines = np.where(cols == layout.pitch, 1, rows)
+    lines = np.where(cols == output_layout(w).pitch, 1, rows)
     bursts = tiles * tco * lines
     if subs_out < blocking.out_subs:
         bursts = np.full_like(rows, groups * w.out_height * w.out_width)

@@ -14,7 +14,6 @@ Waits are monotone, so each needs one token, pushed by exactly the step that is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -164,40 +163,31 @@ class UnitStream:
             found = self._kernels[key] = (begin, len(self._uops))
         return found
 
-    def gemm(self, nest: Nest, dst: int, src: int = 0, wgt: int = 0, *, reset: bool = False) -> Row:
+    def _loops(self, nest: Nest, dst: int, src: int, wgt: int) -> dict[str, int]:
+        """Fields that GEMM and ALU share: micro-op range, iterations, index steps."""
         begin, end = self._kernel(nest, dst, src, wgt)
-        return _row(
-            Opcode.GEMM,
-            reset=int(reset),
-            uop_bgn=begin,
-            uop_end=end,
-            iter_out=nest.outer.extent,
-            iter_in=nest.inner.extent,
-            dst_factor_out=nest.outer.dst,
-            dst_factor_in=nest.inner.dst,
-            src_factor_out=nest.outer.src,
-            src_factor_in=nest.inner.src,
-            wgt_factor_out=nest.outer.wgt,
-            wgt_factor_in=nest.inner.wgt,
-        )
+        return {
+            "uop_bgn": begin,
+            "uop_end": end,
+            "iter_out": nest.outer.extent,
+            "iter_in": nest.inner.extent,
+            "dst_factor_out": nest.outer.dst,
+            "dst_factor_in": nest.inner.dst,
+            "src_factor_out": nest.outer.src,
+            "src_factor_in": nest.inner.src,
+        }
+
+    def gemm(self, nest: Nest, dst: int, src: int = 0, wgt: int = 0, *, reset: bool = False) -> Row:
+        """A GEMM of the nest at these bases; ``reset`` clears accumulators instead."""
+        factors = {"wgt_factor_out": nest.outer.wgt, "wgt_factor_in": nest.inner.wgt}
+        loops = self._loops(nest, dst, src, wgt)
+        return _row(Opcode.GEMM, reset=int(reset), **loops, **factors)
 
     def alu(self, op: AluOp, nest: Nest, dst: int, src: int, imm: int | None = None) -> Row:
         """A register operation, or an immediate one (then the nest has src steps = dst steps)."""
-        begin, end = self._kernel(nest, dst, src, 0)
-        return _row(
-            Opcode.ALU,
-            uop_bgn=begin,
-            uop_end=end,
-            iter_out=nest.outer.extent,
-            iter_in=nest.inner.extent,
-            dst_factor_out=nest.outer.dst,
-            dst_factor_in=nest.inner.dst,
-            src_factor_out=nest.outer.src,
-            src_factor_in=nest.inner.src,
-            alu_opcode=op,
-            use_imm=int(imm is not None),
-            imm=imm or 0,
-        )
+        loops = self._loops(nest, dst, src, 0)
+        operand = {"use_imm": int(imm is not None), "imm": imm or 0}
+        return _row(Opcode.ALU, **loops, alu_opcode=op, **operand)
 
     def _set_tokens(self) -> None:
         waited_compute = waited_store = -1
@@ -234,8 +224,3 @@ class UnitStream:
         table = np.ascontiguousarray(data[:, :_WIDTH]).view(INSTRUCTION).reshape(-1)
         uops = np.array(self._uops, np.int64).view(UOP).reshape(-1)
         return table, data[:, _BUFFER], uops
-
-
-def flatten(groups: Iterable[list[Row]]) -> list[Row]:
-    """Rows of several lists, in order."""
-    return [row for group in groups for row in group]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.isa import Memory, encode, encode_uops
-from codesign.kernels.blocking import ALIGNMENT, Blocking, TensorLayout
+from codesign.kernels.blocking import Blocking
 from codesign.kernels.constants import (
     ConstantMap,
     bias_tiles,
@@ -22,6 +22,7 @@ from codesign.kernels.constants import (
 )
 from codesign.kernels.conv import ConvTiling, emit_conv
 from codesign.kernels.elementwise import emit_elementwise
+from codesign.kernels.layout import ALIGNMENT, input_layouts, output_layout
 from codesign.kernels.output import Requant
 from codesign.kernels.pool import emit_pool, identity_copies, shift_steps, valid_counts
 from codesign.kernels.schedule import Schedule
@@ -61,24 +62,6 @@ class UnitProgram:
     def instructions(self, placement: Placement) -> NDArray[np.uint8]:
         """Encoded stream uint8 ``[n, instruction_bytes]`` for buffers at ``placement``."""
         return encode(relocate(self.table, self.buffers, placement, self.cfg), self.cfg)
-
-
-def input_layouts(workload: Workload) -> tuple[TensorLayout, ...]:
-    """DRAM layouts of the unit's inputs."""
-    w = workload
-    if isinstance(w, ConvWorkload):
-        return (TensorLayout(w.in_channels, w.height, w.width, w.in_border),)
-    if isinstance(w, PoolWorkload):
-        return (TensorLayout(w.channels, w.height, w.width, w.in_border),)
-    borders = w.in_borders[: w.operands]
-    return tuple(TensorLayout(w.channels, w.height, w.width, b) for b in borders)
-
-
-def output_layout(workload: Workload) -> TensorLayout:
-    """DRAM layout of the unit's output."""
-    w = workload
-    channels = w.out_channels if isinstance(w, ConvWorkload) else w.channels
-    return TensorLayout(channels, w.out_height, w.out_width, w.out_border)
 
 
 def relocate(

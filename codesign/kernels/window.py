@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from codesign.isa import Memory
-from codesign.kernels.blocking import TensorLayout
+from codesign.kernels.layout import TensorLayout
 from codesign.kernels.stream import Row, load_row
 from codesign.kernels.workload import ConvWorkload, PoolWorkload
 

@@ -19,12 +19,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def _windows(extent: int, kernel: int, stride: int, before: int, after: int) -> int:
-    return (extent + before + after - kernel) // stride + 1
+class _Windowed:
+    """Output size of an operation that slides a window over a padded image."""
+
+    height: int
+    width: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+
+    @property
+    def out_height(self) -> int:
+        top, _, bottom, _ = self.padding
+        return (self.height + top + bottom - self.kernel[0]) // self.stride[0] + 1
+
+    @property
+    def out_width(self) -> int:
+        _, left, _, right = self.padding
+        return (self.width + left + right - self.kernel[1]) // self.stride[1] + 1
 
 
 @dataclass(frozen=True)
-class ConvWorkload:
+class ConvWorkload(_Windowed):
     """2-D convolution, groups = 1, or a dense layer (1x1 kernel on a 1xM image of M rows).
 
     ``padding`` is (top, left, bottom, right). ``in_border``/``out_border`` are rows and columns
@@ -48,16 +64,6 @@ class ConvWorkload:
         return "dense" if (self.height, self.width, self.kernel) == (1, 1, (1, 1)) else "conv2d"
 
     @property
-    def out_height(self) -> int:
-        top, _, bottom, _ = self.padding
-        return _windows(self.height, self.kernel[0], self.stride[0], top, bottom)
-
-    @property
-    def out_width(self) -> int:
-        _, left, _, right = self.padding
-        return _windows(self.width, self.kernel[1], self.stride[1], left, right)
-
-    @property
     def macs(self) -> int:
         """Multiply-accumulates of one image, padding counted."""
         taps = self.kernel[0] * self.kernel[1]
@@ -65,7 +71,7 @@ class ConvWorkload:
 
 
 @dataclass(frozen=True)
-class PoolWorkload:
+class PoolWorkload(_Windowed):
     """Max or average pooling; padding never enters the maximum or the sum."""
 
     kind: Literal["max", "avg"]
@@ -81,16 +87,6 @@ class PoolWorkload:
     @property
     def op(self) -> str:
         return f"{self.kind}_pool2d"
-
-    @property
-    def out_height(self) -> int:
-        top, _, bottom, _ = self.padding
-        return _windows(self.height, self.kernel[0], self.stride[0], top, bottom)
-
-    @property
-    def out_width(self) -> int:
-        _, left, _, right = self.padding
-        return _windows(self.width, self.kernel[1], self.stride[1], left, right)
 
     @property
     def macs(self) -> int:

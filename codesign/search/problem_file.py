@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
+import tomli
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from codesign.errors import ConfigError
@@ -18,11 +18,6 @@ from codesign.search.problem import (
     Objective,
     Problem,
 )
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 class _Table(BaseModel):
@@ -73,8 +68,8 @@ def read_problem(path: Path) -> Problem:
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; give the path of a problem file (TOML)")
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        document = tomli.loads(path.read_text(encoding="utf-8"))
+    except (tomli.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
     return parse_problem(document, path.parent, str(path))
 
