@@ -8,21 +8,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from codesign.compiler.fit import fit_unit
 from codesign.compiler.host_ops import count_macs, host_operators
 from codesign.compiler.package import Package, PackageUnit, Port
-from codesign.compiler.pipeline import Callback, Record, pipeline
-from codesign.errors import ConfigError, Infeasible
+from codesign.compiler.pipeline import Callback, Record, pipeline, refusal
+from codesign.errors import ConfigError
 from codesign.frontend import SampleSource, import_onnx
 from codesign.frontend.importer import signature_of
 from codesign.frontend.model import InputShapes
 from codesign.hw.config import Dataflow, VtaConfig
 from codesign.hw.feasibility import violations
-from codesign.kernels import best_schedule
-from relay_passes.spec import UnitSpec
 
 
 def compile(
@@ -76,7 +74,7 @@ def compile(
         outputs=tuple(outputs),
         graphs=tuple(program.graph for program in record.programs),
         units=tuple(_units(record)),
-        host_ops=host_operators(record.host["main"], record.fallbacks, _refusal(cfg)),
+        host_ops=host_operators(record.host["main"], record.fallbacks, partial(refusal, cfg=cfg)),
         macs=count_macs(record.quantized["main"]),
         executable=executable,
         model_sha256=_sha256(model),
@@ -97,19 +95,6 @@ def _units(record: Record) -> list[PackageUnit]:
         for program in record.programs
         for unit, scheduled in zip(program.graph.units, program.units, strict=True)
     ]
-
-
-def _refusal(cfg: VtaConfig) -> Any:
-    def refusal(spec: UnitSpec) -> Infeasible | None:
-        if spec.kind == "reshape":
-            return None
-        fit = fit_unit(spec, cfg)
-        if isinstance(fit, Infeasible):
-            return fit
-        result = best_schedule(fit[0], cfg)
-        return result if isinstance(result, Infeasible) else None
-
-    return refusal
 
 
 def _sha256(model: Any) -> str:

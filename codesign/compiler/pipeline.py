@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import tvm
@@ -50,19 +51,21 @@ class Record:
     host: Any = None
 
 
+def refusal(spec: UnitSpec, cfg: VtaConfig) -> Infeasible | None:
+    """Why a unit cannot run on the configuration: no numbers fit it, or no schedule does."""
+    if spec.kind == "reshape":
+        return None
+    fit = fit_unit(spec, cfg)
+    if isinstance(fit, Infeasible):
+        return fit
+    schedule = best_schedule(fit[0], cfg)
+    return schedule if isinstance(schedule, Infeasible) else None
+
+
 def phases(
     cfg: VtaConfig, calibration: SampleSource | None, record: Record
 ) -> list[tuple[str, Any]]:
     """Names and passes in order; the module can be executed after every one."""
-
-    def accept(spec: UnitSpec) -> Infeasible | None:
-        if spec.kind == "reshape":
-            return None
-        fit = fit_unit(spec, cfg)
-        if isinstance(fit, Infeasible):
-            return fit
-        schedule = best_schedule(fit[0], cfg)
-        return schedule if isinstance(schedule, Infeasible) else None
 
     def validate(module: Any) -> Mapping[str, Infeasible]:
         failed: dict[str, Infeasible] = {}
@@ -93,7 +96,7 @@ def phases(
         ("quantize_before_reshape", QuantizeBeforeReshape()),
         ("split_dequantize", SplitDequantize()),
         ("absorb_requantize", AbsorbRequantize()),
-        ("partition", Partition(accept, validate, reject)),
+        ("partition", Partition(partial(refusal, cfg=cfg), validate, reject)),
         ("lower", Lower(emit)),
         ("host", _keep(record, "host", lambda m: m)),
     ]
