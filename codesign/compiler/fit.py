@@ -35,6 +35,7 @@ from relay_passes.spec import QuantizedTensor, UnitSpec
 
 Fit = tuple[Workload, Params]
 MAX_SHIFT = 15
+_SHORT_FRACTION = 4
 MAX_PAD = 15
 """LOAD's pad fields have four bits."""
 MAX_BIAS_TILES = 8
@@ -112,8 +113,6 @@ def _fit_conv(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | Infeasi
             "weight_range",
             f"weight x scale reaches {np.abs(ratio).max():.3g}; a shift-only fit allows 63",
         )
-    if shift < MAX_SHIFT and _error(ratio, shift + 1) < _error(ratio, shift):
-        shift += 1
     zero_in, zero_out = zero_point(source), zero_point(out)
     symmetric = zero_in == 0 and zero_out == 0
     bias = np.zeros(len(ratio)) if spec.bias is None else spec.bias
@@ -160,11 +159,24 @@ def conv_workload(spec: UnitSpec, borders: Borders, bias_tiles: int) -> ConvWork
 
 
 def _rounded(ratio: NDArray[np.float64], shift: int) -> NDArray[np.int8]:
-    return np.clip(np.rint(np.ldexp(ratio, shift)), -127, 127).astype(np.int8)
+    """``ratio * 2**shift`` in int8, keeping the sum over each kernel and each output channel.
+
+    Activations have a mean, so rounding errors that sum to zero leave the output's mean where it
+    was; nearest rounding would shift it. Elements nearest to a half are rounded the other way.
+    """
+    real = np.ldexp(ratio, shift)
+    whole = np.rint(real)
+    for groups in ((*real.shape[:2], -1), (real.shape[0], -1)):
+        whole = _sum_preserving(whole.reshape(groups), real.reshape(groups)).reshape(real.shape)
+    return np.clip(whole, -127, 127).astype(np.int8)
 
 
-def _error(ratio: NDArray[np.float64], shift: int) -> float:
-    return float(np.square(np.ldexp(_rounded(ratio, shift).astype(float), -shift) - ratio).sum())
+def _sum_preserving(whole: NDArray[np.float64], real: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Move the elements with the largest errors by one until the last axis sums as ``real``."""
+    error = whole - real
+    surplus = np.rint(error.sum(axis=-1, keepdims=True))
+    rank = np.argsort(np.argsort(-error, axis=-1, kind="stable"), axis=-1)
+    return whole - (rank < surplus) + (rank >= error.shape[-1] + surplus)
 
 
 def _folded_bias(
@@ -176,6 +188,27 @@ def _folded_bias(
 ) -> NDArray[np.int64]:
     sums = weight.astype(np.int64).sum(axis=(1, 2, 3))
     return np.rint(np.ldexp(bias, shift)).astype(np.int64) - zero_in * sums + (zero_out << shift)
+
+
+def _tied(multiplier: int, shift: int) -> bool:
+    """Whether ``multiplier / 2**shift`` is a fraction so short that sums often end in a half.
+
+    Halves are rounded up: an average of four would come out an eighth of a step too high.
+    """
+    zeros = (multiplier & -multiplier).bit_length() - 1
+    return multiplier > 0 and 1 <= shift - zeros <= _SHORT_FRACTION
+
+
+def _untie(
+    multipliers: list[int], tied: list[bool], limits: list[int], shift: int
+) -> tuple[list[int], int]:
+    """Tied multipliers reduced by the least step, with one more bit of shift if limits allow."""
+    if not any(tied):
+        return multipliers, shift
+    doubled = [2 * m - t for m, t in zip(multipliers, tied, strict=True)]
+    if shift < MAX_SHIFT and all(m <= most for m, most in zip(doubled, limits, strict=True)):
+        return doubled, shift + 1
+    return [m - t for m, t in zip(multipliers, tied, strict=True)], shift
 
 
 def _fit_elementwise(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | Infeasible:
@@ -240,8 +273,14 @@ def _fit_average(spec: UnitSpec, cfg: VtaConfig, workload: PoolWorkload) -> Fit 
     zero_in, zero_out = zero_point(source), zero_point(out)
     capacity = bias_capacity(cfg, default_bias_tiles(cfg))
     for candidate in range(shift, steps - 1, -1):
-        by_count = {c: int(np.rint(np.ldexp(r, candidate))) for c, r in ratios.items()}
-        numbers = {c: (m, (zero_out << candidate) - m * zero_in * c) for c, m in by_count.items()}
+        multipliers = [int(np.rint(np.ldexp(r, candidate))) for r in ratios.values()]
+        tied = [_tied(m, candidate) for m in multipliers]
+        limits = [127 * identity_copies(workload, c) for c in ratios]
+        multipliers, candidate = _untie(multipliers, tied, limits, candidate)
+        numbers = {
+            c: (m, (zero_out << candidate) - m * zero_in * c)
+            for c, m in zip(ratios, multipliers, strict=True)
+        }
         peak = max(abs(b) for _, b in numbers.values()) + (1 << candidate >> 1)
         if peak <= capacity:
             low, high = clip_bounds(spec)

@@ -102,7 +102,7 @@ def test_border_only_where_load_cannot_pad() -> None:
     st.integers(-128, 127),
     st.integers(-128, 127),
 )
-def test_add_is_within_one_step_of_real_numbers(
+def test_add_is_as_close_as_its_multipliers(
     a: float, b: float, out: float, za: int, zo: int
 ) -> None:
     shape = (1, 3, 4, 4)
@@ -118,8 +118,11 @@ def test_add_is_within_one_step_of_real_numbers(
     x, y = (np.random.default_rng(s).integers(-128, 128, shape).astype(np.int8) for s in (1, 2))
     got = reference(workload, params, (x, y)).astype(float)
     real = ((x.astype(float) - za) * a + y.astype(float) * b) / out
-    slack = 0.5 + (255 * a + 128 * b) / out / 127 / min(1.0, max(a, b) / out * 2)
-    assert np.abs(got - np.clip(np.maximum(real, 0) + zo, -128, 127)).max() <= slack + 1
+    # Half a step of rounding, and half a unit of each multiplier's last bit.
+    slack = 0.5 + 0.5 * 2.0**-params.shift * (255 + 128) + 1e-9
+    assert np.abs(got - np.clip(np.maximum(real, 0) + zo, -128, 127)).max() <= slack
+    assert max(params.multipliers) <= 127
+    assert max(params.multipliers) >= 63 or params.shift == 15 or za or zo
 
 
 @pytest.mark.parametrize("include", [False, True])
@@ -148,3 +151,42 @@ def test_max_pool_keeps_its_scale() -> None:
     fitted = fit_unit(spec, CFG)
     assert isinstance(fitted, Infeasible)
     assert fitted.constraint == "scale_ratio"
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.sampled_from([1, 3]))
+def test_rounded_weights_keep_the_mean(seed: int, channels: int, kernel: int) -> None:
+    """Each output channel's rounding errors sum to less than a step: the output's mean stays."""
+    rng = np.random.default_rng(seed)
+    weight = rng.standard_normal((channels, 16, kernel, kernel)) * 0.1
+    spec = UnitSpec(
+        "conv2d",
+        (tensor((1, 16, 8, 8), 0.02),),
+        tensor((1, channels, 9 - kernel, 9 - kernel), 0.05),
+        weight=weight,
+        kernel=(kernel, kernel),
+    )
+    fitted = fit_unit(spec, CFG)
+    assert not isinstance(fitted, Infeasible)
+    params = fitted[1]
+    assert isinstance(params, ConvParams)
+    real = np.ldexp(weight * 0.02 / 0.05, params.shift)
+    error = params.weight.astype(float) - real
+    assert np.abs(error.sum(axis=(1, 2, 3))).max() <= 0.5 + 1e-9
+    assert np.abs(error).max() < 1.5
+    assert np.abs(real).max() > 63
+
+
+def test_average_of_four_has_no_halves_to_round_up() -> None:
+    shape = (1, 4, 8, 8)
+    spec = UnitSpec(
+        "avg_pool2d", (tensor(shape, 0.1),), tensor((1, 4, 4, 4), 0.1), kernel=(2, 2), stride=(2, 2)
+    )
+    fitted = fit_unit(spec, CFG)
+    assert not isinstance(fitted, Infeasible)
+    workload, params = fitted
+    assert isinstance(params, PoolParams)
+    x = np.random.default_rng(0).integers(-30, 30, (200, 4, 8, 8)).astype(np.int8)
+    real = x.reshape(200, 4, 4, 2, 4, 2).mean(axis=(3, 5))
+    got = reference(workload, params, (x,)).astype(float)
+    assert abs((got - real).mean()) < 0.02
+    assert np.abs(got - real).max() < 0.8
