@@ -36,6 +36,7 @@ from relay_passes.spec import QuantizedTensor, UnitSpec
 Fit = tuple[Workload, Params]
 MAX_SHIFT = 15
 _SHORT_FRACTION = 4
+_INT8 = 127
 MAX_PAD = 15
 """LOAD's pad fields have four bits."""
 MAX_BIAS_TILES = 8
@@ -168,14 +169,15 @@ def _rounded(ratio: NDArray[np.float64], shift: int) -> NDArray[np.int8]:
     whole = np.rint(real)
     for groups in ((*real.shape[:2], -1), (real.shape[0], -1)):
         whole = _sum_preserving(whole.reshape(groups), real.reshape(groups)).reshape(real.shape)
-    return np.clip(whole, -127, 127).astype(np.int8)
+    return np.clip(whole, -_INT8, _INT8).astype(np.int8)
 
 
 def _sum_preserving(whole: NDArray[np.float64], real: NDArray[np.float64]) -> NDArray[np.float64]:
     """Move the elements with the largest errors by one until the last axis sums as ``real``."""
     error = whole - real
     surplus = np.rint(error.sum(axis=-1, keepdims=True))
-    rank = np.argsort(np.argsort(-error, axis=-1, kind="stable"), axis=-1)
+    movable = np.where(np.abs(whole) < _INT8, error, 0.0)
+    rank = np.argsort(np.argsort(-movable, axis=-1, kind="stable"), axis=-1)
     return whole - (rank < surplus) + (rank >= error.shape[-1] + surplus)
 
 
