@@ -5,6 +5,7 @@
 #include <tvm/ffi/function.h>
 #include <tvm/ffi/string.h>
 
+#include "dispatch.h"
 #include "simulator.h"
 
 namespace {
@@ -15,6 +16,21 @@ ffi::Array<ffi::String> config_fields() {
   ffi::Array<ffi::String> names;
   for (const std::string& name : codesign::Config::field_names()) names.push_back(name);
   return names;
+}
+
+// Instruction sets that this processor can run, best first.
+ffi::Array<ffi::String> instruction_sets() {
+  ffi::Array<ffi::String> names;
+  for (const codesign::KernelTable* table : codesign::usable_kernels()) names.push_back(table->name);
+  return names;
+}
+
+bool select_instruction_set(ffi::String name) { return codesign::select_kernels(name); }
+
+// Multiply-accumulates of a loop that does nothing else; 0 where the set has no such loop.
+int64_t peak_macs(int64_t rounds) {
+  const auto peak = codesign::kernels().peak;
+  return peak ? peak(rounds) : 0;
 }
 
 // instructions: uint8[n * instruction_bytes]; memory: uint8[m], empty when timing_only;
@@ -52,3 +68,6 @@ ffi::Map<ffi::String, int64_t> simulate(ffi::Array<int64_t> config_values,
 
 TVM_FFI_DLL_EXPORT_TYPED_FUNC(config_fields, config_fields);
 TVM_FFI_DLL_EXPORT_TYPED_FUNC(simulate, simulate);
+TVM_FFI_DLL_EXPORT_TYPED_FUNC(instruction_sets, instruction_sets);
+TVM_FFI_DLL_EXPORT_TYPED_FUNC(select_instruction_set, select_instruction_set);
+TVM_FFI_DLL_EXPORT_TYPED_FUNC(peak_macs, peak_macs);

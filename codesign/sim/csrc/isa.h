@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "micro_op.h"
 #include "simulator.h"
 
 namespace codesign {
@@ -35,10 +36,6 @@ struct Instruction {
   }
   bool is_noop() const { return opcode <= kStore && x_size == 0; }
   int64_t micro_ops() const { return int64_t{iter_out} * iter_in * (uop_end - uop_bgn); }
-};
-
-struct MicroOp {
-  int32_t dst, src, wgt;
 };
 
 // Where the configuration places the fields; built once per run.

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels.h"
+#include "dispatch.h"
 
 namespace codesign {
 namespace {
@@ -198,8 +198,10 @@ void State::gemm(const Instruction& in, int64_t index) {
                 decoder_.depth(kInp));
   check_indices(in, index, "wgt", &MicroOp::wgt, in.wgt_factor_out, in.wgt_factor_in,
                 decoder_.depth(kWgt));
-  gemm_kernel(in, {uops, count, config_.batch, config_.block_out, pairs_, inp_.data(), wgt_.data(),
-                   acc_.data(), out_.data()});
+  const GemmStrides strides = {config_.batch, 2 * pairs_,       inp_lanes_,
+                               wgt_lanes_,    config_.block_out, lanes};
+  plan_.run(in, uops, count, strides,
+            {config_.block_out, pairs_, inp_.data(), wgt_.data(), acc_.data(), out_.data()});
 }
 
 void State::alu(const Instruction& in, int64_t index) {
@@ -207,8 +209,9 @@ void State::alu(const Instruction& in, int64_t index) {
                 decoder_.depth(kAcc));
   check_indices(in, index, "src", &MicroOp::src, in.src_factor_out, in.src_factor_in,
                 decoder_.depth(kAcc));
-  alu_kernel(in, {&uop_[in.uop_bgn], in.uop_end - in.uop_bgn, config_.acc_lanes(), acc_.data(),
-                  out_.data()});
+  kernels().alu({&uop_[in.uop_bgn], in.uop_end - in.uop_bgn, config_.acc_lanes(), in.iter_out,
+                 in.iter_in, in.dst_factor_out, in.dst_factor_in, in.src_factor_out,
+                 in.src_factor_in, in.alu_opcode, in.imm, in.use_imm, acc_.data(), out_.data()});
 }
 
 }  // namespace codesign

@@ -1,0 +1,87 @@
+// Kernels for AVX2: products of int16 pairs (vpmaddwd), six rows by sixteen output channels.
+#include "kernels.h"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "alu_nest.h"
+#include "gemm_block.h"
+
+namespace codesign {
+namespace {
+
+struct Vector {
+  using Reg = __m256i;
+  static constexpr int kLanes = 8, kRows = 6, kWidth = 2, kMinimumSums = 1;
+  static CODESIGN_INLINE Reg zero() { return _mm256_setzero_si256(); }
+  static CODESIGN_INLINE Reg load(const int32_t* from) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  }
+  static CODESIGN_INLINE void store(int32_t* to, Reg value) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), value);
+  }
+  static CODESIGN_INLINE void store_out(int8_t* to, Reg value) {
+    const __m256i low_bytes = _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+                                               -1, -1, 0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1,
+                                               -1, -1, -1, -1);
+    const __m256i picked = _mm256_shuffle_epi8(value, low_bytes);
+    const __m128i both = _mm_unpacklo_epi32(_mm256_castsi256_si128(picked),
+                                            _mm256_extracti128_si256(picked, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(to), both);
+  }
+  static CODESIGN_INLINE Reg pair(const int16_t* from) {
+    int32_t both;
+    std::memcpy(&both, from, sizeof both);
+    return _mm256_set1_epi32(both);
+  }
+  static CODESIGN_INLINE Reg weights(const int16_t* from) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  }
+  static CODESIGN_INLINE Reg add(Reg a, Reg b) { return _mm256_add_epi32(a, b); }
+  static CODESIGN_INLINE Reg dot(Reg sum, Reg a, Reg b) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+  }
+};
+
+void gemm(const Operands& g, const GemmBlock& block, const Offsets& base) {
+  const int64_t channel = all_columns<Vector>(g, block, base, 0);
+  all_columns<ScalarVector>(g, block, base, channel);
+}
+
+// Twelve independent sums, which is more than latency times throughput.
+int64_t peak(int64_t rounds) {
+  __m256i sums[12];
+  for (int k = 0; k < 12; ++k) sums[k] = _mm256_set1_epi16(static_cast<int16_t>(k));
+  const __m256i weights = _mm256_set1_epi16(3);
+  for (int64_t r = 0; r < rounds; ++r) {
+    for (__m256i& sum : sums) {
+      __m256i product = _mm256_madd_epi16(weights, weights);
+      // Keeps the compiler from merging equal products.
+      __asm__ volatile("" : "+x"(product));
+      sum = _mm256_add_epi32(sum, product);
+    }
+  }
+  for (__m256i& sum : sums) __asm__ volatile("" : "+x"(sum));
+  return rounds * 12 * 16;
+}
+
+}  // namespace
+
+const KernelTable* avx2_kernels() {
+  static const KernelTable table = {"avx2", gemm, alu_nest, peak};
+  return &table;
+}
+
+}  // namespace codesign
+
+#else
+
+namespace codesign {
+
+const KernelTable* avx2_kernels() { return nullptr; }
+
+}  // namespace codesign
+
+#endif
