@@ -5,6 +5,11 @@
 #include "kernels.h"
 
 #define CODESIGN_INLINE inline __attribute__((always_inline))
+#if defined(__clang__)
+#define CODESIGN_UNROLL _Pragma("unroll")
+#else
+#define CODESIGN_UNROLL _Pragma("GCC unroll 16")
+#endif
 
 namespace codesign {
 namespace {
@@ -13,6 +18,7 @@ namespace {
 struct ScalarVector {
   using Reg = int32_t;
   static constexpr int kLanes = 1, kRows = 4, kWidth = 1, kMinimumSums = 1;
+  static constexpr bool kHasAlu = false;
   static CODESIGN_INLINE Reg zero() { return 0; }
   static CODESIGN_INLINE Reg load(const int32_t* from) { return *from; }
   static CODESIGN_INLINE void store(int32_t* to, Reg value) { *to = value; }

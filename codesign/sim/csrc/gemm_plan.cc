@@ -43,13 +43,11 @@ void GemmPlan::run(const Instruction& in, const MicroOp* uops, int64_t count,
 
 void GemmPlan::repeat(std::vector<Offsets>& list, const Axis& axis) {
   const size_t once = list.size();
-  list.reserve(once * axis.count);
-  Offsets shift = axis.step;
-  for (int64_t i = 1; i < axis.count; ++i) {
-    for (size_t k = 0; k < once; ++k) {
-      list.push_back({list[k].dst + shift.dst, list[k].src + shift.src, list[k].wgt + shift.wgt});
-    }
-    shift.dst += axis.step.dst, shift.src += axis.step.src, shift.wgt += axis.step.wgt;
+  list.resize(once * axis.count);
+  const Offsets* from = list.data();
+  // Each entry is the one a whole turn before it, shifted once more.
+  for (Offsets *to = list.data() + once, *end = list.data() + list.size(); to != end; ++to, ++from) {
+    *to = {from->dst + axis.step.dst, from->src + axis.step.src, from->wgt + axis.step.wgt};
   }
 }
 

@@ -14,6 +14,7 @@ namespace {
 struct Vector {
   using Reg = __m128i;
   static constexpr int kLanes = 4, kRows = 6, kWidth = 2, kMinimumSums = 1;
+  static constexpr bool kHasAlu = false;
   static CODESIGN_INLINE Reg zero() { return _mm_setzero_si128(); }
   static CODESIGN_INLINE Reg load(const int32_t* from) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
@@ -53,7 +54,7 @@ void gemm(const Operands& g, const GemmBlock& block, const Offsets& base) {
 }  // namespace
 
 const KernelTable* portable_kernels() {
-  static const KernelTable table = {"portable", gemm, alu_nest, nullptr};
+  static const KernelTable table = {"portable", gemm, alu_nest<ScalarVector>, nullptr};
   return &table;
 }
 
