@@ -30,6 +30,23 @@ def config_fields() -> tuple[str, ...]:
     return tuple(str(name) for name in library().config_fields())
 
 
+@lru_cache(maxsize=1)
+def instruction_sets() -> tuple[str, ...]:
+    """Sets of GEMM and ALU kernels that this processor can run, best first."""
+    return tuple(str(name) for name in library().instruction_sets())
+
+
+def select_instruction_set(name: str) -> None:
+    """Use other kernels than the best ones, in this process: for tests and benchmarks."""
+    if not library().select_instruction_set(name):
+        raise ValueError(f"{name!r}; this processor can run: {', '.join(instruction_sets())}")
+
+
+def peak_macs(rounds: int) -> int:
+    """Run a loop of nothing but the set's densest multiply-accumulate; how many it did."""
+    return int(library().peak_macs(rounds))
+
+
 @lru_cache(maxsize=4096)
 def config_values(cfg: VtaConfig) -> tuple[int, ...]:
     """The configuration as the flat list of ints that ``Config::from_values`` reads."""
