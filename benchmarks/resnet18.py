@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
-from codesign.isa import Opcode, decode, encode
+from codesign.isa import INSTRUCTION, Memory, Opcode, decode, encode
 from codesign.kernels import (
     ConvParams,
     ConvWorkload,
@@ -99,13 +99,23 @@ def whole_program(cfg: VtaConfig, seed: int = 0) -> WholeProgram:
         tables.append(decode(unit.instructions(placement), cfg))
         if isinstance(workload, ConvWorkload):
             macs += workload.macs
-    for table in tables[:-1]:
-        table["opcode"][-1] = Opcode.LOAD  # of nothing: FINISH's tokens without its end
-    joined = np.concatenate(tables)
+    joined = np.concatenate([_drained(table) for table in tables[:-1]] + tables[-1:])
     memory = rng.integers(0, 256, address - base, dtype=np.uint8)
     for at, data in constants:
         memory[at - base : at - base + data.size] = data
     return WholeProgram(encode(joined, cfg), memory, base, macs)
+
+
+def _drained(table: NDArray[np.void]) -> NDArray[np.void]:
+    """The unit with a no-op in FINISH's place, which the next unit's loads and stores wait for."""
+    waits = np.zeros(2, INSTRUCTION)
+    waits["opcode"] = Opcode.LOAD, Opcode.STORE
+    waits["memory_type"] = Memory.INP, Memory.OUT
+    waits["pop_next"][0] = waits["pop_prev"][1] = 1
+    last = table[-1:].copy()
+    last["opcode"] = Opcode.LOAD  # of no micro-ops
+    last["push_prev"] = last["push_next"] = 1
+    return np.concatenate([table[:-1], last, waits])
 
 
 def _params(workload: Workload, rng: np.random.Generator) -> Params:
