@@ -46,6 +46,8 @@ class Decoder {
   // Decodes instruction `index` and checks every rule that needs neither SRAM nor DRAM contents.
   Instruction decode(const uint8_t* bytes, int64_t index) const;
   MicroOp decode_uop(const uint8_t* bytes) const;
+  // Whether all bits outside the fields of the instruction's opcode are 0.
+  bool reserved_bits_clear(const uint8_t* bytes) const;
 
   int64_t element_bytes(int32_t memory_type) const { return element_bytes_[memory_type]; }
   int64_t depth(int32_t memory_type) const { return depth_[memory_type]; }
@@ -62,6 +64,7 @@ class Decoder {
   const Config& config_;
   Slot gemm_[16], alu_[17];
   Slot uop_[3];
+  uint64_t used_[5][4];  // bits of the fields, by opcode
   int64_t element_bytes_[6], depth_[6];
 };
 
