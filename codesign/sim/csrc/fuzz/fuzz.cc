@@ -4,7 +4,8 @@
 //
 // CORPUS: little-endian int64s (configuration values, instructions, bytes of memory, base address),
 // then the instructions and the memory, one program after another. An illegal stream must end in
-// ProgramFault that names an instruction; anything else stops the process with an error.
+// ProgramFault that names an instruction, and none that the checker calls clean may be illegal;
+// anything else stops the process with an error.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -14,6 +15,7 @@
 #include <random>
 #include <vector>
 
+#include "../checker.h"
 #include "../isa.h"
 #include "../simulator.h"
 
@@ -112,14 +114,21 @@ int main(int count, char** arguments) {
     const std::vector<uint8_t> code(program.instructions), data(program.memory);
     std::vector<uint8_t> memory(data);
     const bool timing_only = mutator.below(4) == 0;
+    const size_t instructions = code.size() / program.config.instruction_bytes;
+    const bool clean = codesign::is_clean(program.config, code.data(), instructions, data.data(),
+                                          data.size(), program.base);
     try {
-      codesign::run(program.config, code.data(), code.size() / program.config.instruction_bytes,
+      codesign::run(program.config, code.data(), instructions,
                     timing_only ? nullptr : memory.data(), memory.size(), program.base,
                     program.base + memory.size(), timing_only, mutator.below(2) == 0);
       ++legal;
     } catch (const codesign::ProgramFault& fault) {
       if (std::strncmp(fault.what(), "instruction ", 12) != 0) {
         std::fprintf(stderr, "no instruction named: %s\n", fault.what());
+        return 1;
+      }
+      if (clean) {
+        std::fprintf(stderr, "clean, but: %s\n", fault.what());
         return 1;
       }
       ++refused;
