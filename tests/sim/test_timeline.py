@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.hw.config import VtaConfig
-from codesign.isa import decode
-from codesign.isa.tables import Module
+from codesign.isa import Memory, Opcode, decode
+from codesign.isa.tables import Module, element_bytes
 from codesign.sim import Simulator
 from codesign.sim.result import SimResult
 from codesign.sim.timeline import activity, chrome_trace, gantt
@@ -43,6 +43,33 @@ def test_counters_equal_sums_over_the_timeline() -> None:
         spans = result.timeline[result.timeline["module"] == module]
         busy = int((spans["end"] - spans["start"]).sum())
         assert busy == result.counters[f"{module.name.lower()}_busy_cycles"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_counters_equal_sums_over_the_program(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    cfg = random_config(rng)
+    program = random_program(rng, cfg, 60)
+    counters = run(cfg, program).counters
+    t = decode(program.instructions, cfg)
+    moving = np.isin(t["opcode"], [Opcode.LOAD, Opcode.STORE]) & (t["x_size"] > 0)
+    size = np.array([element_bytes(memory, cfg) for memory in Memory])[t["memory_type"]]
+    moved = np.where(moving, t["y_size"] * t["x_size"] * size, 0)
+    load = t["opcode"] == Opcode.LOAD
+    for memory in (Memory.INP, Memory.WGT, Memory.UOP):
+        of = moved[load & (t["memory_type"] == memory)].sum()
+        assert of == counters[f"{memory.name.lower()}_load_bytes"]
+    assert moved[~load].sum() == counters["out_store_bytes"]
+    rows = np.where(moving, t["y_size"], 0)
+    assert rows[load].sum() == counters["read_rows"]
+    assert rows[~load].sum() == counters["write_rows"]
+    micro_ops = t["iter_out"] * t["iter_in"] * (t["uop_end"] - t["uop_bgn"])
+    gemm = t["opcode"] == Opcode.GEMM
+    assert micro_ops[gemm & (t["reset"] == 0)].sum() == counters["gemm_uops"]
+    assert micro_ops[t["opcode"] == Opcode.ALU].sum() == counters["alu_uops"]
+    multipliers = cfg.batch * cfg.block_in * cfg.block_out
+    assert counters["gemm_macs"] <= counters["cycles"] * multipliers
 
 
 def test_the_trace_is_valid_and_complete() -> None:
