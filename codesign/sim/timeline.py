@@ -36,7 +36,13 @@ def activity(result: SimResult) -> dict[str, dict[str, int]]:
     return found
 
 
-def chrome_trace(result: SimResult, table: NDArray[np.void], cfg: VtaConfig) -> dict[str, Any]:
+def chrome_trace(
+    result: SimResult,
+    table: NDArray[np.void],
+    cfg: VtaConfig,
+    name: str = "",
+    launch_cycle: int = 0,
+) -> dict[str, Any]:
     """The run in Chrome's trace-event format, which Perfetto opens; times at the clock of ``cfg``.
 
     Parameters
@@ -45,6 +51,10 @@ def chrome_trace(result: SimResult, table: NDArray[np.void], cfg: VtaConfig) -> 
         A run of ``table`` on ``cfg``.
     table
         The instructions, dtype ``codesign.isa.INSTRUCTION``.
+    name
+        Named in the arguments of every slice, where traces are joined (`join`).
+    launch_cycle
+        When the run is launched on the trace's clock.
 
     Returns
     -------
@@ -66,15 +76,29 @@ def chrome_trace(result: SimResult, table: NDArray[np.void], cfg: VtaConfig) -> 
             events += _slice(module, "waits for an instruction", "fetch", free, arrived, cfg)
             events += _slice(module, "waits for a token", "token", arrived, start, cfg)
             text = lines[index].split(maxsplit=1)[1]
-            name = text.split()[0]
+            title = text.split()[0]
             args = {"index": index, "enqueued": enqueued, "text": text}
-            events += _slice(module, name, "instruction", start, end, cfg, args)
+            args |= {"program": name} if name else {}
+            events += _slice(module, title, "instruction", start, end, cfg, args)
             free = end
+    for event in events:
+        if event["ph"] == "X":
+            event["ts"] += launch_cycle / cfg.frequency_mhz
     return {
         "displayTimeUnit": "ns",
         "traceEvents": events,
         "otherData": {"cycles": result.cycles, "frequency_mhz": cfg.frequency_mhz},
     }
+
+
+def join(traces: list[dict[str, Any]]) -> dict[str, Any]:
+    """Traces of programs that run one after another, as one; the first one's head is kept."""
+    first = traces[0]
+    events = list(first["traceEvents"])
+    for trace in traces[1:]:
+        events += [event for event in trace["traceEvents"] if event["ph"] != "M"]
+    cycles = sum(trace["otherData"]["cycles"] for trace in traces)
+    return {**first, "traceEvents": events, "otherData": {**first["otherData"], "cycles": cycles}}
 
 
 def _slice(

@@ -14,7 +14,7 @@ from codesign.isa import Memory, Opcode, decode
 from codesign.isa.tables import Module, element_bytes
 from codesign.sim import Simulator
 from codesign.sim.result import SimResult
-from codesign.sim.timeline import activity, chrome_trace, gantt
+from codesign.sim.timeline import activity, chrome_trace, gantt, join
 from codesign.testing.programs import Program, random_config, random_program
 
 
@@ -115,3 +115,22 @@ def test_the_chart_has_a_row_a_module() -> None:
     assert [bar.split("|")[0].strip() for bar in bars] == ["LOAD", "COMPUTE", "STORE"]
     assert all(len(bar.split("|")[1]) == 50 for bar in bars)
     assert set("".join(bar.split("|")[1] for bar in bars)) <= set("lGAs. ")
+
+
+def test_joined_traces_follow_one_another() -> None:
+    cfg = VtaConfig()
+    programs = [random_program(np.random.default_rng(seed), cfg, 10) for seed in range(2)]
+    traces = []
+    launch = 0
+    for name, program in zip("ab", programs, strict=True):
+        result = run(cfg, program)
+        table = decode(program.instructions, cfg)
+        traces.append(chrome_trace(result, table, cfg, name, launch))
+        launch += result.cycles
+    joined = join(traces)
+    assert joined["otherData"]["cycles"] == launch
+    events = [event for event in joined["traceEvents"] if event.get("cat") == "instruction"]
+    first, second = ([e for e in events if e["args"]["program"] == name] for name in "ab")
+    assert len(first) + len(second) == sum(len(program.instructions) for program in programs)
+    # FINISH's second cycle lies behind the end.
+    assert max(e["ts"] + e["dur"] for e in first) <= min(e["ts"] for e in second) + 1 / 100
