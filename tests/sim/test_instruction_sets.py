@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from codesign.hw.config import VtaConfig
+from codesign.hw.space import load_space
 from codesign.isa import INSTRUCTION, UOP, AluOp, Memory, Opcode, encode, encode_uops
 from codesign.sim.native import instruction_sets, select_instruction_set
 from codesign.testing.engines import assert_engines_agree
@@ -102,3 +103,13 @@ def test_loop_nests(name: str, seed: int, blocks: tuple[int, int]) -> None:
         **small,
     )
     assert_engines_agree(cfg, loops(cfg, seed))
+
+
+def test_the_largest_machine(name: str) -> None:
+    """64×64 blocks and 2 MiB of SRAM."""
+    cfg = next(
+        cfg
+        for cfg in load_space("neuhardco").configs()
+        if (cfg.block_in, cfg.block_out) == (64, 64) and cfg.log_wgt_buff_size == 20
+    )
+    assert_engines_agree(cfg, loops(cfg, 1))
