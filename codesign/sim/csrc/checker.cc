@@ -288,6 +288,7 @@ bool ordered_and_balanced(const std::vector<Instruction>& program, const Play& f
 
 bool is_clean(const Config& config, const uint8_t* instructions, size_t count,
               const uint8_t* memory, size_t memory_bytes, uint64_t base_address) {
+  if (memory_bytes > INT32_MAX) return false;  // beyond the indices of Interval
   const Decoder decoder(config);
   std::vector<Instruction> program;
   program.reserve(count);
