@@ -76,7 +76,7 @@ def convolution(cfg: VtaConfig, instructions: int) -> tuple[NDArray[np.uint8], N
 
 def functional(results: Results, samples: int) -> None:
     cfg = VtaConfig()
-    stream, memory = convolution(cfg, 400)
+    stream, memory = convolution(cfg, 2_000)
     macs = cfg.batch * cfg.block_in * cfg.block_out
     for name in reversed(instruction_sets()):
         select_instruction_set(name)
