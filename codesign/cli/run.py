@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from codesign.cli.common import print_json, print_table
+from codesign.cli.streams import read_streams
 from codesign.errors import DataError
 
 if TYPE_CHECKING:
@@ -33,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="inputs where none are given (%(default)s)",
     )
     parser.add_argument("--profile", action="store_true", help="figures of every layer")
+    parser.add_argument(
+        "--timeline", metavar="T.json", help="write the modules' activity for Perfetto"
+    )
     parser.add_argument("--print-time", action="store_true", help="wall time of the simulation")
 
 
@@ -47,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - started
     if args.outputs:
         _write(args.outputs, result.outputs)
+    if args.timeline:
+        _write_timeline(args.package, args.timeline)
     if args.json:
         print_json({**result.to_json(), **({"seconds": seconds} if args.print_time else {})})
     else:
@@ -74,6 +82,26 @@ def _write(path: str, outputs: dict[str, Any]) -> None:
         raise DataError(f"{path}: outputs are written as .npz; give a name that ends so")
     with atomic_path(path) as temporary, temporary.open("wb") as handle:
         np.savez(handle, **outputs)
+
+
+def _write_timeline(package: str, path: str) -> None:
+    """The units one after another, as they run, in Chrome's trace-event format."""
+    from codesign.isa import decode
+    from codesign.sim import Simulator
+    from codesign.sim.timeline import chrome_trace, join
+    from codesign.store.atomic import atomic_path
+
+    traces: list[dict[str, Any]] = []
+    launch = 0
+    for stream in read_streams(Path(package), None):
+        result = Simulator(stream.cfg).run(stream.instructions, None, timing_only=True)
+        table = decode(stream.instructions, stream.cfg)
+        traces.append(chrome_trace(result, table, stream.cfg, stream.name, launch))
+        launch += result.cycles
+    if not traces:
+        raise DataError(f"{package}: nothing runs on the accelerator, so there is no timeline")
+    with atomic_path(path) as temporary, temporary.open("w") as handle:
+        json.dump(join(traces), handle)
 
 
 def _show(result: RunResult, profile: bool, seconds: float | None) -> None:

@@ -1,5 +1,6 @@
 """VTA's instruction set: tables as data, encoder, decoder, disassembler, checker."""
 
+from codesign.isa.assembler import assemble
 from codesign.isa.check import check
 from codesign.isa.disassembler import disassemble
 from codesign.isa.encoding import decode, decode_uops, encode, encode_uops
@@ -13,6 +14,7 @@ __all__ = [
     "Finding",
     "Memory",
     "Opcode",
+    "assemble",
     "check",
     "decode",
     "decode_uops",

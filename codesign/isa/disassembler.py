@@ -32,11 +32,11 @@ def _line(index: int, row: dict[str, int], cfg: VtaConfig) -> str:
         value = row[field.name]
         if field.name in _SPECIAL or value == _DEFAULTS.get(field.name, 0):
             continue
-        if field.name == "imm" and not row["use_imm"]:
-            continue
         words.append(f"{field.name}={value}")
         if field.name == "dram_base" and row["memory_type"] in list(Memory):
             words[-1] += f"(0x{value * element_bytes(row['memory_type'], cfg):x})"
+    if opcode is Opcode.ALU and row["reset"]:
+        words.append("reset=1")
     flags = [name for name in _FLAGS if row[name]]
     if flags:
         words.append(f"[{' '.join(flags)}]")

@@ -1,39 +1,45 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # (tvm_ffi modules are untyped)
-"""The C++ core, reached through tvm-ffi."""
+"""The simulator's part of the C++ core."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from codesign.errors import ConfigError, ProgramError
 from codesign.hw.config import VtaConfig
 from codesign.isa.encoding import Bytes
+from codesign.isa.native import config_fields, config_values, library
 from codesign.sim.result import TIMELINE, SimResult
 
+__all__ = [
+    "config_fields",
+    "config_values",
+    "instruction_sets",
+    "library",
+    "peak_macs",
+    "run",
+    "select_instruction_set",
+]
+
 
 @lru_cache(maxsize=1)
-def library() -> Any:
-    """The shared library as a tvm-ffi module; also registers its static functions."""
-    # Here, because tvm-ffi imports torch where that is installed, which takes seconds.
-    from tvm_ffi.libinfo import load_lib_module
-
-    return load_lib_module("codesign", "codesign_core")
+def instruction_sets() -> tuple[str, ...]:
+    """Sets of GEMM and ALU kernels that this processor can run, best first."""
+    return tuple(str(name) for name in library().instruction_sets())
 
 
-@lru_cache(maxsize=1)
-def config_fields() -> tuple[str, ...]:
-    """Names of the machine's parameters, in the order the C++ core takes them."""
-    return tuple(str(name) for name in library().config_fields())
+def select_instruction_set(name: str) -> None:
+    """Use other kernels than the best ones, in this process: for tests and benchmarks."""
+    if not library().select_instruction_set(name):
+        raise ValueError(f"{name!r}; this processor can run: {', '.join(instruction_sets())}")
 
 
-@lru_cache(maxsize=4096)
-def config_values(cfg: VtaConfig) -> tuple[int, ...]:
-    """The configuration as the flat list of ints that ``Config::from_values`` reads."""
-    return tuple(int(getattr(cfg, name)) for name in config_fields())
+def peak_macs(rounds: int) -> int:
+    """Run a loop of nothing but the set's densest multiply-accumulate; how many it did."""
+    return int(library().peak_macs(rounds))
 
 
 def run(

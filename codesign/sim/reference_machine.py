@@ -14,7 +14,7 @@ import numpy as np
 from codesign.hw.config import VtaConfig
 from codesign.isa import Memory, Opcode
 from codesign.isa.tables import Module, element_bytes
-from codesign.sim.reference_rules import Row, fault, module_of
+from codesign.sim.reference_rules import Row, fault, is_moving, module_of
 from codesign.sim.reference_units import (
     LOAD_COUNTERS,
     Fetch,
@@ -26,6 +26,7 @@ from codesign.sim.reference_units import (
 from codesign.sim.result import TIMELINE, SimResult
 
 QUEUE_ENTRIES = 512
+STALLS = ("token", "fetch", "queue", "bus")
 TOKEN_LIMIT = 255
 # By module: (pop_prev, pop_next, push_prev, push_next) counters; "" is illegal (VTA_SPEC.md 2.1).
 TOKENS = {
@@ -44,6 +45,7 @@ class Unit:
     start: int = 0
     work: Iterator[str] | None = None  # one step a cycle, exhausted when the module is free
     load: Load | None = None
+    moved: int = 0  # cycles in which the transfer in execution moved something
 
     @property
     def busy(self) -> bool:
@@ -71,9 +73,13 @@ class Machine:
         self.timeline = np.zeros(len(rows), TIMELINE)
         self.completed = 0
         self.cycles = 0
+        self.blocked = False  # fetch has an instruction and its queue is full
+        self.to_come = Counter(module_of(row) for row in rows)
 
     def run(self) -> SimResult:
         now = 0
+        for unit in self.units:
+            self.account(unit, now)
         while self.completed < len(self.rows):
             now += 1
             self.step(now)
@@ -96,6 +102,22 @@ class Machine:
         if self.cfg.read_latency == 0:
             self.deliver(now)
         self.bus.end_of_cycle()
+        if not self.cycles or now < self.cycles:
+            for unit in self.units:
+                self.account(unit, now)
+            self.counters["fetch_queue_stall_cycles"] += self.blocked
+
+    def account(self, unit: Unit, now: int) -> None:
+        """Why the module is idle in this cycle, if it is."""
+        if unit.busy:
+            return
+        if not self.to_come[unit.module]:
+            reason = "finished_cycles"
+        elif unit.queue and unit.queue[0][1] < now:
+            reason = "token_stall_cycles"
+        else:
+            reason = "queue_stall_cycles" if self.blocked else "fetch_stall_cycles"
+        self.counters[f"{unit.module.name.lower()}_{reason}"] += 1
 
     def deliver(self, now: int) -> None:
         owner = self.bus.beat(now)
@@ -107,10 +129,13 @@ class Machine:
     def advance(self, unit: Unit, now: int) -> None:
         """Run the instruction in execution up to this cycle; complete it where it is done."""
         if unit.load is not None and unit.load.done(now):
+            unit.moved = unit.load.writes
             unit.load = None
         elif unit.work is not None:
             step = next(unit.work, None)
             self.counters["write_beats"] += step == "beat"
+            self.counters["write_bursts"] += step == "command"
+            unit.moved += step == "beat"
             if step is not None:
                 return
             unit.work = None
@@ -118,8 +143,12 @@ class Machine:
             return
         index, enqueued = unit.queue.popleft()
         self.timeline[index] = (unit.module, enqueued, unit.start, now)
-        self.counters[f"{unit.module.name.lower()}_busy_cycles"] += now - unit.start
+        name = unit.module.name.lower()
+        self.counters[f"{name}_busy_cycles"] += now - unit.start
+        if is_moving(self.rows[index]):
+            self.counters[f"{name}_bus_stall_cycles"] += now - unit.start - unit.moved
         self.completed += 1
+        self.to_come[unit.module] -= 1
         for bit in ("push_prev", "push_next"):
             if not self.rows[index][bit]:
                 continue
@@ -145,6 +174,7 @@ class Machine:
             if row[bit]:
                 self.tokens[TOKENS[unit.module][bit]] -= 1
         unit.start = now
+        unit.moved = 0
         self.effect(index, row)
         self.begin(unit, index, row, now)
 
@@ -172,20 +202,25 @@ class Machine:
             moved = row["y_size"] * row["x_size"] * size
             if opcode == Opcode.STORE:
                 counters["out_store_bytes"] += moved
+                counters["write_rows"] += row["y_size"]
                 unit.work = store_cycles(row, self.cfg)
             else:
                 counters[LOAD_COUNTERS[Memory(row["memory_type"])]] += moved
+                counters["read_rows"] += row["y_size"]
                 unit.load = Load(row, self.cfg, now)
 
     # Fetch and requests --------------------------------------------------------------------
 
     def enqueue(self, now: int) -> None:
+        self.blocked = False
         if not self.fetch.can_dispatch(now):
             return
         queue = self.units[module_of(self.rows[self.fetch.index])].queue
         if len(queue) < QUEUE_ENTRIES:
             queue.append((self.fetch.index, now))
             self.fetch.dispatched(now)
+        else:
+            self.blocked = True
 
     def request(self, now: int) -> None:
         """At most one read request a cycle, by priority fetch > uop > inp > wgt > acc."""
@@ -229,13 +264,21 @@ class Machine:
             *("inp_load_bytes", "wgt_load_bytes", "acc_load_bytes", "uop_load_bytes"),
             "out_store_bytes",
         )
-        busy = [f"{module.name.lower()}_busy_cycles" for module in Module]
+        kinds = ("busy", *(f"{reason}_stall" for reason in STALLS), "finished")
+        module = [f"{module.name.lower()}_{kind}_cycles" for module in Module for kind in kinds]
+        multipliers = self.cfg.batch * self.cfg.block_in * self.cfg.block_out
         return {
             "cycles": self.cycles,
             "instructions": len(self.rows),
             **{name: self.counters[name] for name in names},
             "fetch_bytes": len(self.rows) * self.cfg.instruction_bytes,
+            "gemm_macs": self.counters["gemm_uops"] * multipliers,
             "read_beats": self.bus.beats,
+            "read_bursts": self.bus.bursts,
+            "read_rows": self.counters["read_rows"],
             "write_beats": self.counters["write_beats"],
-            **{name: self.counters[name] for name in busy},
+            "write_bursts": self.counters["write_bursts"],
+            "write_rows": self.counters["write_rows"],
+            "fetch_queue_stall_cycles": self.counters["fetch_queue_stall_cycles"],
+            **{name: self.counters[name] for name in module},
         }

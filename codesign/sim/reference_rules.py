@@ -25,6 +25,11 @@ def module_of(row: Row) -> Module:
     return Module.LOAD if load else Module.COMPUTE
 
 
+def is_moving(row: Row) -> bool:
+    """A LOAD or STORE that is no no-op."""
+    return row["opcode"] in (Opcode.LOAD, Opcode.STORE) and row["x_size"] > 0
+
+
 def check_static(index: int, row: Row, count: int, cfg: VtaConfig) -> None:
     """Raise on the first rule that the instruction's fields break.
 

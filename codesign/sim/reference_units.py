@@ -58,6 +58,7 @@ class ReadBus:
         self.busy = False
         self.last_beat = False
         self.beats = 0
+        self.bursts = 0
 
     def beat(self, now: int) -> Fetch | Load | None:
         """Move one beat, if one is due; returns who receives it."""
@@ -75,6 +76,7 @@ class ReadBus:
         return len(self.in_flight) < self.limit and not self.last_beat
 
     def issue(self, now: int, owner: Fetch | Load, beats: int) -> None:
+        self.bursts += 1
         self.in_flight.append(Request(owner, now + self.latency, beats))
 
     def end_of_cycle(self) -> None:
@@ -152,6 +154,7 @@ class Load:
         self.arriving: deque[int] = deque()
         self.first_zero = start + 2
         self.last_write = start
+        self.writes = 0  # cycles with a write
         pitch = row["x_pad_0"] + row["x_size"] + row["x_pad_1"]
         x_pads = row["y_size"] * (row["x_pad_0"] + row["x_pad_1"])
         before, after = pitch * row["y_pad_0"] + x_pads, pitch * row["y_pad_1"]
@@ -181,6 +184,7 @@ class Load:
         may_pad = self.zeros and now >= self.first_zero
         if may_pad and (self.zeros[-1] == "skip" or not writing) and self.zeros.pop() == "zero":
             self.last_write = now
+        self.writes += self.last_write == now
         finished = not (self.zeros or self.arriving or self.beats_left)
         return finished and now >= self.last_write + 2
 

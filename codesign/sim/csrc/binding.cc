@@ -5,6 +5,8 @@
 #include <tvm/ffi/function.h>
 #include <tvm/ffi/string.h>
 
+#include "checker.h"
+#include "dispatch.h"
 #include "simulator.h"
 
 namespace {
@@ -15,6 +17,21 @@ ffi::Array<ffi::String> config_fields() {
   ffi::Array<ffi::String> names;
   for (const std::string& name : codesign::Config::field_names()) names.push_back(name);
   return names;
+}
+
+// Instruction sets that this processor can run, best first.
+ffi::Array<ffi::String> instruction_sets() {
+  ffi::Array<ffi::String> names;
+  for (const codesign::KernelTable* table : codesign::usable_kernels()) names.push_back(table->name);
+  return names;
+}
+
+bool select_instruction_set(ffi::String name) { return codesign::select_kernels(name); }
+
+// Multiply-accumulates of a loop that does nothing else; 0 where the set has no such loop.
+int64_t peak_macs(int64_t rounds) {
+  const auto peak = codesign::kernels().peak;
+  return peak ? peak(rounds) : 0;
 }
 
 // instructions: uint8[n * instruction_bytes]; memory: uint8[m], empty when timing_only;
@@ -48,7 +65,27 @@ ffi::Map<ffi::String, int64_t> simulate(ffi::Array<int64_t> config_values,
   TVM_FFI_UNREACHABLE();
 }
 
+// Arguments as `simulate`; an empty memory leaves out the rules that need it.
+bool is_clean(ffi::Array<int64_t> config_values, ffi::TensorView instructions,
+              ffi::TensorView memory, int64_t base_address) {
+  const std::vector<int64_t> values(config_values.begin(), config_values.end());
+  try {
+    const auto config = codesign::Config::from_values(values.data(), values.size());
+    return codesign::is_clean(
+        config, static_cast<const uint8_t*>(instructions.data_ptr()),
+        static_cast<size_t>(instructions.numel() / config.instruction_bytes),
+        memory.numel() > 0 ? static_cast<const uint8_t*>(memory.data_ptr()) : nullptr,
+        static_cast<size_t>(memory.numel()), static_cast<uint64_t>(base_address));
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 TVM_FFI_DLL_EXPORT_TYPED_FUNC(config_fields, config_fields);
 TVM_FFI_DLL_EXPORT_TYPED_FUNC(simulate, simulate);
+TVM_FFI_DLL_EXPORT_TYPED_FUNC(instruction_sets, instruction_sets);
+TVM_FFI_DLL_EXPORT_TYPED_FUNC(select_instruction_set, select_instruction_set);
+TVM_FFI_DLL_EXPORT_TYPED_FUNC(peak_macs, peak_macs);
+TVM_FFI_DLL_EXPORT_TYPED_FUNC(is_clean, is_clean);

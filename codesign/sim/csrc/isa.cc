@@ -56,6 +56,12 @@ Decoder::Decoder(const Config& c) : config_(c) {
     throw std::invalid_argument("the fields do not fit instruction_bytes or uop_bytes; use the "
                                 "wide encoding");
   }
+  constexpr uint64_t kHeader = 0x7f, kLow58 = (uint64_t{1} << 58) - 1;
+  std::memset(used_, 0, sizeof used_);
+  used_[kFinish][0] = kHeader;
+  for (int opcode : {kLoad, kStore}) used_[opcode][0] = kLow58, used_[opcode][1] = ~uint64_t{0};
+  for (const Slot& slot : gemm_) used_[kGemm][slot.word] |= slot.mask << slot.shift;
+  for (const Slot& slot : alu_) used_[kAlu][slot.word] |= slot.mask << slot.shift;
   element_bytes_[kUop] = c.uop_bytes;
   element_bytes_[kWgt] = c.wgt_lanes() * c.wgt_bits / 8;
   element_bytes_[kInp] = c.inp_lanes() * c.inp_bits / 8;
@@ -108,6 +114,14 @@ Instruction Decoder::decode(const uint8_t* bytes, int64_t index) const {
   }
   check(in, index);
   return in;
+}
+
+bool Decoder::reserved_bits_clear(const uint8_t* bytes) const {
+  const uint64_t* used = used_[std::min<int>(bytes[0] & 7, kAlu)];
+  for (int64_t w = 0; w < config_.instruction_bytes / 8; ++w) {
+    if (word_at(bytes, static_cast<int>(w)) & ~used[w]) return false;
+  }
+  return true;
 }
 
 MicroOp Decoder::decode_uop(const uint8_t* bytes) const {

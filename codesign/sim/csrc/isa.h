@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "micro_op.h"
 #include "simulator.h"
 
 namespace codesign {
@@ -37,10 +38,6 @@ struct Instruction {
   int64_t micro_ops() const { return int64_t{iter_out} * iter_in * (uop_end - uop_bgn); }
 };
 
-struct MicroOp {
-  int32_t dst, src, wgt;
-};
-
 // Where the configuration places the fields; built once per run.
 class Decoder {
  public:
@@ -49,6 +46,8 @@ class Decoder {
   // Decodes instruction `index` and checks every rule that needs neither SRAM nor DRAM contents.
   Instruction decode(const uint8_t* bytes, int64_t index) const;
   MicroOp decode_uop(const uint8_t* bytes) const;
+  // Whether all bits outside the fields of the instruction's opcode are 0.
+  bool reserved_bits_clear(const uint8_t* bytes) const;
 
   int64_t element_bytes(int32_t memory_type) const { return element_bytes_[memory_type]; }
   int64_t depth(int32_t memory_type) const { return depth_[memory_type]; }
@@ -65,6 +64,7 @@ class Decoder {
   const Config& config_;
   Slot gemm_[16], alu_[17];
   Slot uop_[3];
+  uint64_t used_[5][4];  // bits of the fields, by opcode
   int64_t element_bytes_[6], depth_[6];
 };
 

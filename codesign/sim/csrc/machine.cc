@@ -26,6 +26,12 @@ constexpr const char* kModuleNames[kModules] = {"LOAD", "COMPUTE", "STORE"};
 struct Entry {
   Instruction in;
   int64_t index, enqueued;
+  int64_t blocked;  // cycles before `enqueued` in which fetch waited for room in a queue
+};
+
+// Cycles in which a module does not work, by reason (README.md).
+struct Stalls {
+  int64_t token = 0, fetch = 0, queue = 0, bus = 0, finished = 0;
 };
 
 // One module: its instruction queue, whose head stays until it completes, and its state.
@@ -34,6 +40,8 @@ struct Unit {
   size_t head = 0, size = 0;
   bool busy = false;
   int64_t start = 0, free = kNever, busy_cycles = 0;
+  int64_t idle_from = 0, idle_blocked = 0;  // since when idle; Entry::blocked of that cycle
+  Stalls stalls;
   LoadTransfer load;
 
   Entry& front() { return ring[head]; }
@@ -44,7 +52,8 @@ struct Unit {
 
 struct Counts {
   int64_t gemm_uops = 0, gemm_reset_uops = 0, alu_uops = 0, gemm_instructions = 0,
-          alu_instructions = 0, noops = 0, write_beats = 0;
+          alu_instructions = 0, noops = 0, write_beats = 0, write_bursts = 0, read_rows = 0,
+          write_rows = 0;
   std::array<int64_t, 6> bytes{};  // by memory type
 };
 
@@ -77,7 +86,8 @@ class Machine {
 
   std::vector<std::pair<std::string, int64_t>> counters() const {
     const auto& b = counts_.bytes;
-    return {{"cycles", cycles_},
+    const int64_t lanes = config_.batch * config_.block_in * config_.block_out;
+    std::vector<std::pair<std::string, int64_t>> all = {{"cycles", cycles_},
             {"instructions", count_},
             {"gemm_instructions", counts_.gemm_instructions},
             {"alu_instructions", counts_.alu_instructions},
@@ -91,11 +101,26 @@ class Machine {
             {"uop_load_bytes", b[kUop]},
             {"out_store_bytes", b[kOut]},
             {"fetch_bytes", count_ * config_.instruction_bytes},
+            {"gemm_macs", counts_.gemm_uops * lanes},
             {"read_beats", bus_.total_beats()},
+            {"read_bursts", bus_.total_bursts()},
+            {"read_rows", counts_.read_rows},
             {"write_beats", counts_.write_beats},
-            {"load_busy_cycles", units_[kLoadModule].busy_cycles},
-            {"compute_busy_cycles", units_[kComputeModule].busy_cycles},
-            {"store_busy_cycles", units_[kStoreModule].busy_cycles}};
+            {"write_bursts", counts_.write_bursts},
+            {"write_rows", counts_.write_rows},
+            {"fetch_queue_stall_cycles", blocked_cycles_}};
+    constexpr const char* kPrefixes[kModules] = {"load", "compute", "store"};
+    for (int m = 0; m < kModules; ++m) {
+      const std::string prefix = kPrefixes[m];
+      const Stalls& stalls = units_[m].stalls;
+      all.push_back({prefix + "_busy_cycles", units_[m].busy_cycles});
+      all.push_back({prefix + "_token_stall_cycles", stalls.token});
+      all.push_back({prefix + "_fetch_stall_cycles", stalls.fetch});
+      all.push_back({prefix + "_queue_stall_cycles", stalls.queue});
+      all.push_back({prefix + "_bus_stall_cycles", stalls.bus});
+      all.push_back({prefix + "_finished_cycles", stalls.finished});
+    }
+    return all;
   }
 
  private:
@@ -108,6 +133,8 @@ class Machine {
     if (timeline_) (*timeline_)[entry.index] = {m, entry.enqueued, unit.start, now};
     unit.busy = false;
     unit.free = kNever;
+    unit.idle_from = now;
+    unit.idle_blocked = blocked_before(now);
     unit.pop();
     ++completed_;
   }
@@ -130,10 +157,28 @@ class Machine {
     if (!popped_ready(in.pop_prev, kPopPrev[m]) || !popped_ready(in.pop_next, kPopNext[m])) return;
     if (in.pop_prev) --tokens_[kPopPrev[m]];
     if (in.pop_next) --tokens_[kPopNext[m]];
+    account_idle(unit, entry, now);
     unit.busy = true;
     unit.start = now;
     if (state_) state_->execute(in, entry.index);
     unit.free = begin(unit, entry, now);
+  }
+
+  // Cycles before `now` in which fetch had an instruction ready and its queue was full.
+  int64_t blocked_before(int64_t now) const {
+    return blocked_cycles_ + (blocked_on_ ? now - blocked_since_ : 0);
+  }
+
+  // The module was idle since idle_from: first without an instruction, then without a token.
+  void account_idle(Unit& unit, const Entry& entry, int64_t now) {
+    int64_t waiting_from = unit.idle_from;
+    if (entry.enqueued >= unit.idle_from) {
+      waiting_from = entry.enqueued + 1;
+      const int64_t queue = entry.blocked - unit.idle_blocked;
+      unit.stalls.queue += queue;
+      unit.stalls.fetch += waiting_from - unit.idle_from - queue;
+    }
+    unit.stalls.token += now - waiting_from;
   }
 
   // Starts the timing of an instruction; returns the cycle its module is free, kNever for a LOAD.
@@ -162,15 +207,24 @@ class Machine {
     if (in.opcode == kStore) {
       const StoreTiming timing = store_timing(config_, in, size);
       counts_.write_beats += timing.beats;
+      counts_.write_bursts += timing.bursts;
+      counts_.write_rows += in.y_size;
+      unit.stalls.bus += timing.cycles - timing.beats;
       return now + timing.cycles;
     }
+    counts_.read_rows += in.y_size;
     unit.load.begin(config_, in, size, now);
     return kNever;
   }
 
   void finish(int64_t index, int64_t now) {
     cycles_ = now + 1;
-    if (completed_ == index) return;
+    if (completed_ == index) {
+      for (int m : {kLoadModule, kStoreModule}) {
+        units_[m].stalls.finished = cycles_ - units_[m].idle_from;
+      }
+      return;
+    }
     for (int m = 0; m < kModules; ++m) {
       Unit& unit = units_[m];
       if (m == kComputeModule || unit.size == 0) continue;
@@ -185,16 +239,23 @@ class Machine {
     if (fetch_.dispatch_at() > now) return;
     const int64_t index = fetch_.next();
     if (decoded_ != index) {
-      pending_ = {decoder_.decode(instructions_ + index * config_.instruction_bytes, index), index, 0};
+      pending_ = {decoder_.decode(instructions_ + index * config_.instruction_bytes, index), index, 0,
+                  0};
       decoded_ = index;
       if ((pending_.in.opcode == kFinish) != (index == count_ - 1)) {
         fault(index, "finish_last", "FINISH must be the last instruction, exactly once");
       }
     }
     Unit& unit = units_[pending_.in.module()];
-    blocked_on_ = unit.full() ? &unit : nullptr;
-    if (blocked_on_) return;
+    if (unit.full()) {
+      if (!blocked_on_) blocked_since_ = now;
+      blocked_on_ = &unit;
+      return;
+    }
+    blocked_cycles_ = blocked_before(now);
+    blocked_on_ = nullptr;
     pending_.enqueued = now;
+    pending_.blocked = blocked_cycles_;
     unit.push(pending_);
     fetch_.dispatched(now);
   }
@@ -208,7 +269,11 @@ class Machine {
       if (!unit.load.active() || unit.load.ready() > now) continue;
       if (!chosen || priority(unit) < priority(*chosen)) chosen = &unit;
     }
-    if (chosen) chosen->free = chosen->load.issue(bus_, now);
+    if (!chosen) return;
+    chosen->free = chosen->load.issue(bus_, now);
+    if (chosen->free != kNever) {
+      chosen->stalls.bus += chosen->free - chosen->start - chosen->load.writes();
+    }
   }
 
   static int priority(const Unit& unit) {
@@ -262,7 +327,7 @@ class Machine {
   std::array<Unit, kModules> units_;
   std::array<int64_t, kTokens + 1> tokens_{};
   Entry pending_{};
-  int64_t decoded_ = -1, completed_ = 0, cycles_ = 0;
+  int64_t decoded_ = -1, completed_ = 0, cycles_ = 0, blocked_cycles_ = 0, blocked_since_ = 0;
   Unit* blocked_on_ = nullptr;
   Counts counts_;
 };

@@ -80,10 +80,12 @@ class ReadBus {
     last_ = first + beats - 1;
     in_flight_.push_back(last_);
     total_beats_ += beats;
+    ++total_bursts_;
     return {first, last_};
   }
 
   int64_t total_beats() const { return total_beats_; }
+  int64_t total_bursts() const { return total_bursts_; }
 
  private:
   void retire(int64_t now) {
@@ -92,7 +94,7 @@ class ReadBus {
 
   int64_t latency_;
   size_t limit_;
-  int64_t last_ = -1, total_beats_ = 0;
+  int64_t last_ = -1, total_beats_ = 0, total_bursts_ = 0;
   std::deque<int64_t> in_flight_;  // cycle of each burst's last beat, ascending
 };
 

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
-#include "kernels.h"
+#include "dispatch.h"
 
 namespace codesign {
 namespace {
@@ -33,6 +36,39 @@ void pack(const int8_t* from, int64_t lanes, int64_t width, uint8_t* to) {
   for (int64_t i = 0; i < lanes; ++i) {
     const int64_t bit = i * width;
     to[bit / 8] = static_cast<uint8_t>(to[bit / 8] | (from[i] & mask) << bit % 8);
+  }
+}
+
+// [block_out][block_in] to [pairs][block_out][2], widened; an odd last channel gets a zero.
+void interleave(const int8_t* from, int64_t block_in, int64_t block_out, int16_t* to) {
+  int64_t co = 0;
+#if defined(__SSE2__)
+  for (; block_in % 8 == 0 && co + 4 <= block_out; co += 4) {
+    for (int64_t ci = 0; ci < block_in; ci += 8) {
+      __m128i rows[4];  // four pairs of one output channel each
+      for (int k = 0; k < 4; ++k) {
+        const auto* at = reinterpret_cast<const __m128i*>(from + (co + k) * block_in + ci);
+        const __m128i bytes = _mm_loadl_epi64(at);
+        rows[k] = _mm_srai_epi16(_mm_unpacklo_epi8(bytes, bytes), 8);
+      }
+      const __m128i low01 = _mm_unpacklo_epi32(rows[0], rows[1]);
+      const __m128i low23 = _mm_unpacklo_epi32(rows[2], rows[3]);
+      const __m128i high01 = _mm_unpackhi_epi32(rows[0], rows[1]);
+      const __m128i high23 = _mm_unpackhi_epi32(rows[2], rows[3]);
+      const __m128i columns[4] = {
+          _mm_unpacklo_epi64(low01, low23), _mm_unpackhi_epi64(low01, low23),
+          _mm_unpacklo_epi64(high01, high23), _mm_unpackhi_epi64(high01, high23)};
+      for (int k = 0; k < 4; ++k) {
+        auto* at = reinterpret_cast<__m128i*>(to + (ci / 2 + k) * 2 * block_out + 2 * co);
+        _mm_storeu_si128(at, columns[k]);
+      }
+    }
+  }
+#endif
+  for (; co < block_out; ++co) {
+    for (int64_t ci = 0; ci < block_in; ++ci) {
+      to[ci / 2 * 2 * block_out + 2 * co + ci % 2] = from[co * block_in + ci];
+    }
   }
 }
 
@@ -132,14 +168,14 @@ void State::load_inp(int64_t sram, const uint8_t* from, int64_t count) {
 
 void State::load_wgt(int64_t sram, const uint8_t* from, int64_t count) {
   const Config& c = config_;
+  const int64_t size = decoder_.element_bytes(kWgt);
   for (int64_t e = 0; e < count; ++e) {
-    unpack(from + e * decoder_.element_bytes(kWgt), c.wgt_lanes(), c.wgt_bits, lanes_.data());
-    int16_t* to = &wgt_[(sram + e) * wgt_lanes_];
-    for (int64_t co = 0; co < c.block_out; ++co) {
-      for (int64_t ci = 0; ci < c.block_in; ++ci) {
-        to[ci / 2 * 2 * c.block_out + 2 * co + ci % 2] = lanes_[co * c.block_in + ci];
-      }
+    const auto* lanes = reinterpret_cast<const int8_t*>(from + e * size);
+    if (c.wgt_bits < 8) {
+      unpack(from + e * size, c.wgt_lanes(), c.wgt_bits, lanes_.data());
+      lanes = lanes_.data();
     }
+    interleave(lanes, c.block_in, c.block_out, &wgt_[(sram + e) * wgt_lanes_]);
   }
 }
 
@@ -198,8 +234,10 @@ void State::gemm(const Instruction& in, int64_t index) {
                 decoder_.depth(kInp));
   check_indices(in, index, "wgt", &MicroOp::wgt, in.wgt_factor_out, in.wgt_factor_in,
                 decoder_.depth(kWgt));
-  gemm_kernel(in, {uops, count, config_.batch, config_.block_out, pairs_, inp_.data(), wgt_.data(),
-                   acc_.data(), out_.data()});
+  const GemmStrides strides = {config_.batch, 2 * pairs_,       inp_lanes_,
+                               wgt_lanes_,    config_.block_out, lanes};
+  plan_.run(in, uops, count, strides,
+            {config_.block_out, pairs_, inp_.data(), wgt_.data(), acc_.data(), out_.data()});
 }
 
 void State::alu(const Instruction& in, int64_t index) {
@@ -207,8 +245,9 @@ void State::alu(const Instruction& in, int64_t index) {
                 decoder_.depth(kAcc));
   check_indices(in, index, "src", &MicroOp::src, in.src_factor_out, in.src_factor_in,
                 decoder_.depth(kAcc));
-  alu_kernel(in, {&uop_[in.uop_bgn], in.uop_end - in.uop_bgn, config_.acc_lanes(), acc_.data(),
-                  out_.data()});
+  kernels().alu({&uop_[in.uop_bgn], in.uop_end - in.uop_bgn, config_.acc_lanes(), in.iter_out,
+                 in.iter_in, in.dst_factor_out, in.dst_factor_in, in.src_factor_out,
+                 in.src_factor_in, in.alu_opcode, in.imm, in.use_imm, acc_.data(), out_.data()});
 }
 
 }  // namespace codesign

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "gemm_plan.h"
 #include "isa.h"
 
 namespace codesign {
@@ -41,6 +42,7 @@ class State {
   std::vector<int8_t> lanes_;  // scratch: one element unpacked
   std::vector<int32_t> acc_;
   std::vector<int8_t> out_;
+  GemmPlan plan_;
 };
 
 }  // namespace codesign

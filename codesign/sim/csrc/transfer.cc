@@ -17,6 +17,7 @@ void LoadTransfer::begin(const Config& config, const Instruction& in, int64_t el
   zeros_after_ = pitch * in.y_pad_1;
   padded_ = zeros_before_ + zeros_after_ > 0;
   writes_.clear();
+  beats_ = 0;
   cutter_ = BurstCutter(config, static_cast<uint64_t>(in.dram_base * element_bytes), in.y_size,
                         static_cast<uint64_t>(in.x_stride * element_bytes),
                         in.x_size * element_bytes);
@@ -24,6 +25,7 @@ void LoadTransfer::begin(const Config& config, const Instruction& in, int64_t el
 
 int64_t LoadTransfer::issue(ReadBus& bus, int64_t now) {
   const ReadBus::Beats beats = bus.issue(now, cutter_.next().beats);
+  beats_ += beats.last - beats.first + 1;
   const int64_t last_write = beats.last + write_delay_;
   if (padded_) writes_.push_back({beats.first + write_delay_, last_write});
   ready_ = now + 2;
@@ -58,13 +60,14 @@ StoreTiming store_timing(const Config& config, const Instruction& in, int64_t el
                      static_cast<uint64_t>(in.x_stride * element_bytes),
                      in.x_size * element_bytes);
   const bool wide = config.bus_bytes() >= element_bytes;
-  StoreTiming total{1, 0};
+  StoreTiming total{1, 0, 0};
   while (!cutter.done()) {
     const BurstCutter::Burst burst = cutter.next();
     const int64_t bubbles = wide ? 1 : (burst.bytes + element_bytes - 1) / element_bytes;
     total.cycles += config.write_address_latency + burst.beats + bubbles +
                     config.write_response_latency + 1;
     total.beats += burst.beats;
+    ++total.bursts;
   }
   return total;
 }
