@@ -62,6 +62,17 @@ def _emittable(
         yield measure(workload, cfg, schedule)
 
 
+_SMALLEST = Schedule("os", 1, 1, 1, 1, co_major=False, inp_slots=1, wgt_slots=1, acc_slots=1)
+
+
+def _nothing_fits(workload: Workload, cfg: VtaConfig) -> Infeasible:
+    """What even the smallest tile overflows, with the numbers; else that no tiling was found."""
+    smallest = emit(workload, cfg, _SMALLEST)
+    if isinstance(smallest, Infeasible):
+        return smallest
+    return Infeasible("no_schedule", f"no tiling of {workload} fits the scratchpads")
+
+
 @lru_cache(maxsize=1 << 16)
 def best_schedule(
     workload: Workload, cfg: VtaConfig, dataflow: Dataflow | None = None, trials: int = TRIALS
@@ -75,7 +86,7 @@ def best_schedule(
     if problem is not None:
         return problem
     best: ScheduleResult | None = None
-    last = Infeasible("no_schedule", f"no tiling of {workload} fits the scratchpads")
+    last = _nothing_fits(workload, cfg)
     measured = 0
     for result in _emittable(workload, cfg, dataflow):
         if isinstance(result, Infeasible):
@@ -93,8 +104,7 @@ def closed_form_pick(
     workload: Workload, cfg: VtaConfig, dataflow: Dataflow | None = None
 ) -> Schedule | Infeasible:
     """The first schedule by estimate that can be emitted; no simulation."""
-    problem = unsupported(workload, cfg)
-    last = problem or Infeasible("no_schedule", f"no tiling of {workload} fits the scratchpads")
+    last = unsupported(workload, cfg) or _nothing_fits(workload, cfg)
     for schedule in candidates(workload, cfg, dataflow):
         emitted = emit(workload, cfg, schedule)
         if not isinstance(emitted, Infeasible):

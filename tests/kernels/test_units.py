@@ -126,3 +126,8 @@ def test_rectangular_batch_is_infeasible_by_name() -> None:
     result = best_schedule(WORKLOADS[0], core(8, 16, batch=2))
     assert isinstance(result, Infeasible)
     assert result.constraint == "batch_layout"
+
+
+def test_a_layer_that_fits_no_tile_says_what_overflows() -> None:
+    result = best_schedule(ConvWorkload(3, 64, 32, 32, (7, 7), (2, 2), (3, 3, 3, 3)), core(64, 64))
+    assert result == Infeasible("wgt_depth", "needs 50 elements, the configuration has 32")
