@@ -86,7 +86,7 @@ def best_schedule(
     if problem is not None:
         return problem
     best: ScheduleResult | None = None
-    last = _nothing_fits(workload, cfg)
+    last: Infeasible | None = None
     measured = 0
     for result in _emittable(workload, cfg, dataflow):
         if isinstance(result, Infeasible):
@@ -97,17 +97,17 @@ def best_schedule(
             best = result
         if measured == trials:
             break
-    return best or last
+    return best or last or _nothing_fits(workload, cfg)
 
 
 def closed_form_pick(
     workload: Workload, cfg: VtaConfig, dataflow: Dataflow | None = None
 ) -> Schedule | Infeasible:
     """The first schedule by estimate that can be emitted; no simulation."""
-    last = unsupported(workload, cfg) or _nothing_fits(workload, cfg)
+    last = unsupported(workload, cfg)
     for schedule in candidates(workload, cfg, dataflow):
         emitted = emit(workload, cfg, schedule)
         if not isinstance(emitted, Infeasible):
             return schedule
         last = emitted
-    return last
+    return last or _nothing_fits(workload, cfg)
