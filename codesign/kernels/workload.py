@@ -27,25 +27,41 @@ class _Windowed:
     kernel: tuple[int, int]
     stride: tuple[int, int]
     padding: tuple[int, int, int, int]
+    up: tuple[int, int] = (1, 1)
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Rows and columns from the first tap of the window to the last, both counted."""
+        return self.kernel
 
     @property
     def out_height(self) -> int:
         top, _, bottom, _ = self.padding
-        return (self.height + top + bottom - self.kernel[0]) // self.stride[0] + 1
+        grown = (self.height - 1) * self.up[0] + 1
+        return (grown + top + bottom - self.reach[0]) // self.stride[0] + 1
 
     @property
     def out_width(self) -> int:
         _, left, _, right = self.padding
-        return (self.width + left + right - self.kernel[1]) // self.stride[1] + 1
+        grown = (self.width - 1) * self.up[1] + 1
+        return (grown + left + right - self.reach[1]) // self.stride[1] + 1
 
 
 @dataclass(frozen=True)
 class ConvWorkload(_Windowed):
-    """2-D convolution, groups = 1, or a dense layer (1x1 kernel on a 1xM image of M rows).
+    """2-D convolution of any kind, or a dense layer (1x1 kernel on a 1xM image of M rows).
 
     ``padding`` is (top, left, bottom, right). ``in_border``/``out_border`` are rows and columns
     that the tensors carry on every side in DRAM (holding the zero point), 0 if padding comes
     from LOAD. ``bias_tiles`` is the number of weight tiles that carry one bias.
+
+    ``groups`` divides both channel counts (depthwise: all three are equal). ``up`` inserts
+    ``up - 1`` zero positions between input pixels before padding: a transposed convolution with
+    stride ``up``, flipped kernel and padding ``dilation * (kernel - 1) - pads`` (may be negative:
+    a crop); its ``stride`` is 1. ``residual_border`` (None: no residual) is the border of a second
+    input of the output's shape that is added before the clip. ``multiply``: a multiplier for each
+    channel instead of the common shift alone (HAS_MUL). ``graph_macs``, where not 0, are the
+    multiply-accumulates of the layer that this workload computes in a packed form.
     """
 
     in_channels: int
@@ -58,16 +74,42 @@ class ConvWorkload(_Windowed):
     in_border: int = 0
     out_border: int = 0
     bias_tiles: int = 1
+    groups: int = 1
+    dilation: tuple[int, int] = (1, 1)
+    up: tuple[int, int] = (1, 1)
+    residual_border: int | None = None
+    multiply: bool = False
+    graph_macs: int = 0
 
     @property
     def op(self) -> str:
-        return "dense" if (self.height, self.width, self.kernel) == (1, 1, (1, 1)) else "conv2d"
+        if (self.height, self.width, self.kernel) == (1, 1, (1, 1)):
+            return "dense"
+        if self.up != (1, 1):
+            return "conv2d_transpose"
+        return "depthwise_conv2d" if self.groups == self.in_channels > 1 else "conv2d"
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Rows and columns from the first tap of the kernel to the last, both counted."""
+        return (
+            (self.kernel[0] - 1) * self.dilation[0] + 1,
+            (self.kernel[1] - 1) * self.dilation[1] + 1,
+        )
+
+    @property
+    def sources(self) -> int:
+        """Activations that the unit reads."""
+        return 1 if self.residual_border is None else 2
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one image, padding counted."""
+        if self.graph_macs:
+            return self.graph_macs
         taps = self.kernel[0] * self.kernel[1]
-        return self.out_height * self.out_width * self.out_channels * self.in_channels * taps
+        pixels = self.out_height * self.out_width if self.up == (1, 1) else self.height * self.width
+        return pixels * self.out_channels * (self.in_channels // self.groups) * taps
 
 
 @dataclass(frozen=True)
@@ -122,15 +164,58 @@ class ElementwiseWorkload:
         return 0
 
 
-Workload = ConvWorkload | PoolWorkload | ElementwiseWorkload
+@dataclass(frozen=True)
+class GatherWorkload:
+    """Channels picked from tensors of one size: concat, split, slice, shuffle, upsample, pad, crop.
+
+    Output channel c is channel ``picks[c][1]`` of source ``picks[c][0]``, rescaled. ``channels``
+    are those of each source. Every pixel is repeated ``repeat`` times along (height, width), then
+    zeros are added or (negative) pixels cropped by ``padding`` (top, left, bottom, right).
+    """
+
+    channels: tuple[int, ...]
+    picks: tuple[tuple[int, int], ...]
+    height: int
+    width: int
+    repeat: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    in_borders: tuple[int, ...] = (0, 0)
+    out_border: int = 0
+
+    @property
+    def op(self) -> str:
+        return "gather"
+
+    @property
+    def out_height(self) -> int:
+        return self.height * self.repeat[0] + self.padding[0] + self.padding[2]
+
+    @property
+    def out_width(self) -> int:
+        return self.width * self.repeat[1] + self.padding[1] + self.padding[3]
+
+    @property
+    def macs(self) -> int:
+        return 0
+
+
+Workload = ConvWorkload | PoolWorkload | ElementwiseWorkload | GatherWorkload
 
 
 @dataclass(frozen=True, eq=False)
 class ConvParams:
     """Numbers of a convolution: ``acc = sum(x * weight) + bias``.
 
-    weight: int8 [out_channels, in_channels, kh, kw]; bias: int32 [out_channels], without the
-    rounding constant; shift: 1..15; padded positions hold ``pad_value`` (the input's zero point).
+    weight: int8 [out_channels, in_channels / groups, kh, kw] (transposed convolutions: flipped, so
+    that it slides over the grown input); bias: int32 [out_channels], without the rounding constant
+    of ``shift``; shift: 1..15, with ``multiplier`` 1..30; padded positions hold ``pad_value`` (the
+    input's zero point).
+
+    With a residual r: ``acc = ((sum(x * weight)) >> pre_shift) + residual_multiplier * r + bias``.
+    With ``multiplier`` (int32 [out_channels], 0..32767):
+    ``acc = clip((sum(x * weight) + bias) >> pre_shift, -32768, 32767) * multiplier``.
+    Then ``out = clip(((acc + 2**(shift-1)) >> shift) + output_offset, low, high)``; only the form
+    with multipliers has an offset, elsewhere the bias carries it.
     """
 
     weight: NDArray[np.int8]
@@ -139,6 +224,10 @@ class ConvParams:
     low: int = -128
     high: int = 127
     pad_value: int = 0
+    pre_shift: int = 0
+    residual_multiplier: int = 0
+    multiplier: NDArray[np.int32] | None = None
+    output_offset: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,4 +255,18 @@ class ElementwiseParams:
     high: int = 127
 
 
-Params = ConvParams | PoolParams | ElementwiseParams | None
+@dataclass(frozen=True, eq=False)
+class GatherParams:
+    """``acc = multipliers[source] * x + bias[channel]``; multipliers 1..127, shift 1..15.
+
+    bias: int32 [output channels], without the rounding constant; added pixels count as x = 0.
+    """
+
+    multipliers: tuple[int, ...]
+    bias: NDArray[np.int32]
+    shift: int
+    low: int = -128
+    high: int = 127
+
+
+Params = ConvParams | PoolParams | ElementwiseParams | GatherParams | None
