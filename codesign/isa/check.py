@@ -8,7 +8,7 @@ import numpy as np
 
 from codesign.hw.config import VtaConfig
 from codesign.isa import native
-from codesign.isa.encoding import Bytes, Table, as_words, encode
+from codesign.isa.encoding import Bytes, Table, as_bytes, as_words, encode
 from codesign.isa.finding import Finding
 from codesign.isa.portable import config_findings
 from codesign.isa.rules import finding
@@ -52,10 +52,11 @@ def check(
     """
     if isinstance(stream, np.ndarray) and stream.dtype == INSTRUCTION:
         stream = encode(cast(Table, stream), cfg)
-    words = as_words(cast(Bytes, stream), cfg.instruction_bytes, "instruction")
-    found = config_findings(len(words), cfg) if portable else []
-    if not len(words):
+    raw = as_bytes(cast(Bytes, stream))
+    count = len(as_words(raw, cfg.instruction_bytes, "instruction"))
+    found = config_findings(count, cfg) if portable else []
+    if not count:
         return [*found, finding(-1, "finish_last")]
     keys = native.rule_keys()
-    rows = native.check(words.view(np.uint8), cfg, memory, base_address, portable)
+    rows = native.check(raw, cfg, memory, base_address, portable)
     return found + [finding(index, keys[rule], *values) for index, rule, *values in rows]
