@@ -1,0 +1,123 @@
+# pyright: reportUnknownMemberType=false
+# numpy leaves the type of clip partly unknown.
+"""Convolutions and dense layers: int8 weights, one shift, zero points folded into the bias."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.compiler.fit.common import (
+    Borders,
+    Fit,
+    clip_bounds,
+    largest_shift,
+    zero_point,
+)
+from codesign.errors import Infeasible
+from codesign.hw.config import VtaConfig
+from codesign.kernels import ConvParams, ConvWorkload, bias_capacity, default_bias_tiles
+from relay_passes.spec import UnitSpec
+
+_INT8 = 127
+MAX_PAD = 15
+"""LOAD's pad fields have four bits."""
+MAX_BIAS_TILES = 8
+_INT32 = 2**31 - 1
+
+
+def needed_border(spec: UnitSpec, cfg: VtaConfig) -> int:
+    """Border that a padded convolution asks of its input: LOAD pads with 0 and at most 15 wide."""
+    pad = max(spec.padding)
+    if spec.kind != "conv2d" or pad == 0:
+        return 0
+    wide = pad * max(1, cfg.block_out // cfg.block_in) > MAX_PAD
+    return pad if wide or zero_point(spec.inputs[0]) != 0 else 0
+
+
+def fit_convolution(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | Infeasible:
+    assert spec.weight is not None
+    source, out = spec.inputs[0], spec.output
+    ratio = spec.weight * (source.scale / out.scale)
+    shift = largest_shift(float(np.abs(ratio).max(initial=0.0)), 127)
+    if shift == 0:
+        return Infeasible(
+            "weight_range",
+            f"weight x scale reaches {np.abs(ratio).max():.3g}; a shift-only fit allows 63",
+        )
+    zero_in, zero_out = zero_point(source), zero_point(out)
+    symmetric = zero_in == 0 and zero_out == 0
+    bias = np.zeros(len(ratio)) if spec.bias is None else spec.bias
+    tiles = default_bias_tiles(cfg)
+    most_tiles = tiles if symmetric else MAX_BIAS_TILES
+    peak = 0
+    for candidate in range(shift, 0, -1):
+        weight = _rounded(ratio, candidate)
+        total = _folded_bias(weight, bias / out.scale, candidate, zero_in, zero_out)
+        peak = int(np.abs(total).max(initial=0)) + (1 << candidate >> 1)
+        fitting = next(
+            (t for t in range(tiles, most_tiles + 1) if peak <= bias_capacity(cfg, t)), 0
+        )
+        if fitting:
+            break
+    else:
+        return Infeasible("bias_range", f"bias {peak} exceeds {bias_capacity(cfg, most_tiles)}")
+    reach = int(np.abs(weight.astype(np.int64)).sum(axis=(1, 2, 3)).max(initial=0)) * 128 + peak
+    if reach > _INT32:
+        return Infeasible("acc_range", f"accumulators may reach {reach}, int32 holds {_INT32}")
+    low, high = clip_bounds(spec)
+    params = ConvParams(weight, total.astype(np.int32), candidate, low, high, zero_in)
+    return conv_workload(spec, borders, fitting), params
+
+
+def conv_workload(spec: UnitSpec, borders: Borders, bias_tiles: int) -> ConvWorkload:
+    """The workload of a convolution or dense unit."""
+    assert spec.weight is not None
+    out_channels, in_channels = spec.weight.shape[:2]
+    shape = spec.inputs[0].shape
+    height, width = (shape[2], shape[3]) if len(shape) == 4 else (1, 1)
+    return ConvWorkload(
+        in_channels=in_channels,
+        out_channels=out_channels,
+        height=height,
+        width=width,
+        kernel=spec.kernel,
+        stride=spec.stride,
+        padding=spec.padding,
+        in_border=borders.inputs[0],
+        out_border=borders.output,
+        bias_tiles=bias_tiles,
+    )
+
+
+def _rounded(ratio: NDArray[np.float64], shift: int) -> NDArray[np.int8]:
+    """``ratio * 2**shift`` in int8, keeping the sum over each kernel and each output channel.
+
+    Activations have a mean, so rounding errors that sum to zero leave the output's mean where it
+    was; nearest rounding would shift it. Elements nearest to a half are rounded the other way.
+    """
+    real = np.ldexp(ratio, shift)
+    whole = np.rint(real)
+    for groups in ((*real.shape[:2], -1), (real.shape[0], -1)):
+        whole = _sum_preserving(whole.reshape(groups), real.reshape(groups)).reshape(real.shape)
+    return np.clip(whole, -_INT8, _INT8).astype(np.int8)
+
+
+def _sum_preserving(whole: NDArray[np.float64], real: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Move the elements with the largest errors by one until the last axis sums as ``real``."""
+    error = whole - real
+    surplus = np.rint(error.sum(axis=-1, keepdims=True))
+    movable = np.where(np.abs(whole) < _INT8, error, 0.0)
+    rank = np.argsort(np.argsort(-movable, axis=-1, kind="stable"), axis=-1)
+    return whole - (rank < surplus) + (rank >= error.shape[-1] + surplus)
+
+
+def _folded_bias(
+    weight: NDArray[np.int8],
+    bias: NDArray[np.float64],
+    shift: int,
+    zero_in: int,
+    zero_out: int,
+) -> NDArray[np.int64]:
+    sums = weight.astype(np.int64).sum(axis=(1, 2, 3))
+    return np.rint(np.ldexp(bias, shift)).astype(np.int64) - zero_in * sums + (zero_out << shift)
