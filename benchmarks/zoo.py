@@ -48,19 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     stored = StoredRows(Path()) if options.quick else StoredRows.load("zoo")
     if options.quick:
         chosen = [n for n in chosen if n.name in (options.networks or QUICK)]
-    product = product_key()
-    keys = {n.name: _key(n, options, product) for n in chosen}
     if options.quick or options.rerun:
         for network in chosen:
-            if options.quick or not stored.is_current(
-                _row_name(network, "qdq"), keys[network.name]
-            ):
+            key = _key(network, options)
+            if options.quick or not stored.is_current(_row_name(network, "qdq"), key):
                 for form, row in _measure_apart(network, options).items():
                     row_name = _row_name(network, form)
                     if options.quick:
-                        stored.rows[row_name] = {"key": keys[network.name], **row}
+                        stored.rows[row_name] = {"key": key, **row}
                     else:
-                        stored.put(row_name, keys[network.name], row)
+                        stored.put(row_name, key, row)
     rows = [
         stored.rows[name]
         for network in chosen
@@ -68,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if name in stored.rows
     ]
     results = Results(f"zoo on {options.config} (T2)", claims(rows, len(chosen)))
+    keys = {network.name: _key(network, options) for network in chosen}
     stale = sum(row["key"] != keys[row["network"]] for row in rows)
     results.figures |= {"networks": len(chosen), "rows of older sources": stale}
     if options.json:
@@ -97,10 +95,11 @@ def _row_name(network: Network, form: str) -> str:
     return f"{network.name}/{form}"
 
 
-def _key(network: Network, options: argparse.Namespace, product: str) -> str:
+def _key(network: Network, options: argparse.Namespace) -> str:
     config = config_text(codesign.load_config(options.config))
     definition = sources_key("benchmarks/networks")
-    return content_key([network.name, network.shape, options.seed, config, definition, product])
+    made_from = [network.name, network.shape, options.seed, config, definition, product_key()]
+    return content_key(made_from)
 
 
 def _measure_apart(network: Network, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
