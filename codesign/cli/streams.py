@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false
 # numpy annotates reshape in part only.
-"""The instruction streams behind a file: a package's units, or one raw stream."""
+"""The instruction streams behind a file: a package's, or one raw stream."""
 
 from __future__ import annotations
 
@@ -64,4 +64,8 @@ def _package_streams(path: Path) -> list[Stream]:
     from codesign.compiler import Package
 
     package = Package.load(path)
-    return [Stream(unit.name, package.config, unit.instructions, None, 0) for unit in package.units]
+    images = {graph.name: package.memory_image(graph.name) for graph in package.graphs}
+    return [
+        Stream(name, package.config, stream.instructions, *images[program.graph.name])
+        for name, program, stream in package.streams
+    ]

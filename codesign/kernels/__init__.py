@@ -3,7 +3,15 @@
 from codesign.kernels.blocking import Blocking
 from codesign.kernels.bound import Bound, lower_bound
 from codesign.kernels.constants import bias_capacity, default_bias_tiles
-from codesign.kernels.layout import TensorLayout, input_layouts, output_layout, pack, unpack
+from codesign.kernels.layout import (
+    PatchFold,
+    TensorLayout,
+    fold_patches,
+    input_layouts,
+    output_layout,
+    pack,
+    unpack,
+)
 from codesign.kernels.pool import identity_copies, shift_steps, valid_counts
 from codesign.kernels.reference import reference
 from codesign.kernels.schedule import Schedule
@@ -38,6 +46,7 @@ __all__ = [
     "GatherParams",
     "GatherWorkload",
     "Params",
+    "PatchFold",
     "Placement",
     "PoolParams",
     "PoolWorkload",
@@ -52,6 +61,7 @@ __all__ = [
     "candidates",
     "closed_form_pick",
     "default_bias_tiles",
+    "fold_patches",
     "identity_copies",
     "input_layouts",
     "lower_bound",

@@ -87,3 +87,33 @@ def output_layout(workload: Workload) -> TensorLayout:
     w = workload
     channels = w.out_channels if isinstance(w, ConvWorkload) else w.channels
     return TensorLayout(channels, w.out_height, w.out_width, w.out_border)
+
+
+@dataclass(frozen=True)
+class PatchFold:
+    """Patches of an image as channels, for layers with few input channels.
+
+    Channel ``(dy * patch[1] + dx) * C + c`` of folded pixel (Y, X) is image pixel
+    ``(Y * step[0] + dy - before[0], X * step[1] + dx - before[1])`` of channel c, or the zero point
+    where that lies outside. All pairs are (rows, columns).
+    """
+
+    step: tuple[int, int]
+    patch: tuple[int, int]
+    before: tuple[int, int] = (0, 0)
+
+
+def fold_patches(
+    image: NDArray[np.int8], fold: PatchFold, size: tuple[int, int], fill: int
+) -> NDArray[np.int8]:
+    """int8 [N, C, H, W] as [N, patch * C, *size]; positions outside the image hold ``fill``."""
+    count, channels, height, width = image.shape
+    folded = np.full((count, *fold.patch, channels, *size), fill, np.int8)
+    for dy in range(fold.patch[0]):
+        for dx in range(fold.patch[1]):
+            y = np.arange(size[0]) * fold.step[0] + dy - fold.before[0]
+            x = np.arange(size[1]) * fold.step[1] + dx - fold.before[1]
+            rows, columns = np.flatnonzero((y >= 0) & (y < height)), (x >= 0) & (x < width)
+            inside = np.ix_(rows, np.flatnonzero(columns))
+            folded[:, dy, dx][(..., *inside)] = image[:, :, y[rows]][..., x[columns]]
+    return folded.reshape(count, -1, *size)
