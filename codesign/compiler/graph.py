@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.kernels import Params, PatchFold, Workload, fold_patches, reference
+from codesign.kernels import Params, PatchFold, Workload, fold_input, reference
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def to_int8(array: NDArray[Any], spec: TensorSpec) -> NDArray[np.int8]:
     signed = signed.reshape(len(array), channels, height, width)
     if spec.fold is None:
         return signed
-    return fold_patches(signed, spec.fold, spec.shape[1:], spec.zero_point)
+    return fold_input(signed, spec.fold, *spec.shape[1:], spec.zero_point)
 
 
 def from_int8(array: NDArray[np.int8], spec: TensorSpec) -> NDArray[Any]:

@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false
+# numpy leaves the type of reshaped arrays partly unknown.
 """The accelerator program of a region: one DRAM image, and instruction streams of its units.
 
 Serialised for `codesign/sim/csrc/region_program.cc`. All integers are little-endian int64, texts

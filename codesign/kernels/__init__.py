@@ -1,12 +1,13 @@
 """Workload → schedule space → instruction stream: the accelerator's operator library."""
 
 from codesign.kernels.blocking import Blocking
-from codesign.kernels.bound import Bound, lower_bound
+from codesign.kernels.bound import Bound, lower_bound, utilization_ceiling
 from codesign.kernels.constants import bias_capacity, default_bias_tiles
+from codesign.kernels.fold import fold_convolution, patch_folds
 from codesign.kernels.layout import (
     PatchFold,
     TensorLayout,
-    fold_patches,
+    fold_input,
     input_layouts,
     output_layout,
     pack,
@@ -61,15 +62,18 @@ __all__ = [
     "candidates",
     "closed_form_pick",
     "default_bias_tiles",
-    "fold_patches",
+    "fold_convolution",
+    "fold_input",
     "identity_copies",
     "input_layouts",
     "lower_bound",
     "measure",
     "output_layout",
     "pack",
+    "patch_folds",
     "reference",
     "shift_steps",
     "unpack",
+    "utilization_ceiling",
     "valid_counts",
 ]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +14,19 @@ from codesign.compiler.graph import TensorSpec, UnitGraph, evaluate
 from codesign.compiler.graph_file import from_json, to_json
 from codesign.compiler.program import parse, serialize
 from codesign.errors import PackageError
-from codesign.kernels import PatchFold, TensorLayout, fold_patches, pack
+from codesign.kernels import PatchFold, TensorLayout, fold_input, pack
 from tests.compiler import regions
 from tests.compiler.regions import add, conv, graph, tensor
 
 CFG = codesign.load_config("pynq")
+Pair = tuple[int, int]
 WIDE = dataclasses.replace(CFG, log_batch=1)
+
+
+def folded(
+    image: tuple[int, int, int], step: Pair, patch: Pair, before: Pair = (0, 0)
+) -> dict[str, Any]:
+    return {"image": image, "fold": PatchFold(step, patch, before)}
 
 
 def copied(spec: TensorSpec, *, batch: int = 3) -> UnitGraph:
@@ -45,8 +53,15 @@ def check_exact(made: UnitGraph, cfg: codesign.VtaConfig, seed: int = 0) -> None
         tensor("x", (20, 7, 1), rank=3),
         tensor("x", (20, 1, 7), rank=3, channel_last=True),
         tensor("x", (20, 5, 3), -4, rank=4, channel_last=True, unsigned=True, border=1),
-        tensor("x", (36, 4, 3), -7, fold=PatchFold((2, 2), (4, 3), (1, 1)), image=(3, 8, 7)),
-        tensor("x", (8, 3, 3), 5, fold=PatchFold((3, 2), (2, 2)), image=(2, 7, 6), unsigned=True),
+        tensor("x", (36, 4, 3), -7, **folded((3, 8, 7), (2, 2), (4, 3), (1, 1))),
+        tensor(
+            "x",
+            (8, 3, 3),
+            5,
+            fold=PatchFold((3, 2), (2, 2), (0, 0)),
+            image=(2, 7, 6),
+            unsigned=True,
+        ),
     ],
 )
 def test_outside_forms(spec: TensorSpec, cfg: codesign.VtaConfig) -> None:
@@ -58,7 +73,7 @@ def test_fold_is_its_definition() -> None:
     rng = np.random.default_rng(1)
     image = rng.integers(-128, 128, (2, 3, 7, 6)).astype(np.int8)
     fold, size = PatchFold((2, 3), (3, 2), (1, -1)), (4, 3)
-    folded = fold_patches(image, fold, size, 11)
+    folded = fold_input(image, fold, *size, 11)
     for y, x, dy, dx, c in np.ndindex(*size, 3, 2, 3):
         row, column = y * 2 + dy - 1, x * 3 + dx + 1
         inside = 0 <= row < 7 and 0 <= column < 6
