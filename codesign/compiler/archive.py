@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codesign.compiler.graph import UnitGraph, from_json, to_json
+from codesign.compiler.graph import UnitGraph
+from codesign.compiler.graph_file import from_json, to_json
 from codesign.compiler.host_ops import HostOp
 from codesign.errors import PackageError
 from codesign.hw.config import VtaConfig

@@ -9,30 +9,18 @@ reference that every run is compared with.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codesign.kernels import (
-    ConvParams,
-    ConvWorkload,
-    ElementwiseParams,
-    ElementwiseWorkload,
     Params,
-    PoolParams,
-    PoolWorkload,
     Workload,
     reference,
 )
-
-_WORKLOADS: dict[str, type[Workload]] = {
-    c.__name__: c for c in (ConvWorkload, PoolWorkload, ElementwiseWorkload)
-}
-_PAIRS = ("kernel", "stride", "padding", "in_borders")
 
 
 @dataclass(frozen=True)
@@ -120,80 +108,3 @@ def from_int8(array: NDArray[np.int8], spec: TensorSpec) -> NDArray[Any]:
     """The tensor as it is outside the region: rank and signedness of ``spec``."""
     array = array.reshape(len(array), *spec.shape[: spec.rank - 1])
     return array.view(np.uint8) ^ 128 if spec.unsigned else array
-
-
-def to_json(graph: UnitGraph) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """A JSON-ready dict, and the weights and biases by ``unit.weight``, ``unit.bias``."""
-    arrays: dict[str, NDArray[Any]] = {}
-    units: list[dict[str, Any]] = []
-    for unit in graph.units:
-        params: dict[str, Any] | None = None
-        if isinstance(unit.params, ConvParams):
-            arrays[f"{unit.name}.weight"] = unit.params.weight
-            arrays[f"{unit.name}.bias"] = unit.params.bias
-            params = {k: getattr(unit.params, k) for k in ("shift", "low", "high", "pad_value")}
-        elif isinstance(unit.params, PoolParams):
-            counts = [[c, m, b] for c, (m, b) in sorted(unit.params.by_count.items())]
-            params = {k: getattr(unit.params, k) for k in ("shift", "low", "high")}
-            params["by_count"] = counts
-        elif unit.params is not None:
-            params = asdict(unit.params)
-        units.append(
-            {
-                "name": unit.name,
-                "kind": type(unit.workload).__name__,
-                "workload": asdict(unit.workload),
-                "params": params,
-                "inputs": unit.inputs,
-                "output": unit.output,
-            }
-        )
-    document = {
-        "name": graph.name,
-        "batch": graph.batch,
-        "tensors": [asdict(spec) for spec in graph.tensors.values()],
-        "inputs": graph.inputs,
-        "outputs": graph.outputs,
-        "units": units,
-    }
-    return json.loads(json.dumps(document)), arrays
-
-
-def from_json(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> UnitGraph:
-    """The inverse of `to_json`."""
-    tensors: dict[str, TensorSpec] = {}
-    for stored in document["tensors"]:
-        about: dict[str, Any] = {**stored, "shape": tuple(stored["shape"])}
-        tensors[about["name"]] = TensorSpec(**about)
-    units: list[Unit] = []
-    for entry in document["units"]:
-        fields: dict[str, Any] = {
-            k: tuple(v) if k in _PAIRS else v for k, v in entry["workload"].items()
-        }
-        workload = _WORKLOADS[entry["kind"]](**fields)
-        params = _params(entry, workload, arrays)
-        units.append(Unit(entry["name"], workload, params, tuple(entry["inputs"]), entry["output"]))
-    return UnitGraph(
-        document["name"],
-        document["batch"],
-        tensors,
-        tuple(document["inputs"]),
-        tuple(document["outputs"]),
-        tuple(units),
-    )
-
-
-def _params(
-    entry: Mapping[str, Any], workload: Workload, arrays: Mapping[str, NDArray[Any]]
-) -> Params:
-    stored = entry["params"]
-    if stored is None:
-        return None
-    if isinstance(workload, ConvWorkload):
-        name = entry["name"]
-        return ConvParams(arrays[f"{name}.weight"], arrays[f"{name}.bias"], **stored)
-    if isinstance(workload, PoolWorkload):
-        counts = {c: (m, b) for c, m, b in stored["by_count"]}
-        return PoolParams(counts, stored["shift"], stored["low"], stored["high"])
-    numbers: dict[str, Any] = {**stored, "multipliers": tuple(stored["multipliers"])}
-    return ElementwiseParams(**numbers)

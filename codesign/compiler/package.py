@@ -125,6 +125,13 @@ class Package:
         """Integer reference of one region; needs no TVM."""
         return evaluate(next(g for g in self.graphs if g.name == region), inputs)
 
+    def memory_image(self, region: str) -> tuple[NDArray[np.uint8], int]:
+        """DRAM of a region before a run (constants, micro-ops, borders), and its base address."""
+        from codesign.compiler.runtime import vta_modules
+
+        module = next(m for m in vta_modules(self.executable) if str(m["name"]()) == region)
+        return np.frombuffer(bytes(module["initial_memory"]()), np.uint8).copy(), 0
+
     def save(self, path: str | Path) -> None:
         """Write ``module.tar``, whole or not at all."""
         with tempfile.TemporaryDirectory(prefix="codesign-") as folder:

@@ -16,6 +16,7 @@ from onnx import helper
 import codesign
 from codesign.compiler import Package, Verifier
 from codesign.errors import ConfigError, DataError, ModelError, PackageError
+from codesign.isa.check import check, find
 from tests.onnx_models import conv_net, model, onnxruntime_outputs, qdq_conv, qdq_pool, samples
 
 CFG = codesign.load_config("pynq")
@@ -77,6 +78,13 @@ def test_fresh_process_needs_neither_torch_nor_onnx(package: Package, tmp_path: 
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", str(package.cycles)]
+
+
+def test_memory_image_lets_the_checker_see_micro_ops(package: Package) -> None:
+    for unit in package.units:
+        image, base = package.memory_image(unit.region)
+        assert check(unit.instructions, CFG, memory=image, base_address=base) == []
+        assert find(unit.instructions, CFG, image, base) == []
 
 
 def test_damaged_packages(package: Package, tmp_path: Path) -> None:

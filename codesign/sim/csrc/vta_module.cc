@@ -143,6 +143,12 @@ class VtaModule : public ffi::ModuleObj {
         substitute_ = std::move(function);
       });
     }
+    if (name == "initial_memory") {
+      return ffi::Function::FromTyped([self, this]() {
+        const std::vector<uint8_t> image = initial_memory();
+        return ffi::Bytes(std::string(image.begin(), image.end()));
+      });
+    }
     if (name == "name") {
       return ffi::Function::FromTyped([self, this]() { return ffi::String(program_.name); });
     }
@@ -165,7 +171,7 @@ class VtaModule : public ffi::ModuleObj {
       call_substitute(args, views);
       return;
     }
-    if (memory_.empty()) reset_memory();
+    if (memory_.empty()) memory_ = initial_memory();
     counters_.assign(program_.units.size(), {});
     const int64_t lanes = program_.config.batch;
     for (int64_t first = 0; first < program_.batch; first += lanes) {
@@ -210,19 +216,21 @@ class VtaModule : public ffi::ModuleObj {
 
   int64_t group() const { return std::max(program_.config.block_in, program_.config.block_out); }
 
-  uint8_t* at(const Activation& t, int64_t c, int64_t y, int64_t lane) {
+  uint8_t* at(std::vector<uint8_t>& memory, const Activation& t, int64_t c, int64_t y,
+              int64_t lane) const {
     const int64_t km = group(), pitch = t.width + 2 * t.border, rows = t.height + 2 * t.border;
     const int64_t pixel = ((c / km) * rows + y + t.border) * pitch + t.border;
-    return memory_.data() + t.address + (pixel * program_.config.batch + lane) * km + c % km;
+    return memory.data() + t.address + (pixel * program_.config.batch + lane) * km + c % km;
   }
 
-  void reset_memory() {
-    memory_.assign(static_cast<size_t>(program_.memory_bytes), 0);
+  // Constants and borders in place, zeros elsewhere.
+  std::vector<uint8_t> initial_memory() const {
+    std::vector<uint8_t> memory(static_cast<size_t>(program_.memory_bytes), 0);
     for (const auto& [offset, data] : program_.segments) {
-      if (offset > memory_.size() || data.size() > memory_.size() - offset) {
+      if (offset > memory.size() || data.size() > memory.size() - offset) {
         TVM_FFI_THROW(ValueError) << program_.name << ": constants lie outside the memory";
       }
-      std::memcpy(memory_.data() + offset, data.data(), data.size());
+      std::memcpy(memory.data() + offset, data.data(), data.size());
     }
     const int64_t step = program_.config.batch * group();
     for (const Activation& t : program_.tensors) {
@@ -230,7 +238,7 @@ class VtaModule : public ffi::ModuleObj {
       for (int64_t c = 0; c < t.channels; ++c) {
         for (int64_t lane = 0; lane < program_.config.batch; ++lane) {
           for (int64_t y = -t.border; y < t.height + t.border; ++y) {
-            uint8_t* row = at(t, c, y, lane) - t.border * step;
+            uint8_t* row = at(memory, t, c, y, lane) - t.border * step;
             for (int64_t x = 0; x < t.width + 2 * t.border; ++x) {
               row[x * step] = static_cast<uint8_t>(t.fill);
             }
@@ -238,6 +246,7 @@ class VtaModule : public ffi::ModuleObj {
         }
       }
     }
+    return memory;
   }
 
   // Lanes beyond the batch hold zero images.
@@ -249,7 +258,7 @@ class VtaModule : public ffi::ModuleObj {
       const bool present = first + lane < program_.batch;
       for (int64_t c = 0; c < t.channels; ++c) {
         for (int64_t y = 0; y < t.height; ++y) {
-          uint8_t* to = at(t, c, y, lane);
+          uint8_t* to = at(memory_, t, c, y, lane);
           const uint8_t* from =
               source + (((first + lane) * t.channels + c) * t.height + y) * t.width;
           for (int64_t x = 0; x < t.width; ++x) {
@@ -268,7 +277,7 @@ class VtaModule : public ffi::ModuleObj {
     for (int64_t lane = 0; lane < lanes; ++lane) {
       for (int64_t c = 0; c < t.channels; ++c) {
         for (int64_t y = 0; y < t.height; ++y) {
-          const uint8_t* from = at(t, c, y, lane);
+          const uint8_t* from = at(memory_, t, c, y, lane);
           uint8_t* to = target + (((first + lane) * t.channels + c) * t.height + y) * t.width;
           for (int64_t x = 0; x < t.width; ++x) to[x] = from[x * step] ^ flip;
         }
