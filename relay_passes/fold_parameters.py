@@ -70,8 +70,9 @@ class _Fold(relax.PyExprMutator):
         if real is None or scale is None or zero is None:
             return call
         data = quantized(real, scale, zero, int(quantize.attrs.axis), quantize.attrs.out_dtype)
+        rounded, scales, zeros = relax.const(data), call.args[1], call.args[2]
         return relax.op.dequantize(
-            relax.const(data), *call.args[1:], int(call.attrs.axis), call.attrs.out_dtype
+            rounded, scales, zeros, int(call.attrs.axis), call.attrs.out_dtype
         )
 
     def _permute(self, call: Any) -> Any:
