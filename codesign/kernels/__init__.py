@@ -11,8 +11,8 @@ from codesign.kernels.tuner import (
     ScheduleResult,
     best_schedule,
     candidates,
-    closed_form_pick,
     measure,
+    measure_many,
 )
 from codesign.kernels.unit import Placement, UnitProgram, build
 from codesign.kernels.workload import (
@@ -50,12 +50,12 @@ __all__ = [
     "bias_capacity",
     "build",
     "candidates",
-    "closed_form_pick",
     "default_bias_tiles",
     "identity_copies",
     "input_layouts",
     "lower_bound",
     "measure",
+    "measure_many",
     "output_layout",
     "pack",
     "reference",
