@@ -12,7 +12,7 @@ from typing import Any
 
 from codesign.errors import Infeasible
 from relay_passes.ir import definitions, dtype, is_call, is_static, op_name, shape
-from relay_passes.read_unit import read_unit
+from relay_passes.read_unit import KINDS, read_unit
 from relay_passes.spec import UnitSpec
 
 Refusal = Callable[[UnitSpec], Infeasible | None]
@@ -57,10 +57,10 @@ def host_operators(
     for value in values.values():
         if op_name(value) != "quantize" or not is_static(value):
             continue
-        match = read_unit(values, value) if _readable(values, value) else None
-        if match is None:
+        if not _readable(values, value):
             continue
-        spec = match.spec
+        parts = set(_parts(values, value))
+        spec = read_unit({v: e for v, e in values.items() if e in parts}, value).spec
         problem = Infeasible("operator", spec.unsupported) if spec.unsupported else refusal(spec)
         name = next((n for n, r in unused.items() if r == problem and n.startswith(spec.kind)), "")
         if name and problem is not None:
@@ -120,9 +120,7 @@ def _readable(values: Mapping[Any, Any], quantize: Any) -> bool:
         core = values.get(core.args[0])
     if op_name(core) == "dequantize":
         return True
-    if not is_call(core) or op_name(core) not in (
-        ["nn.conv2d", "matmul", "add", "nn.max_pool2d", "nn.avg_pool2d", "mean", "reshape"]
-    ):
+    if not is_call(core) or op_name(core) not in KINDS:
         return False
     operands = [core.args[0], *([core.args[1]] if op_name(core) == "add" else [])]
     return all(op_name(values.get(a)) == "dequantize" for a in operands)

@@ -34,6 +34,7 @@ from relay_passes import (
     UnitSpec,
 )
 from relay_passes.lower import regions
+from relay_passes.spec import apart
 
 Callback = Callable[[str, Any], None]
 """Called with a phase's name and the module after it."""
@@ -52,14 +53,29 @@ class Record:
 
 
 def refusal(spec: UnitSpec, cfg: VtaConfig) -> Infeasible | None:
-    """Why a unit cannot run on the configuration: no numbers fit it, or no schedule does."""
-    if spec.kind == "reshape":
+    """Why a unit cannot run on the configuration: no numbers fit it, or no schedule does.
+
+    A fused addition is also refused where it costs more cycles than one of its own.
+    """
+    if spec.kind == "view":
         return None
+    cycles = _cycles(spec, cfg)
+    if isinstance(cycles, Infeasible):
+        return cycles
+    if spec.between is not None:
+        parts = [_cycles(part, cfg) for part in apart(spec)]
+        total = sum(part for part in parts if isinstance(part, int))
+        if all(isinstance(part, int) for part in parts) and total < cycles:
+            return Infeasible("fusion", f"{cycles} cycles with the addition, {total} apart")
+    return None
+
+
+def _cycles(spec: UnitSpec, cfg: VtaConfig) -> int | Infeasible:
     fit = fit_unit(spec, cfg)
     if isinstance(fit, Infeasible):
         return fit
     schedule = best_schedule(fit[0], cfg)
-    return schedule if isinstance(schedule, Infeasible) else None
+    return schedule if isinstance(schedule, Infeasible) else schedule.cycles
 
 
 def phases(

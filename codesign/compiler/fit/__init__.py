@@ -11,6 +11,7 @@ from codesign.compiler.fit.common import Borders, Fit, clip_bounds, offset, zero
 from codesign.compiler.fit.convolution import conv_workload, fit_convolution, needed_border
 from codesign.compiler.fit.elementwise import fit_elementwise
 from codesign.compiler.fit.pool import fit_pool
+from codesign.compiler.fit.residual import fit_residual
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from relay_passes.spec import UnitSpec
@@ -34,6 +35,8 @@ def fit_unit(spec: UnitSpec, cfg: VtaConfig, borders: Borders | None = None) -> 
     if borders is None:
         own = needed_border(spec, cfg)
         borders = Borders((own,) * max(2, len(spec.inputs)))
+    if spec.between is not None:
+        return fit_residual(spec, cfg, borders)
     if spec.kind in ("conv2d", "dense"):
         return fit_convolution(spec, cfg, borders)
     if spec.kind in ("max_pool2d", "avg_pool2d"):

@@ -52,7 +52,7 @@ def fit_convolution(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | I
     most_tiles = tiles if symmetric else MAX_BIAS_TILES
     peak = 0
     for candidate in range(shift, 0, -1):
-        weight = _rounded(ratio, candidate)
+        weight = rounded(ratio, candidate)
         total = _folded_bias(weight, bias / out.scale, candidate, zero_in, zero_out)
         peak = int(np.abs(total).max(initial=0)) + (1 << candidate >> 1)
         fitting = next(
@@ -73,12 +73,10 @@ def fit_convolution(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | I
 def conv_workload(spec: UnitSpec, borders: Borders, bias_tiles: int) -> ConvWorkload:
     """The workload of a convolution or dense unit."""
     assert spec.weight is not None
-    out_channels, in_channels = spec.weight.shape[:2]
-    shape = spec.inputs[0].shape
-    height, width = (shape[2], shape[3]) if len(shape) == 4 else (1, 1)
+    in_channels, height, width = spec.inputs[0].image
     return ConvWorkload(
         in_channels=in_channels,
-        out_channels=out_channels,
+        out_channels=len(spec.weight),
         height=height,
         width=width,
         kernel=spec.kernel,
@@ -87,10 +85,13 @@ def conv_workload(spec: UnitSpec, borders: Borders, bias_tiles: int) -> ConvWork
         in_border=borders.inputs[0],
         out_border=borders.output,
         bias_tiles=bias_tiles,
+        groups=spec.groups,
+        dilation=spec.dilation,
+        up=spec.up,
     )
 
 
-def _rounded(ratio: NDArray[np.float64], shift: int) -> NDArray[np.int8]:
+def rounded(ratio: NDArray[np.float64], shift: int) -> NDArray[np.int8]:
     """``ratio * 2**shift`` in int8, keeping the sum over each kernel and each output channel.
 
     Activations have a mean, so rounding errors that sum to zero leave the output's mean where it
