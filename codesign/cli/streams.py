@@ -64,4 +64,8 @@ def _package_streams(path: Path) -> list[Stream]:
     from codesign.compiler import Package
 
     package = Package.load(path)
-    return [Stream(unit.name, package.config, unit.instructions, None, 0) for unit in package.units]
+    images = {graph.name: package.memory_image(graph.name) for graph in package.graphs}
+    return [
+        Stream(unit.name, package.config, unit.instructions, *images[unit.region])
+        for unit in package.units
+    ]

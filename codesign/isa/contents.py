@@ -8,6 +8,7 @@ that a hazard is found whatever the timing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 from codesign.hw.config import VtaConfig
 from codesign.isa.dram import DramMemo
 from codesign.isa.encoding import Bytes, Table, decode_uops
-from codesign.isa.finding import Finding
 from codesign.isa.ordering import Clock, Play, modules
+from codesign.isa.rules import REUSE_DISTANCE
 from codesign.isa.tables import UOP, Memory, Module, Opcode, depth
 
 Indices = NDArray[np.int64] | slice
-REUSE_DISTANCE = 3
+Row = tuple[Any, ...]
+"""(instruction, rule's key, numbers)."""
+_READS, _OVERWRITES, _CHANGES = range(3)
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,12 @@ class Memo:
 
 def check_contents(
     table: Table, cfg: VtaConfig, memory: Bytes, base_address: int, order: Play, portable: bool
-) -> list[Finding]:
+) -> list[Row]:
     """Index ranges, uninitialised reads, stale stores, hazards; with ``portable`` index reuse."""
     walk = _Walk(table, cfg, memory, base_address, order, portable)
     for index in order.order:
         walk.step(index)
-    return walk.findings
+    return walk.rows_found
 
 
 class _Walk:
@@ -84,7 +87,7 @@ class _Walk:
         self.uops = np.zeros(depth(Memory.UOP, cfg), UOP)
         self.uop_set = np.zeros(depth(Memory.UOP, cfg), bool)
         self.nests: dict[tuple[object, ...], Nest] = {}
-        self.findings: list[Finding] = []
+        self.rows_found: list[Row] = []
 
     def step(self, index: int) -> None:
         row = self.rows[index]
@@ -96,36 +99,32 @@ class _Walk:
             self.dram_access(index, row)
             (self.store if row["opcode"] == Opcode.STORE else self.load)(index, row)
 
-    def report(self, index: int, rule: str, message: str, fix: str) -> None:
-        self.findings.append(Finding(index, rule, message, fix))
+    def report(self, index: int, key: str, *numbers: int) -> None:
+        self.rows_found.append((index, key, *numbers))
 
     # Ordering between modules -----------------------------------------------------------------
 
-    def read(self, index: int, memo: Memo, where: Indices, name: str) -> None:
+    def read(self, index: int, memo: Memo, where: Indices, memory: Memory) -> None:
         """A read that must come after the last write of the other module."""
-        self._ordered(index, memo.writer[where], name, "reads", "written by")
+        self._ordered(index, memo.writer[where], _READS, memory)
         memo.reader[where] = self.position[index] + 1
 
-    def write(self, index: int, memo: Memo, where: Indices, name: str) -> None:
+    def write(self, index: int, memo: Memo, where: Indices, memory: Memory) -> None:
         """A write that must come after the last read of the other module."""
-        self._ordered(index, memo.reader[where], name, "overwrites", "still read by")
+        self._ordered(index, memo.reader[where], _OVERWRITES, memory)
         memo.writer[where] = self.position[index] + 1
 
-    def _ordered(
-        self, index: int, positions: NDArray[np.int64], name: str, verb: str, relation: str
-    ) -> None:
+    def _ordered(self, index: int, positions: NDArray[np.int64], verb: int, memory: Memory) -> None:
         latest = int(positions.max(initial=0))
-        other = self._partner(index, name)
+        other = self._partner(index, memory)
         clock: Clock = self.order.clocks[index]
         if latest > clock[other]:
-            culprit = self.members[other][latest - 1]
-            text = f"{verb} {name} elements that may be {relation} instruction {culprit}"
-            self.report(index, "hazard", text, "order the two with a token")
+            self.report(index, "hazard", verb, memory, self.members[other][latest - 1])
 
-    def _partner(self, index: int, name: str) -> Module:
+    def _partner(self, index: int, memory: Memory) -> Module:
         if self.module[index] != Module.COMPUTE:
             return Module.COMPUTE
-        return Module.STORE if name == "OUT" else Module.LOAD
+        return Module.STORE if memory is Memory.OUT else Module.LOAD
 
     # Transfers ------------------------------------------------------------------------------
 
@@ -135,9 +134,7 @@ class _Walk:
         clock = self.order.clocks[index]
         other, position = self.dram.conflict(row, module, self.position[index], clock)
         if other >= 0:
-            text = f"touches DRAM bytes of instruction {self.members[other][position - 1]}"
-            fix = "order the two with tokens, or use separate buffers"
-            self.report(index, "dram_hazard", text, fix)
+            self.report(index, "dram_hazard", self.members[other][position - 1])
 
     def load(self, index: int, row: dict[str, int]) -> None:
         pitch = row["x_pad_0"] + row["x_size"] + row["x_pad_1"]
@@ -145,9 +142,9 @@ class _Walk:
         where = slice(row["sram_base"], row["sram_base"] + pitch * rows)
         kind = row["memory_type"]
         if kind == Memory.INP:
-            self.write(index, self.inp, where, "INP")
+            self.write(index, self.inp, where, Memory.INP)
         elif kind == Memory.WGT:
-            self.write(index, self.wgt, where, "WGT")
+            self.write(index, self.wgt, where, Memory.WGT)
         elif kind == Memory.UOP:
             self.uops[where] = self._loaded_uops(row, pitch, rows)
             self.uop_set[where] = True
@@ -158,7 +155,7 @@ class _Walk:
         """ACC changes behind OUT's back: by LOAD, or by GEMM with reset."""
         if self.portable:
             # Upstream's functional simulator stores from ACC, so pending stores see the change.
-            self._ordered(index, self.out.reader[where], "OUT", "changes", "still read by")
+            self._ordered(index, self.out.reader[where], _CHANGES, Memory.OUT)
         self.acc_set[where] = True
         self.out_fresh[where] = False
 
@@ -176,14 +173,9 @@ class _Walk:
         where = slice(row["sram_base"], row["sram_base"] + row["x_size"] * row["y_size"])
         stale = np.flatnonzero(~self.out_fresh[where])
         if stale.size:
-            self.report(
-                index,
-                "stale_store",
-                f"stores {stale.size} elements from {row['sram_base'] + int(stale[0])} on that "
-                "GEMM or ALU has not written since their last LOAD ACC or reset",
-                "run an identity ALU operation (ADD imm 0) on them first",
-            )
-        self.read(index, self.out, where, "OUT")
+            first = row["sram_base"] + int(stale[0])
+            self.report(index, "stale_store", stale.size, first)
+        self.read(index, self.out, where, Memory.OUT)
 
     # GEMM and ALU ---------------------------------------------------------------------------
 
@@ -191,8 +183,7 @@ class _Walk:
         window = slice(row["uop_bgn"], row["uop_end"])
         if not self.uop_set[window].all():
             missing = row["uop_bgn"] + int(np.argmin(self.uop_set[window]))
-            text = f"micro-op {missing} was never loaded"
-            self.report(index, "uninitialised", text, "load it before")
+            self.report(index, "uninitialised_uop", missing)
             return
         nest = self.nest(row, self.uops[window])
         gemm = row["opcode"] == Opcode.GEMM
@@ -200,14 +191,15 @@ class _Walk:
         if not self.in_range(index, nest, gemm, computes):
             return
         if gemm and computes:
-            for name, memo, where in (("INP", self.inp, nest.src), ("WGT", self.wgt, nest.wgt)):
-                self.initialised(index, memo.writer[where] > 0, where, name)
-                self.read(index, memo, where, name)
+            operands = (Memory.INP, self.inp, nest.src), (Memory.WGT, self.wgt, nest.wgt)
+            for memory, memo, where in operands:
+                self.initialised(index, memo.writer[where] > 0, where, memory)
+                self.read(index, memo, where, memory)
         if computes:
-            self.initialised(index, self.acc_set[nest.dst], nest.dst, "ACC")
+            self.initialised(index, self.acc_set[nest.dst], nest.dst, Memory.ACC)
             if not gemm and not row["use_imm"]:
-                self.initialised(index, self.acc_set[nest.src], nest.src, "ACC")
-            self.write(index, self.out, nest.dst, "OUT")
+                self.initialised(index, self.acc_set[nest.src], nest.src, Memory.ACC)
+            self.write(index, self.out, nest.dst, Memory.OUT)
             self.acc_set[nest.dst] = True
             self.out_fresh[nest.dst] = True
         else:
@@ -216,44 +208,37 @@ class _Walk:
             self.portable_rules(index, row, nest, self.uops[window])
 
     def in_range(self, index: int, nest: Nest, gemm: bool, computes: bool) -> bool:
-        limits = [("dst", nest.dst, len(self.acc_set))]
+        limits = [(0, nest.dst, len(self.acc_set))]
         if gemm and computes:
-            limits += [("src", nest.src, len(self.inp.writer))]
-            limits += [("wgt", nest.wgt, len(self.wgt.writer))]
+            limits += [(1, nest.src, len(self.inp.writer))]
+            limits += [(2, nest.wgt, len(self.wgt.writer))]
         elif not gemm:
-            limits += [("src", nest.src, len(self.acc_set))]
-        for name, indices, limit in limits:
+            limits += [(1, nest.src, len(self.acc_set))]
+        for operand, indices, limit in limits:
             if indices[-1] >= limit:
-                text = f"{name} reaches {indices[-1]}; allowed: 0 to {limit - 1}"
-                self.report(index, "index_range", text, "change the micro-ops or the factors")
+                self.report(index, "index_range", operand, int(indices[-1]), limit - 1)
                 return False
         return True
 
     def initialised(
-        self, index: int, known: NDArray[np.bool_], where: NDArray[np.int64], name: str
+        self, index: int, known: NDArray[np.bool_], where: NDArray[np.int64], memory: Memory
     ) -> None:
         if not known.all():
-            first = int(where[int(np.argmin(known))])
-            text = f"{name} element {first} is read but never written before"
-            self.report(index, "uninitialised", text, "load or reset it first")
+            self.report(index, "uninitialised", memory, int(where[int(np.argmin(known))]))
 
     def portable_rules(
         self, index: int, row: dict[str, int], nest: Nest, uops: NDArray[np.void]
     ) -> None:
         if nest.repeats_dst:
-            text = f"a dst index comes again within {REUSE_DISTANCE - 1} micro-ops"
-            fix = f"keep {REUSE_DISTANCE} micro-ops between uses, loop wraps included"
-            self.report(index, "reuse_distance", text, fix)
+            self.report(index, "reuse_distance")
         if row["opcode"] != Opcode.ALU:
             return
         if nest.reads_recent:
-            text = f"a src index was a dst within {REUSE_DISTANCE - 1} micro-ops before"
-            self.report(index, "reuse_distance", text, "reorder the micro-ops")
+            self.report(index, "reuse_distance_src")
         if uops["wgt"].any():
-            self.report(index, "alu_wgt", "an ALU micro-op with a wgt index", "set it to 0")
+            self.report(index, "alu_wgt")
         if row["use_imm"] and (uops["src"] != uops["dst"]).any():
-            text = "the RTL reads ACC[src] in the immediate form, all others ACC[dst]"
-            self.report(index, "imm_operand", text, "make src equal to dst")
+            self.report(index, "imm_operand_uop")
 
     def nest(self, row: dict[str, int], uops: NDArray[np.void]) -> Nest:
         """Expand the loop nest; equal nests are expanded once."""

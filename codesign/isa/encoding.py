@@ -108,7 +108,7 @@ def encode_uops(uops: Table, cfg: VtaConfig) -> Bytes:
 
 def decode_uops(data: Bytes | bytes, cfg: VtaConfig) -> Table:
     """Decode micro-ops; the inverse of `encode_uops`."""
-    raw = np.frombuffer(np.ascontiguousarray(data), np.uint8)
+    raw = as_bytes(data)
     if raw.size % cfg.uop_bytes:
         raise ProgramError(_length_text("micro-op", raw.size, cfg.uop_bytes))
     wide = np.zeros((raw.size // cfg.uop_bytes, 8), np.uint8)
@@ -120,9 +120,16 @@ def decode_uops(data: Bytes | bytes, cfg: VtaConfig) -> Table:
     return uops
 
 
+def as_bytes(data: Bytes | bytes) -> Bytes:
+    """``bytes`` or an array of any shape as flat uint8; shares memory where that is contiguous."""
+    if isinstance(data, np.ndarray):
+        return np.ascontiguousarray(data).reshape(-1).view(np.uint8)
+    return np.frombuffer(data, np.uint8)
+
+
 def as_words(data: Bytes | bytes, size: int, what: str) -> NDArray[np.uint64]:
     """View a byte stream as little-endian 64-bit words ``[n, size / 8]``."""
-    raw = np.frombuffer(np.ascontiguousarray(data), np.uint8)
+    raw = as_bytes(data)
     if raw.size % size:
         raise ProgramError(_length_text(what, raw.size, size))
     return raw.view("<u8").reshape(-1, size // 8)

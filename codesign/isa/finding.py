@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Finding:
     """What the checker reports.
 
-    ``index`` is the instruction, -1 for the configuration as a whole; ``rule`` a short stable
-    name. ``fatal`` findings keep the later checks from making sense, which are then left out.
+    ``index`` is the instruction, -1 for the configuration or the stream as a whole; ``rule`` a
+    short stable name.
     """
 
     index: int
     rule: str
     message: str
     fix: str
-    fatal: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         where = "configuration" if self.index < 0 else f"instruction {self.index}"

@@ -34,15 +34,25 @@ def config_values(cfg: VtaConfig) -> tuple[int, ...]:
     return tuple(int(getattr(cfg, name)) for name in config_fields())
 
 
-def is_clean(stream: Bytes, cfg: VtaConfig, memory: Bytes | None, base_address: int) -> bool:
-    """Whether `codesign.isa.check` would surely find nothing (without ``portable``).
+@lru_cache(maxsize=1)
+def rule_keys() -> tuple[str, ...]:
+    """Keys of `codesign.isa.rules.RULES`, as `check` numbers them."""
+    return tuple(str(key) for key in library().rule_keys())
 
-    ``stream`` is a whole number of instructions. False may also mean that C++ cannot tell.
+
+def check(
+    stream: Bytes, cfg: VtaConfig, memory: Bytes | None, base_address: int, portable: bool
+) -> list[list[int]]:
+    """Findings as rows: instruction, rule (see `rule_keys`), numbers that the rule's text names.
+
+    ``stream`` is a whole, positive number of instructions; ``memory`` may be None.
     """
-    # Copies, because tvm-ffi takes writable arrays only; memory is not written.
+    # Copies, because tvm-ffi takes writable arrays only; neither is written.
     data = np.zeros(0, np.uint8) if memory is None else memory
     if not (data.flags.writeable and data.flags.c_contiguous):
         data = np.array(data)
-    if memory is not None and data.size == 0:
-        return False
-    return bool(library().is_clean(config_values(cfg), np.array(stream), data, base_address))
+    found = library().check(
+        config_values(cfg), np.array(stream), data, base_address, memory is not None, portable
+    )
+    rows: list[list[int]] = np.frombuffer(bytes(found), np.int64).reshape(-1, 10).tolist()
+    return rows

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.isa.encoding import Table
+from codesign.isa.rules import TOKEN_NAMES
 from codesign.isa.tables import Memory, Module, Opcode
 
 QUEUE_ENTRIES = 512
@@ -21,7 +22,6 @@ Clock = tuple[int, int, int]
 
 # Counters by (from module, to module); bits by module (VTA_SPEC.md 2.1).
 _L2G, _G2L, _G2S, _S2G = range(4)
-TOKEN_NAMES = ("LOAD to COMPUTE", "COMPUTE to LOAD", "COMPUTE to STORE", "STORE to COMPUTE")
 _POP_PREV = (None, _L2G, _G2S)
 _POP_NEXT = (_G2L, _S2G, None)
 _PUSH_PREV = (None, _G2L, _S2G)

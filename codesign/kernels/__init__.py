@@ -1,9 +1,18 @@
 """Workload → schedule space → instruction stream: the accelerator's operator library."""
 
 from codesign.kernels.blocking import Blocking
-from codesign.kernels.bound import Bound, lower_bound
+from codesign.kernels.bound import Bound, lower_bound, utilization_ceiling
 from codesign.kernels.constants import bias_capacity, default_bias_tiles
-from codesign.kernels.layout import TensorLayout, input_layouts, output_layout, pack, unpack
+from codesign.kernels.fold import fold_convolution, patch_folds
+from codesign.kernels.layout import (
+    PatchFold,
+    TensorLayout,
+    fold_input,
+    input_layouts,
+    output_layout,
+    pack,
+    unpack,
+)
 from codesign.kernels.pool import identity_copies, shift_steps, valid_counts
 from codesign.kernels.reference import reference
 from codesign.kernels.schedule import Schedule
@@ -38,6 +47,7 @@ __all__ = [
     "GatherParams",
     "GatherWorkload",
     "Params",
+    "PatchFold",
     "Placement",
     "PoolParams",
     "PoolWorkload",
@@ -52,14 +62,18 @@ __all__ = [
     "candidates",
     "closed_form_pick",
     "default_bias_tiles",
+    "fold_convolution",
+    "fold_input",
     "identity_copies",
     "input_layouts",
     "lower_bound",
     "measure",
     "output_layout",
     "pack",
+    "patch_folds",
     "reference",
     "shift_steps",
     "unpack",
+    "utilization_ceiling",
     "valid_counts",
 ]

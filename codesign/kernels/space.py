@@ -25,7 +25,13 @@ from codesign.kernels.layout import output_layout
 from codesign.kernels.output import SCRATCH
 from codesign.kernels.pool import valid_counts
 from codesign.kernels.schedule import FixedDataflow, Schedule, uop_capacity
-from codesign.kernels.workload import ConvWorkload, ElementwiseWorkload, PoolWorkload, Workload
+from codesign.kernels.workload import (
+    ConvWorkload,
+    ElementwiseWorkload,
+    GatherWorkload,
+    PoolWorkload,
+    Workload,
+)
 
 Column = NDArray[np.int64]
 Cycles = NDArray[np.floating[Any]]
@@ -99,6 +105,8 @@ def ranked(workload: Workload, cfg: VtaConfig, dataflow: FixedDataflow | None) -
         flows: tuple[FixedDataflow, ...] = (dataflow,) if dataflow else ("os", "ws", "is", "rs")
         found = [r for flow in flows for r in _rank_conv(workload, cfg, flow)]
         return sorted(found, key=lambda r: r.estimate)
+    if isinstance(workload, GatherWorkload):
+        return []
     return _rank_streaming(workload, cfg)
 
 

@@ -13,27 +13,19 @@ from numpy.typing import NDArray
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.isa import Memory, encode, encode_uops
-from codesign.kernels.blocking import Blocking
-from codesign.kernels.constants import (
-    ConstantMap,
-    bias_tiles,
-    default_bias_tiles,
-    identity_tiles,
-)
-from codesign.kernels.conv import ConvTiling, emit_conv
+from codesign.kernels.constants import ConstantMap
+from codesign.kernels.conv import emit_conv
 from codesign.kernels.elementwise import emit_elementwise
 from codesign.kernels.layout import ALIGNMENT, input_layouts, output_layout
 from codesign.kernels.output import Requant
-from codesign.kernels.pool import emit_pool, identity_copies, shift_steps, valid_counts
+from codesign.kernels.pool import emit_pool, shift_steps
 from codesign.kernels.schedule import Schedule
 from codesign.kernels.stream import Buffer, UnitStream
+from codesign.kernels.weights import pack_multipliers, pack_weights
 from codesign.kernels.workload import (
-    ConvParams,
     ConvWorkload,
-    ElementwiseParams,
-    ElementwiseWorkload,
+    GatherWorkload,
     Params,
-    PoolParams,
     PoolWorkload,
     Workload,
 )
@@ -119,7 +111,17 @@ def unsupported(workload: Workload, cfg: VtaConfig) -> Infeasible | None:
         )
     if workload.out_height < 1 or workload.out_width < 1:
         return Infeasible("empty_output", f"{workload} has no output pixel")
+    if isinstance(workload, GatherWorkload) or (
+        isinstance(workload, ConvWorkload) and not _plain(workload)
+    ):
+        return Infeasible("operator", f"no kernel computes {workload} yet")
     return None
+
+
+def _plain(w: ConvWorkload) -> bool:
+    """Whether a convolution has none of the extensions that `emit_conv` lacks."""
+    extended = w.groups > 1 or w.dilation != (1, 1) or w.up != (1, 1)
+    return not (extended or w.multiply or w.residual_border is not None)
 
 
 def emit(
@@ -134,6 +136,7 @@ def emit(
         return emit_conv(workload, cfg, schedule, numbers)
     if isinstance(workload, PoolWorkload):
         return emit_pool(workload, cfg, schedule, numbers)
+    assert not isinstance(workload, GatherWorkload)
     return emit_elementwise(workload, cfg, schedule, numbers)
 
 
@@ -150,71 +153,7 @@ def build(workload: Workload, params: Params, cfg: VtaConfig, schedule: Schedule
         raise ValueError(f"{workload} with {schedule}: {emitted}")
     stream, constants = emitted
     table, buffers, uops = stream.table()
-    weights = _weights(workload, params, cfg, schedule)
-    data = constants.fill(cfg, encode_uops(uops, cfg), weights)
+    weights = pack_weights(workload, params, cfg, schedule)
+    multipliers = pack_multipliers(workload, params, cfg)
+    data = constants.fill(cfg, encode_uops(uops, cfg), weights, multipliers)
     return UnitProgram(workload, cfg, schedule, table, buffers, data)
-
-
-def _weights(
-    workload: Workload, params: Params, cfg: VtaConfig, schedule: Schedule
-) -> NDArray[np.int8]:
-    """All weight tiles in the order of the unit's `ConstantMap`, flat int8."""
-    if isinstance(workload, ConvWorkload):
-        assert isinstance(params, ConvParams)
-        return _conv_weights(workload, params, cfg, schedule)
-    if isinstance(workload, ElementwiseWorkload):
-        assert isinstance(params, ElementwiseParams)
-        tiles = [identity_tiles(cfg, m) for m in params.multipliers]
-        bias = _uniform_bias(params.bias + (1 << params.shift >> 1), cfg)
-        return np.concatenate([*tiles, bias]).reshape(-1)
-    if workload.kind == "max":
-        return identity_tiles(cfg, 1).reshape(-1)
-    assert isinstance(params, PoolParams)
-    return _avg_weights(workload, params, cfg)
-
-
-def _uniform_bias(value: int, cfg: VtaConfig) -> NDArray[np.int8]:
-    values = np.full((1, cfg.block_out), value, np.int64)
-    return bias_tiles(values, cfg, default_bias_tiles(cfg))[0]
-
-
-def _avg_weights(workload: PoolWorkload, params: PoolParams, cfg: VtaConfig) -> NDArray[np.int8]:
-    tiles: list[NDArray[np.int8]] = []
-    biases: list[NDArray[np.int8]] = []
-    for count in valid_counts(workload):
-        if count not in params.by_count:
-            raise ValueError(f"{workload}: no multiplier for {count} valid taps")
-        multiplier, bias = params.by_count[count]
-        copies = identity_copies(workload, count)
-        if not 0 <= multiplier <= 127 * copies:
-            raise ValueError(f"{workload}: multiplier {multiplier} must be 0..{127 * copies}")
-        for _ in range(copies):
-            tiles.append(identity_tiles(cfg, min(multiplier, 127)))
-            multiplier -= min(multiplier, 127)
-        biases.append(_uniform_bias(bias + (1 << params.shift >> 1), cfg))
-    return np.concatenate([*tiles, *biases]).reshape(-1)
-
-
-def _conv_weights(
-    workload: ConvWorkload, params: ConvParams, cfg: VtaConfig, schedule: Schedule
-) -> NDArray[np.int8]:
-    tiling, blocking = ConvTiling(workload, cfg, schedule), Blocking.of(cfg)
-    ki, ko = cfg.block_in, cfg.block_out
-    out_blocks = blocking.out_blocks(workload.out_channels)
-    in_blocks = blocking.in_blocks(workload.in_channels)
-    kh, kw = workload.kernel
-    padded = np.zeros((out_blocks * ko, in_blocks * ki, kh, kw), np.int8)
-    padded[: workload.out_channels, : workload.in_channels] = params.weight
-    tiles = padded.reshape(out_blocks, ko, in_blocks, ki, kh, kw).transpose(0, 2, 4, 5, 1, 3)
-    total = np.zeros(out_blocks * ko, np.int64)
-    total[: workload.out_channels] = params.bias.astype(np.int64) + (1 << params.shift >> 1)
-    bias = bias_tiles(total.reshape(out_blocks, ko), cfg, workload.bias_tiles)
-    parts: list[NDArray[np.int8]] = []
-    for channels in tiling.channels:
-        first = channels.first * blocking.out_subs
-        out = slice(first, first + channels.blocks)
-        for chunk in tiling.chunks:
-            start = chunk.first * blocking.in_subs
-            parts.append(tiles[out, start : start + chunk.blocks].reshape(-1))
-        parts.append(bias[out].reshape(-1))
-    return np.concatenate(parts)

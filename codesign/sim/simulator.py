@@ -9,7 +9,7 @@ import numpy as np
 
 from codesign.errors import ProgramError
 from codesign.hw.config import VtaConfig
-from codesign.isa.encoding import Bytes
+from codesign.isa.encoding import Bytes, as_bytes
 from codesign.sim import native, reference
 from codesign.sim.result import SimResult
 
@@ -71,7 +71,7 @@ class Simulator:
             the rule. ``memory`` may then hold partial results.
         """
         # A copy, because tvm-ffi takes writable arrays only.
-        stream = np.array(np.frombuffer(np.ascontiguousarray(instructions), np.uint8))
+        stream = np.array(as_bytes(instructions))
         if stream.size == 0 or stream.size % self.cfg.instruction_bytes:
             raise ProgramError(
                 f"the program has {stream.size} bytes; allowed: a positive multiple of "

@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from codesign.cli import main
 from codesign.hw.config import VtaConfig
 from codesign.isa import INSTRUCTION, Memory, Opcode, encode
+from tests.onnx_models import conv_net, samples
 
 
 def _stream(path: Path, cfg: VtaConfig | None = None, *, illegal: bool = False) -> Path:
@@ -80,3 +82,28 @@ def test_what_is_no_stream(verb: str, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "17 bytes; a stream for pynq is a positive multiple of 16 bytes (vta" in (
         capsys.readouterr().err
     )
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A convolutional network and its calibration data."""
+    folder = tmp_path_factory.mktemp("network")
+    onnx.save(conv_net(), str(folder / "net.onnx"))
+    np.savez(folder / "c.npz", **samples())
+    return folder
+
+
+@pytest.mark.parametrize("preset", ["pynq", "de10nano"])
+def test_packages_for_stock_machines_are_portable(
+    preset: str, network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = str(tmp_path / "module.tar")
+    compiling = ["compile", str(network / "net.onnx"), "-c", preset, "-o", module]
+    assert main([*compiling, "--calibration", str(network / "c.npz")]) == 0
+    capsys.readouterr()
+    assert main(["check", module, "--portable", "--json"]) == 0
+    captured = capsys.readouterr()
+    shown = json.loads(captured.out)
+    assert shown["legal"] and shown["streams"]
+    # Micro-ops and DRAM were there to be checked.
+    assert "no memory image" not in captured.err

@@ -157,6 +157,9 @@ def test_arguments_are_checked() -> None:
         Simulator(CFG).run(program(), None)
     with pytest.raises(ProgramError, match="15 bytes; allowed: a positive multiple of 16"):
         Simulator(CFG).run(bytes(15), memory())
+    for engine in ENGINES:
+        with pytest.raises(ProgramError, match="the program has 0 bytes"):
+            Simulator(CFG, engine).run(b"", memory())
     frozen = memory()
     frozen.flags.writeable = False
     with pytest.raises(ProgramError, match="writeable False"):

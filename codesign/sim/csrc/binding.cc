@@ -65,20 +65,35 @@ ffi::Map<ffi::String, int64_t> simulate(ffi::Array<int64_t> config_values,
   TVM_FFI_UNREACHABLE();
 }
 
-// Arguments as `simulate`; an empty memory leaves out the rules that need it.
-bool is_clean(ffi::Array<int64_t> config_values, ffi::TensorView instructions,
-              ffi::TensorView memory, int64_t base_address) {
-  const std::vector<int64_t> values(config_values.begin(), config_values.end());
+ffi::Array<ffi::String> rule_keys() {
+  ffi::Array<ffi::String> keys;
+  for (const char* key : codesign::kRuleKeys) keys.push_back(key);
+  return keys;
+}
+
+// Arguments as `simulate`; without `has_memory`, rules that need it are left out. Findings as rows
+// of int64: instruction, index into `rule_keys`, values.
+ffi::Bytes check(ffi::Array<int64_t> config_values, ffi::TensorView instructions,
+                 ffi::TensorView memory, int64_t base_address, bool has_memory, bool portable) {
+  static_assert(sizeof(codesign::Finding) == (2 + codesign::kFindingValues) * sizeof(int64_t));
   try {
+    const std::vector<int64_t> values(config_values.begin(), config_values.end());
     const auto config = codesign::Config::from_values(values.data(), values.size());
-    return codesign::is_clean(
+    const uint8_t none = 0;
+    const auto* bytes = static_cast<const uint8_t*>(memory.data_ptr());
+    const auto found = codesign::check(
         config, static_cast<const uint8_t*>(instructions.data_ptr()),
         static_cast<size_t>(instructions.numel() / config.instruction_bytes),
-        memory.numel() > 0 ? static_cast<const uint8_t*>(memory.data_ptr()) : nullptr,
-        static_cast<size_t>(memory.numel()), static_cast<uint64_t>(base_address));
-  } catch (const std::exception&) {
-    return false;
+        has_memory ? (bytes ? bytes : &none) : nullptr, static_cast<size_t>(memory.numel()),
+        static_cast<uint64_t>(base_address), portable);
+    return ffi::Bytes(reinterpret_cast<const char*>(found.data()),
+                      found.size() * sizeof(codesign::Finding));
+  } catch (const ffi::Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    TVM_FFI_THROW(ValueError) << error.what();
   }
+  TVM_FFI_UNREACHABLE();
 }
 
 }  // namespace
@@ -88,4 +103,5 @@ TVM_FFI_DLL_EXPORT_TYPED_FUNC(simulate, simulate);
 TVM_FFI_DLL_EXPORT_TYPED_FUNC(instruction_sets, instruction_sets);
 TVM_FFI_DLL_EXPORT_TYPED_FUNC(select_instruction_set, select_instruction_set);
 TVM_FFI_DLL_EXPORT_TYPED_FUNC(peak_macs, peak_macs);
-TVM_FFI_DLL_EXPORT_TYPED_FUNC(is_clean, is_clean);
+TVM_FFI_DLL_EXPORT_TYPED_FUNC(rule_keys, rule_keys);
+TVM_FFI_DLL_EXPORT_TYPED_FUNC(check, check);

@@ -1,16 +1,20 @@
-// The checker's fast path: whether a stream keeps every rule of codesign/isa/check.py.
+// The checker: every rule of VTA_SPEC.md that a stream breaks; the twin of
+// codesign/isa/specification.py.
 #ifndef CODESIGN_SIM_CHECKER_H_
 #define CODESIGN_SIM_CHECKER_H_
 
+#include <vector>
+
+#include "finding.h"
 #include "simulator.h"
 
 namespace codesign {
 
-// True only where the checker (not `portable`) would find nothing. It may be false for a legal
-// stream whose loads and unordered stores share an OUT element's worth of DRAM without touching.
-// memory may be null (memory_bytes 0): then the rules that need micro-ops are left out.
-bool is_clean(const Config& config, const uint8_t* instructions, size_t count,
-              const uint8_t* memory, size_t memory_bytes, uint64_t base_address);
+// Findings by instruction, then rule. `memory` may be null: the rules that need DRAM's extent and
+// micro-ops are then left out. `portable` adds what upstream's implementations lack. `count` > 0.
+std::vector<Finding> check(const Config& config, const uint8_t* instructions, size_t count,
+                           const uint8_t* memory, size_t memory_bytes, uint64_t base_address,
+                           bool portable);
 
 }  // namespace codesign
 

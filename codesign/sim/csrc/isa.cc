@@ -75,6 +75,12 @@ Decoder::Decoder(const Config& c) : config_(c) {
 }
 
 Instruction Decoder::decode(const uint8_t* bytes, int64_t index) const {
+  const Instruction in = fields(bytes);
+  check(in, index);
+  return in;
+}
+
+Instruction Decoder::fields(const uint8_t* bytes) const {
   uint64_t words[4] = {word_at(bytes, 0), word_at(bytes, 1), 0, 0};
   if (config_.instruction_bytes == 32) words[2] = word_at(bytes, 2), words[3] = word_at(bytes, 3);
   Instruction in{};
@@ -112,7 +118,6 @@ Instruction Decoder::decode(const uint8_t* bytes, int64_t index) const {
       in.imm = static_cast<int16_t>(field(16));
     }
   }
-  check(in, index);
   return in;
 }
 

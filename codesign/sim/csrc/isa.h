@@ -43,7 +43,9 @@ class Decoder {
  public:
   explicit Decoder(const Config& config);
 
-  // Decodes instruction `index` and checks every rule that needs neither SRAM nor DRAM contents.
+  // What the bytes say; an unknown opcode leaves the fields behind the header 0.
+  Instruction fields(const uint8_t* bytes) const;
+  // `fields` of instruction `index`, checked by every rule that needs neither SRAM nor DRAM contents.
   Instruction decode(const uint8_t* bytes, int64_t index) const;
   MicroOp decode_uop(const uint8_t* bytes) const;
   // Whether all bits outside the fields of the instruction's opcode are 0.

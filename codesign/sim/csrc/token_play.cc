@@ -7,8 +7,6 @@ namespace {
 
 constexpr size_t kQueueEntries = 512;
 constexpr size_t kTokenLimit = 255;
-enum Counter { kL2g, kG2l, kG2s, kS2g, kCounters };
-constexpr int kNone = -1;
 constexpr int kPopPrev[kModules] = {kNone, kL2g, kG2s}, kPopNext[kModules] = {kG2l, kS2g, kNone};
 constexpr int kPushPrev[kModules] = {kNone, kG2l, kS2g}, kPushNext[kModules] = {kL2g, kG2s, kNone};
 constexpr int kPopper[kCounters] = {kComputeModule, kLoadModule, kStoreModule, kComputeModule};
@@ -38,8 +36,7 @@ class Player {
     do {
       fetch();
     } while (std::any_of(modules.begin(), modules.end(), [&](int m) { return step(m); }));
-    result_.balanced = std::all_of(tokens_.begin(), tokens_.end(),
-                                   [](const Fifo<Clock>& fifo) { return fifo.size() == 0; });
+    finish();
     return std::move(result_);
   }
 
@@ -57,10 +54,7 @@ class Player {
     if (queue.size() == 0) return false;
     const int32_t index = queue.front();
     const Instruction& in = program_[index];
-    if ((in.pop_prev && tokens_[kPopPrev[m]].size() == 0) ||
-        (in.pop_next && tokens_[kPopNext[m]].size() == 0)) {
-      return false;
-    }
+    if (missing(m, in) != kNone) return false;
     ++queue.head;
     Clock clock = now_[m];
     if (in.pop_prev) pop(kPopPrev[m], clock);
@@ -69,9 +63,16 @@ class Player {
     result_.clocks[index] = clock;
     ++clock[m];
     now_[m] = clock;
-    if (in.push_prev) push(kPushPrev[m], clock);
-    if (in.push_next) push(kPushNext[m], clock);
+    if (in.push_prev) push(kPushPrev[m], clock, index);
+    if (in.push_next) push(kPushNext[m], clock, index);
     return true;
+  }
+
+  // The counter that the instruction waits for, or kNone.
+  int missing(int m, const Instruction& in) const {
+    if (in.pop_prev && tokens_[kPopPrev[m]].size() == 0) return kPopPrev[m];
+    if (in.pop_next && tokens_[kPopNext[m]].size() == 0) return kPopNext[m];
+    return kNone;
   }
 
   void pop(int counter, Clock& clock) {
@@ -80,10 +81,25 @@ class Player {
     ++tokens_[counter].head;
   }
 
-  void push(int counter, const Clock& clock) {
+  void push(int counter, const Clock& clock, int64_t index) {
     tokens_[counter].items.push_back(clock);
-    if (tokens_[counter].size() > kTokenLimit && kPopper[counter] == hold_) {
-      result_.overflow = true;
+    const bool over = tokens_[counter].size() > kTokenLimit && kPopper[counter] == hold_;
+    if (over && result_.overflow_index == kNone) {
+      result_.overflow_index = index, result_.overflow_counter = counter;
+    }
+  }
+
+  void finish() {
+    for (int m = 0; m < kModules; ++m) {
+      if (queues_[m].size() == 0) continue;
+      const int32_t index = queues_[m].front();
+      result_.waiting.emplace_back(index, missing(m, program_[index]));
+    }
+    if (fetched_ < program_.size()) {
+      result_.waiting.emplace_back(static_cast<int64_t>(fetched_), kNone);
+    }
+    for (int counter = 0; counter < kCounters; ++counter) {
+      result_.left[counter] = static_cast<int64_t>(tokens_[counter].size());
     }
   }
 

@@ -115,8 +115,9 @@ int main(int count, char** arguments) {
     std::vector<uint8_t> memory(data);
     const bool timing_only = mutator.below(4) == 0;
     const size_t instructions = code.size() / program.config.instruction_bytes;
-    const bool clean = codesign::is_clean(program.config, code.data(), instructions, data.data(),
-                                          data.size(), program.base);
+    const bool clean = codesign::check(program.config, code.data(), instructions, data.data(),
+                                       data.size(), program.base, mutator.below(2) == 0)
+                           .empty();
     try {
       codesign::run(program.config, code.data(), instructions,
                     timing_only ? nullptr : memory.data(), memory.size(), program.base,

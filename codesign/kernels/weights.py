@@ -1,0 +1,162 @@
+# numpy's reshape, view and copy are partially unknown to pyright.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+"""Weight tiles and multipliers of a unit, in the order that `constants` documents."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.hw.config import VtaConfig
+from codesign.kernels.blocking import (
+    Blocking,
+    channel_tiles,
+    input_chunks,
+    input_ranges,
+)
+from codesign.kernels.constants import bias_tiles, default_bias_tiles, identity_tiles
+from codesign.kernels.pool import identity_copies, valid_counts
+from codesign.kernels.schedule import Schedule
+from codesign.kernels.selection import select
+from codesign.kernels.workload import (
+    ConvParams,
+    ConvWorkload,
+    ElementwiseParams,
+    ElementwiseWorkload,
+    GatherParams,
+    GatherWorkload,
+    Params,
+    PoolParams,
+    PoolWorkload,
+    Workload,
+)
+
+
+def pack_weights(
+    workload: Workload, params: Params, cfg: VtaConfig, schedule: Schedule
+) -> NDArray[np.int8]:
+    """Resident and other weight tiles of a unit, flat int8 (parts 4 and 5 of the order).
+
+    Raises
+    ------
+    ValueError
+        A bias or a multiplier is more than its tiles can carry.
+    """
+    if isinstance(workload, ConvWorkload):
+        assert isinstance(params, ConvParams)
+        return _conv(workload, params, cfg, schedule)
+    if isinstance(workload, GatherWorkload):
+        assert isinstance(params, GatherParams)
+        return _gather(workload, params, cfg, schedule)
+    if isinstance(workload, ElementwiseWorkload):
+        assert isinstance(params, ElementwiseParams)
+        tiles = [identity_tiles(cfg, m) for m in params.multipliers]
+        bias = _uniform_bias(params.bias + (1 << params.shift >> 1), cfg)
+        return np.concatenate([*tiles, bias]).reshape(-1)
+    if workload.kind == "max":
+        return identity_tiles(cfg, 1).reshape(-1)
+    assert isinstance(params, PoolParams)
+    return _average(workload, params, cfg)
+
+
+def pack_multipliers(workload: Workload, params: Params, cfg: VtaConfig) -> NDArray[np.int32]:
+    """Multipliers int32 ``[output blocks * BATCH * BLOCK_OUT]`` (part 3 of the order)."""
+    if not isinstance(workload, ConvWorkload) or not workload.multiply:
+        return np.zeros(0, np.int32)
+    assert isinstance(params, ConvParams)
+    if params.multiplier is None:
+        raise ValueError(f"{workload}: a multiplier for each channel is missing")
+    blocks = Blocking.of(cfg).out_blocks(workload.out_channels)
+    lanes = np.zeros(blocks * cfg.block_out, np.int32)
+    lanes[: workload.out_channels] = params.multiplier
+    rows = np.broadcast_to(
+        lanes.reshape(blocks, 1, cfg.block_out), (blocks, cfg.batch, cfg.block_out)
+    )
+    return np.ascontiguousarray(rows).reshape(-1)
+
+
+def _conv(
+    workload: ConvWorkload, params: ConvParams, cfg: VtaConfig, schedule: Schedule
+) -> NDArray[np.int8]:
+    w, blocking = workload, Blocking.of(cfg)
+    ranges = input_ranges(w.in_channels, w.out_channels, w.groups, blocking)
+    tiles = _sparse_tiles(w, params.weight, ranges, cfg)
+    blocks = len(ranges)
+    rounding = 0 if w.multiply else 1 << params.shift >> 1
+    total = np.zeros(blocks * cfg.block_out, np.int64)
+    total[: w.out_channels] = params.bias.astype(np.int64) + rounding
+    bias = bias_tiles(total.reshape(blocks, cfg.block_out), cfg, w.bias_tiles)
+    parts: list[NDArray[np.int8]] = []
+    if w.residual_border is not None:
+        parts.append(identity_tiles(cfg, params.residual_multiplier).reshape(-1))
+    for channels in channel_tiles(w.out_channels, schedule.out_groups, blocking):
+        first = channels.first * blocking.out_subs
+        out = range(first, first + channels.blocks)
+        for chunk in input_chunks(ranges, channels, schedule.in_groups, blocking):
+            for block in out:
+                own = ranges[block]
+                low, high = max(own.start, chunk.start), min(own.stop, chunk.stop)
+                if low < high:
+                    parts.append(tiles[block, low - own.start : high - own.start].reshape(-1))
+        parts.append(bias[out.start : out.stop].reshape(-1))
+    return np.concatenate(parts)
+
+
+def _sparse_tiles(
+    w: ConvWorkload, weight: NDArray[np.int8], ranges: tuple[range, ...], cfg: VtaConfig
+) -> NDArray[np.int8]:
+    """Tiles int8 ``[output block, i-th input block of its range, taps, BLOCK_OUT, BLOCK_IN]``."""
+    ki, ko = cfg.block_in, cfg.block_out
+    taps, per_group = w.kernel[0] * w.kernel[1], w.in_channels // w.groups
+    longest = max(len(r) for r in ranges)
+    dense = np.zeros((len(ranges) * ko, longest * ki, taps), np.int8)
+    channel = np.arange(w.out_channels)
+    starts = np.array([r.start * ki for r in ranges])[channel // ko]
+    group = channel // (w.out_channels // w.groups)
+    lane = (group * per_group - starts)[:, None] + np.arange(per_group)
+    dense[channel[:, None], lane] = weight.reshape(w.out_channels, per_group, taps)
+    split = dense.reshape(len(ranges), ko, longest, ki, taps)
+    return np.ascontiguousarray(split.transpose(0, 2, 4, 1, 3))
+
+
+def _gather(
+    workload: GatherWorkload, params: GatherParams, cfg: VtaConfig, schedule: Schedule
+) -> NDArray[np.int8]:
+    blocking, ko = Blocking.of(cfg), cfg.block_out
+    channels = len(workload.picks)
+    blocks = blocking.out_blocks(channels)
+    total = np.zeros(blocks * ko, np.int64)
+    total[:channels] = params.bias.astype(np.int64) + (1 << params.shift >> 1)
+    bias = bias_tiles(total.reshape(blocks, ko), cfg, default_bias_tiles(cfg))
+    parts: list[NDArray[np.int8]] = []
+    for tile in channel_tiles(channels, schedule.out_groups, blocking):
+        for pattern in select(workload, blocking, tile).patterns:
+            lanes = np.zeros((ko, cfg.block_in), np.int8)
+            out, into = np.array(pattern.lanes).T
+            lanes[out, into] = params.multipliers[pattern.source]
+            parts.append(lanes.reshape(-1))
+        first = tile.first * blocking.out_subs
+        parts.append(bias[first : first + tile.blocks].reshape(-1))
+    return np.concatenate(parts)
+
+
+def _uniform_bias(value: int, cfg: VtaConfig) -> NDArray[np.int8]:
+    values = np.full((1, cfg.block_out), value, np.int64)
+    return bias_tiles(values, cfg, default_bias_tiles(cfg))[0]
+
+
+def _average(workload: PoolWorkload, params: PoolParams, cfg: VtaConfig) -> NDArray[np.int8]:
+    tiles: list[NDArray[np.int8]] = []
+    biases: list[NDArray[np.int8]] = []
+    for count in valid_counts(workload):
+        if count not in params.by_count:
+            raise ValueError(f"{workload}: no multiplier for {count} valid taps")
+        multiplier, bias = params.by_count[count]
+        copies = identity_copies(workload, count)
+        if not 0 <= multiplier <= 127 * copies:
+            raise ValueError(f"{workload}: multiplier {multiplier} must be 0..{127 * copies}")
+        for _ in range(copies):
+            tiles.append(identity_tiles(cfg, min(multiplier, 127)))
+            multiplier -= min(multiplier, 127)
+        biases.append(_uniform_bias(bias + (1 << params.shift >> 1), cfg))
+    return np.concatenate([*tiles, *biases]).reshape(-1)
