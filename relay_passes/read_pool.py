@@ -7,6 +7,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from relay_passes.ir import op_name
 from relay_passes.read_convolution import four, pair
 from relay_passes.spec import UnitSpec
@@ -17,6 +19,8 @@ def read_pool(spec: UnitSpec, core: Any, notes: list[str]) -> UnitSpec:
     attrs = core.attrs
     if op_name(core) == "mean":
         return _mean(spec, attrs, notes)
+    if spec.kind == "max_pool2d" and (spec.low, spec.high) != (-np.inf, np.inf):
+        notes.append("max pooling with an activation that is not quantised apart")
     if any(int(d) != 1 for d in attrs.dilation):
         notes.append("pooling with dilation")
     kernel, stride, padding = pair(attrs.pool_size), pair(attrs.strides), four(attrs.padding)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from relay_passes.ir import constant, dtype, op_name, scalar, shape
 from relay_passes.read_convolution import read_convolution, read_dense
+from relay_passes.read_moves import MOVES, chain, read_moves
 from relay_passes.read_pool import read_pool
-from relay_passes.read_view import read_view
 from relay_passes.spec import QuantizedTensor, UnitKind, UnitSpec
 
 KINDS: Mapping[str, UnitKind] = {
@@ -28,10 +28,7 @@ KINDS: Mapping[str, UnitKind] = {
     "nn.avg_pool1d": "avg_pool2d",
     "nn.avg_pool2d": "avg_pool2d",
     "mean": "avg_pool2d",
-    "reshape": "view",
-    "squeeze": "view",
-    "expand_dims": "view",
-    "permute_dims": "view",
+    **dict.fromkeys((*MOVES, "concat"), "gather"),
     "add": "add",
 }
 Resolve = Callable[[Any], Any]
@@ -65,11 +62,12 @@ def read_unit(values: Mapping[Any, Any], root: Any) -> UnitMatch:
     if op_name(core) == "add" and constant(core.args[1]) is not None:
         bias, core = constant(core.args[1]), resolve(core.args[0])
     kind: UnitKind = KINDS.get(op_name(core), "requantize")
-    if kind == "requantize":
-        sources = [core]
+    calls: list[Any] = []
+    if kind == "gather":
+        calls, operands = chain(resolve, core)
     else:
-        count = 2 if kind == "add" else 1
-        sources = [resolve(operand) for operand in core.args[:count]]
+        operands = core.args[: 2 if kind == "add" else 1]
+    sources = [core] if kind == "requantize" else [resolve(operand) for operand in operands]
     sources += [residual] if between is not None else []
     inputs = tuple(
         _tensor(shape(s), dtype(s.args[0]), s.args[1], s.args[2], notes) for s in sources
@@ -81,7 +79,9 @@ def read_unit(values: Mapping[Any, Any], root: Any) -> UnitMatch:
         spec = replace(spec, between=own)
     if any(constant(s.args[0]) is not None for s in sources):
         notes.append("an operand is a constant tensor")
-    elif all(2 <= len(t.shape) <= 4 for t in (*inputs, output)) or kind == "view":
+    elif kind == "gather":
+        spec = read_moves(spec, calls, notes)
+    elif all(2 <= len(t.shape) <= 4 for t in (*inputs, output)):
         spec = _with_attributes(spec, core, resolve, bias, notes)
         _check_shapes(spec, notes)
     else:
@@ -133,8 +133,6 @@ def _with_attributes(
         return read_dense(spec, resolve(core.args[1]), bias, notes)
     if spec.kind in ("max_pool2d", "avg_pool2d"):
         return read_pool(spec, core, notes)
-    if spec.kind == "view":
-        return read_view(spec, core, notes)
     return spec
 
 

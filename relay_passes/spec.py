@@ -13,6 +13,11 @@ UnitKind = Literal[
     "conv2d", "dense", "add", "requantize", "max_pool2d", "avg_pool2d", "view", "gather"
 ]
 
+Move = tuple[str, tuple[int, ...]]
+"""A step of a chain that moves elements: ``reshape`` to a shape, ``permute`` axes, ``slice`` (begin,
+end, step of every axis), ``pad`` (before, after of every axis), ``repeat`` (times on every axis), or
+``concat`` of all inputs along an axis, which comes first."""
+
 
 @dataclass(frozen=True)
 class QuantizedTensor:
@@ -51,8 +56,8 @@ class UnitSpec:
     window. A transposed convolution has ``up``, its stride, with weights flipped and padding
     converted so that a window of stride 1 slides over the input grown by ``up - 1`` zeros. With
     ``between``, the tensor that the network quantises after the convolution, a second input is
-    added to it before the clip. ``axes`` is a view's permutation, empty for a reshape. ``unsupported`` names what the
-    accelerator has no form for.
+    added to it before the clip. ``moves`` is the chain of a view or gather. ``unsupported`` names
+    what the accelerator has no form for.
     """
 
     kind: UnitKind
@@ -70,7 +75,7 @@ class UnitSpec:
     groups: int = 1
     count_include_pad: bool = False
     between: QuantizedTensor | None = None
-    axes: tuple[int, ...] = ()
+    moves: tuple[Move, ...] = ()
     unsupported: str = ""
 
 

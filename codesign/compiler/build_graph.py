@@ -12,6 +12,7 @@ from typing import Any
 from codesign.compiler.fit import Borders, fit_unit, needed_border, zero_point
 from codesign.compiler.graph import TensorSpec, Unit, UnitGraph
 from codesign.compiler.layouts import RegionUnit, with_layouts
+from codesign.compiler.parts import share_parts
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.kernels import best_schedule
@@ -44,10 +45,11 @@ def build_graph(function: Any, name: str, cfg: VtaConfig) -> UnitGraph | Mapping
         return {unit: Infeasible("layout", "its neighbours hold the channels on another axis")
                 for unit in homeless}
     tensors = _tensors(laid_out)
+    shared = share_parts(laid_out, tensors, cfg)
     failed = _set_borders(laid_out, tensors, cfg)
     units: list[Unit] = []
     for unit in laid_out:
-        if unit.spec.kind == "view":
+        if unit.spec.kind == "view" or unit.name in shared:
             continue
         made = _fitted(unit, tensors, cfg)
         if isinstance(made, Infeasible):

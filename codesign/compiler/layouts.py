@@ -8,7 +8,7 @@ from itertools import product
 from math import prod
 
 from codesign.hw.config import VtaConfig
-from relay_passes.read_view import free_views, layouts
+from relay_passes.moves import free_views, gather_form, layouts
 from relay_passes.spec import QuantizedTensor, UnitSpec
 
 _ANYWHERE = ("add", "requantize")
@@ -62,7 +62,7 @@ def region_batch(units: Iterable[RegionUnit], cfg: VtaConfig) -> int:
     rows: set[int] = set()
     for unit in units:
         for tensor in (*unit.spec.inputs, unit.spec.output):
-            fixed = unit.spec.kind not in ("view", *_ANYWHERE) and not tensor.channel_last
+            fixed = unit.spec.kind not in ("view", "gather", *_ANYWHERE) and not tensor.channel_last
             if len(tensor.shape) == 4 or (fixed and len(tensor.shape) == 3):
                 return tensor.shape[0]
             rows.add(prod(tensor.shape[:-1]))
@@ -77,8 +77,13 @@ def _choices(
     domains = [allowed[name] for name in (*unit.inputs, unit.output)]
     if spec.kind == "view":
         return [pair for pair in free_views(spec, batch) if _within(pair, domains)]
-    if spec.kind in _ANYWHERE:
-        same = [(value,) * len(domains) for value in (False, True)]
+    if spec.kind in _ANYWHERE or spec.kind == "gather":
+        values = [
+            last
+            for last in (False, True)
+            if spec.kind != "gather" or gather_form(spec, batch, last) is not None
+        ]
+        same = [(last,) * len(domains) for last in values]
         return [choice for choice in same if _within(choice, domains)]
     wanted = tuple(
         # [N, C] of N images is both.

@@ -16,6 +16,7 @@ from tvm import relax
 
 from codesign.compiler.build_graph import TRIVIAL, build_graph
 from codesign.compiler.fit import fit_unit
+from codesign.compiler.parts import is_free
 from codesign.compiler.program import RegionProgram, schedule_graph, serialize
 from codesign.compiler.runtime import register
 from codesign.errors import Infeasible, ModelError
@@ -26,11 +27,13 @@ from relay_passes import (
     AbsorbRequantize,
     FoldBatchNorm,
     FoldParameters,
+    JoinMoves,
     Lower,
     MergeIdentical,
     Partition,
     QuantizeBeforeReshape,
     SplitDequantize,
+    SplitToSlices,
     UnitSpec,
 )
 from relay_passes.lower import regions
@@ -57,7 +60,7 @@ def refusal(spec: UnitSpec, cfg: VtaConfig) -> Infeasible | None:
 
     A fused addition is also refused where it costs more cycles than one of its own.
     """
-    if spec.kind == "view":
+    if spec.kind == "view" or (spec.kind == "gather" and is_free(spec, cfg)):
         return None
     cycles = _cycles(spec, cfg)
     if isinstance(cycles, Infeasible):
@@ -110,7 +113,9 @@ def phases(
         ("fold_batch_norm", FoldBatchNorm()),
         ("merge_identical", MergeIdentical()),
         ("quantize_before_reshape", QuantizeBeforeReshape()),
+        ("split_to_slices", SplitToSlices()),
         ("split_dequantize", SplitDequantize()),
+        ("join_moves", JoinMoves()),
         ("absorb_requantize", AbsorbRequantize()),
         ("partition", Partition(partial(refusal, cfg=cfg), validate, reject)),
         ("lower", Lower(emit)),

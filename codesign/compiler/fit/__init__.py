@@ -10,6 +10,7 @@ from __future__ import annotations
 from codesign.compiler.fit.common import Borders, Fit, clip_bounds, offset, zero_point
 from codesign.compiler.fit.convolution import conv_workload, fit_convolution, needed_border
 from codesign.compiler.fit.elementwise import fit_elementwise
+from codesign.compiler.fit.gather import fit_gather
 from codesign.compiler.fit.pool import fit_pool
 from codesign.compiler.fit.residual import fit_residual
 from codesign.errors import Infeasible
@@ -41,4 +42,6 @@ def fit_unit(spec: UnitSpec, cfg: VtaConfig, borders: Borders | None = None) -> 
         return fit_convolution(spec, cfg, borders)
     if spec.kind in ("max_pool2d", "avg_pool2d"):
         return fit_pool(spec, cfg, borders)
+    if spec.kind == "gather":
+        return fit_gather(spec, cfg, borders)
     return fit_elementwise(spec, cfg, borders)
