@@ -29,6 +29,7 @@ def read_convolution(
         return replace(spec, weight=np.zeros((1, 1, 1, 1)))
     groups = int(attrs.groups)
     weight = _weight(weight_expr, notes)
+    per_channel = 1 if transposed and groups == 1 else 0
     if weight.ndim == 3:
         weight = weight[:, :, None]
     stride, dilation = pair(attrs.strides), pair(attrs.dilation)
@@ -41,6 +42,7 @@ def read_convolution(
         spec,
         weight=np.ascontiguousarray(weight),
         bias=_bias(bias, len(weight), spec.output.shape[2:], notes),
+        weight_scale=_weight_scale(weight_expr, len(weight), per_channel),
         kernel=(weight.shape[2], weight.shape[3]),
         stride=stride,
         padding=padding,
@@ -86,6 +88,7 @@ def read_dense(
         between=spec.between and replace(spec.between, channel_last=True),
         weight=rows,
         bias=_bias(bias, len(rows), (), notes),
+        weight_scale=_weight_scale(weight_expr, len(rows), 1),
     )
 
 
@@ -100,6 +103,17 @@ def _weight(expr: Any, notes: list[str]) -> NDArray[np.float64]:
             notes.append("weights have a zero point; the accelerator's are symmetric")
         value = dequantized(data, scale, zero, int(expr.attrs.axis))
     return value.astype(np.float64)
+
+
+def _weight_scale(expr: Any, channels: int, axis: int) -> NDArray[np.float64] | None:
+    """Scale of every output channel of dequantised weights; None for float ones."""
+    if constant(expr) is not None:
+        return None
+    scale = constant(expr.args[1])
+    assert scale is not None
+    if scale.size not in (1, channels) or (scale.size > 1 and int(expr.attrs.axis) != axis):
+        return None
+    return np.broadcast_to(scale.reshape(-1).astype(np.float64), channels)
 
 
 def _bias(

@@ -50,7 +50,8 @@ class QuantizedTensor:
 class UnitSpec:
     """One unit before it is fitted to the hardware.
 
-    ``weight`` is float [O, I / groups, kh, kw] (dense: [O, I, 1, 1]), ``bias`` float [O];
+    ``weight`` is float [O, I / groups, kh, kw] (dense: [O, I, 1, 1]), ``bias`` float [O]; where the
+    network fixes int8 weights, ``weight / weight_scale`` are those, ``weight_scale`` [O].
     ``low``/``high`` are the real bounds of a fused ReLU or clip. ``kernel``, ``stride``,
     ``padding`` (top, left, bottom, right), ``dilation`` and ``count_include_pad`` describe the
     window. A transposed convolution has ``up``, its stride, with weights flipped and padding
@@ -65,6 +66,7 @@ class UnitSpec:
     output: QuantizedTensor
     weight: NDArray[np.float64] | None = None
     bias: NDArray[np.float64] | None = None
+    weight_scale: NDArray[np.float64] | None = None
     low: float = -np.inf
     high: float = np.inf
     kernel: tuple[int, int] = (1, 1)

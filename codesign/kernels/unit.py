@@ -33,7 +33,11 @@ from codesign.kernels.workload import (
 
 @dataclass(frozen=True)
 class Placement:
-    """Byte addresses of a unit's buffers in DRAM, each a multiple of 4096."""
+    """Byte addresses of a unit's buffers in DRAM.
+
+    Constants are at a multiple of 4096. So are activations that `measure` counts cycles for; a part
+    of a larger tensor may begin at any channel group.
+    """
 
     inputs: tuple[int, ...]
     output: int
@@ -64,8 +68,11 @@ def relocate(
     base[Buffer.CONSTANTS] = placement.constants
     base[Buffer.OUTPUT] = placement.output
     base[Buffer.INPUT :] = placement.inputs
-    if (base % ALIGNMENT).any():
-        raise ValueError(f"{placement}: every address must be a multiple of {ALIGNMENT}")
+    pixel = cfg.batch * max(cfg.block_in, cfg.block_out)
+    if placement.constants % ALIGNMENT or (base % pixel).any():
+        raise ValueError(
+            f"{placement}: constants must be at a multiple of {ALIGNMENT}, activations of {pixel}"
+        )
     element = np.ones(8, np.int64)
     element[Memory.UOP] = cfg.uop_bytes
     element[Memory.WGT] = cfg.wgt_element_bytes
