@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # tvm carries no usable annotations.
-"""Convolutions of every kind and dense layers: weights, bias and window as a `UnitSpec` wants them."""
+"""Convolutions of every kind and dense layers: weights, bias and window of a `UnitSpec`."""
 
 from __future__ import annotations
 

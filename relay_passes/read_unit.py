@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # tvm carries no usable annotations.
-"""From a matched composite to its `UnitSpec`: scales, clip bounds, operands, what is unsupported."""
+"""From a matched composite to its `UnitSpec`: scales, clip bounds, operands, what hinders it."""
 
 from __future__ import annotations
 

@@ -14,9 +14,11 @@ UnitKind = Literal[
 ]
 
 Move = tuple[str, tuple[int, ...]]
-"""A step of a chain that moves elements: ``reshape`` to a shape, ``permute`` axes, ``slice`` (begin,
-end, step of every axis), ``pad`` (before, after of every axis), ``repeat`` (times on every axis), or
-``concat`` of all inputs along an axis, which comes first."""
+"""A step of a chain that moves elements, with its numbers.
+
+``reshape``: a shape; ``permute``: axes; ``slice``: begin, end, step of every axis; ``pad``: before,
+after of every axis; ``repeat``: times on every axis; ``concat`` of all inputs, first in its chain:
+an axis."""
 
 
 @dataclass(frozen=True)

@@ -37,13 +37,12 @@ class _Region:
 def build_graph(function: Any, name: str, cfg: VtaConfig) -> UnitGraph | Mapping[str, Infeasible]:
     """The region's integer program on ``cfg``, or why each unit that fails cannot be on it."""
     region = _read(function)
-    if all(unit.spec.kind == "view" for unit in region.units):
-        reason = Infeasible(TRIVIAL, "a reshape alone is no work for the accelerator")
-        return {unit.name: reason for unit in region.units}
     batch, laid_out, homeless = with_layouts(region.units, cfg)
     if homeless:
-        return {unit: Infeasible("layout", "its neighbours hold the channels on another axis")
-                for unit in homeless}
+        return {
+            unit: Infeasible("layout", "its neighbours hold the channels on another axis")
+            for unit in homeless
+        }
     tensors = _tensors(laid_out)
     shared = share_parts(laid_out, tensors, cfg)
     failed = _set_borders(laid_out, tensors, cfg)
@@ -58,6 +57,9 @@ def build_graph(function: Any, name: str, cfg: VtaConfig) -> UnitGraph | Mapping
             units.append(made)
     if failed:
         return failed
+    if not units:
+        reason = Infeasible(TRIVIAL, "a reshape alone is no work for the accelerator")
+        return {unit.name: reason for unit in region.units}
     return UnitGraph(name, batch, tensors, region.inputs, region.outputs, tuple(units))
 
 
@@ -112,7 +114,7 @@ def _read(function: Any) -> _Region:
 
 
 def _tensors(units: Sequence[RegionUnit]) -> dict[str, TensorSpec]:
-    """Specifications by name, inputs before outputs; what a view makes shares its input's memory."""
+    """Specifications by name; what a view makes shares its input's memory."""
     tensors: dict[str, TensorSpec] = {}
     for unit in units:
         for name, about in unit.tensors.items():

@@ -26,7 +26,9 @@ class RegionUnit:
 
     @property
     def tensors(self) -> dict[str, QuantizedTensor]:
-        return dict(zip((*self.inputs, self.output), (*self.spec.inputs, self.spec.output), strict=True))
+        return dict(
+            zip((*self.inputs, self.output), (*self.spec.inputs, self.spec.output), strict=True)
+        )
 
 
 def with_layouts(
@@ -116,9 +118,7 @@ def _settle(units: Sequence[RegionUnit], allowed: dict[str, frozenset[bool]], ba
             return
 
 
-def _laid_out(
-    unit: RegionUnit, allowed: Mapping[str, frozenset[bool]], batch: int
-) -> RegionUnit:
+def _laid_out(unit: RegionUnit, allowed: Mapping[str, frozenset[bool]], batch: int) -> RegionUnit:
     def laid(name: str, tensor: QuantizedTensor) -> QuantizedTensor:
         (last,) = allowed[name]
         return replace(tensor, batch=batch, channel_last=last)

@@ -38,16 +38,16 @@ def fit_gather(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | Infeas
     peak = 0
     for candidate in range(shift, 0, -1):
         multipliers = tuple(int(np.rint(np.ldexp(r, candidate))) for r in ratios)
-        offsets = [
-            (zero_out << candidate) - m * z for m, z in zip(multipliers, zeros, strict=True)
-        ]
+        offsets = [(zero_out << candidate) - m * z for m, z in zip(multipliers, zeros, strict=True)]
         peak = max(abs(offset) for offset in offsets) + (1 << candidate >> 1)
         if peak <= capacity:
             break
     else:
         return Infeasible("bias_range", f"bias {peak} exceeds {capacity}")
     if min(multipliers) < 1:
-        return Infeasible("scale_ratio", f"input scale / output scale {min(ratios):.3g} is too small")
+        return Infeasible(
+            "scale_ratio", f"input scale / output scale {min(ratios):.3g} is too small"
+        )
     _, height, width = spec.inputs[0].image
     workload = GatherWorkload(
         channels=tuple(t.image[0] for t in spec.inputs),

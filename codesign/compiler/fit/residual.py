@@ -36,7 +36,7 @@ def fit_residual(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | Infe
     zero_in, zero_out = zero_point(source), zero_point(out)
     weight = rounded(ratio, weight_shift)
     sums = weight.astype(np.int64).sum(axis=(1, 2, 3))
-    most = bias_capacity(cfg, MAX_BIAS_TILES)
+    most, peak = bias_capacity(cfg, MAX_BIAS_TILES), 0
     for candidate in range(shift, 0, -1):
         pre_shift = weight_shift - candidate
         multiplier = int(np.rint(np.ldexp(kept, candidate)))
