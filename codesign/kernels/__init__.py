@@ -20,8 +20,8 @@ from codesign.kernels.tuner import (
     ScheduleResult,
     best_schedule,
     candidates,
-    closed_form_pick,
     measure,
+    measure_many,
 )
 from codesign.kernels.unit import Placement, UnitProgram, build
 from codesign.kernels.workload import (
@@ -60,7 +60,6 @@ __all__ = [
     "bias_capacity",
     "build",
     "candidates",
-    "closed_form_pick",
     "default_bias_tiles",
     "fold_convolution",
     "fold_input",
@@ -68,6 +67,7 @@ __all__ = [
     "input_layouts",
     "lower_bound",
     "measure",
+    "measure_many",
     "output_layout",
     "pack",
     "patch_folds",
