@@ -41,7 +41,8 @@ from relay_passes.lower import regions
 from relay_passes.spec import apart
 
 Callback = Callable[[str, Any], None]
-"""Called with a phase's name and the module after it."""
+"""Called with a phase's name and the module after it; in phase "lower" also with the name of each
+region and its `ComposedRegion`, as soon as that is made."""
 REQUIRED = ("quantize", "lower", "host")
 log = logging.getLogger("codesign.compiler")
 
@@ -83,7 +84,11 @@ def _cycles(spec: UnitSpec, cfg: VtaConfig) -> int | Infeasible:
 
 
 def phases(
-    cfg: VtaConfig, calibration: SampleSource | None, record: Record, compose: Compose
+    cfg: VtaConfig,
+    calibration: SampleSource | None,
+    callback: Callback | None,
+    record: Record,
+    compose: Compose,
 ) -> list[tuple[str, Any]]:
     """Names and passes in order; the module can be executed after every one."""
 
@@ -106,6 +111,8 @@ def phases(
             raise ModelError(f"{name}: " + "; ".join(f"{n}: {r}" for n, r in graph.items()))
         region = compose_region(graph, cfg, schedules_of(graph, cfg), compose)
         record.regions.append(region)
+        if callback is not None:
+            callback(name, region)
         return serialize(region.program)
 
     return [
@@ -137,7 +144,7 @@ def pipeline(
     Parameters
     ----------
     calibration : samples by input name, of the only input, or an .npz path; for float models
-    callback : called after every phase with its name and the module
+    callback : see `Callback`
     disabled : phases to leave out, of "fold_batch_norm", "merge_identical", "partition", ...
     record : receives the region programs and the units that stay on the host
     compose : see `codesign.compile`
@@ -149,7 +156,7 @@ def pipeline(
     """
     register()
     record = record if record is not None else Record()
-    steps = phases(cfg, calibration, record, compose)
+    steps = phases(cfg, calibration, callback, record, compose)
     _check_disabled(tuple(disabled), [name for name, _ in steps])
     leave_out = frozenset(disabled)
 
