@@ -21,7 +21,8 @@ class Schedule:
     ``out_groups``/``in_groups`` are channel groups a tile (`Blocking.group` channels each);
     ``rows`` x ``cols`` output pixels a tile. ``co_major``: output channels outside, pixels
     inside. Slots count equal parts of INP, WGT and ACC that tiles take in turn. ``strip``
-    (``rs``) is the number of row tiles whose input rows share one INP slot.
+    (``rs``) is the number of row tiles whose input rows share one INP slot. ``kernel_rows`` are
+    those of a convolution whose weights come at once (0: all).
     """
 
     dataflow: FixedDataflow
@@ -34,6 +35,7 @@ class Schedule:
     wgt_slots: int
     acc_slots: int
     strip: int = 1
+    kernel_rows: int = 0
 
 
 def overflow(*demands: tuple[str, int, int]) -> Infeasible | None:
