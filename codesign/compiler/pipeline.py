@@ -15,8 +15,9 @@ import tvm
 from tvm import relax
 
 from codesign.compiler.build_graph import TRIVIAL, build_graph
+from codesign.compiler.compose import Compose, ComposedRegion, compose_region, schedules_of
 from codesign.compiler.fit import fit_unit
-from codesign.compiler.program import RegionProgram, schedule_graph, serialize
+from codesign.compiler.program import serialize
 from codesign.compiler.runtime import register
 from codesign.errors import Infeasible, ModelError
 from codesign.frontend import SampleSource, quantize_module
@@ -45,7 +46,7 @@ log = logging.getLogger("codesign.compiler")
 class Record:
     """What a compilation decided: region programs, units left to the host, the quantised module."""
 
-    programs: list[RegionProgram] = field(default_factory=lambda: [])
+    regions: list[ComposedRegion] = field(default_factory=lambda: [])
     fallbacks: dict[str, Infeasible] = field(default_factory=lambda: {})
     quantized: Any = None
     host: Any = None
@@ -63,7 +64,7 @@ def refusal(spec: UnitSpec, cfg: VtaConfig) -> Infeasible | None:
 
 
 def phases(
-    cfg: VtaConfig, calibration: SampleSource | None, record: Record
+    cfg: VtaConfig, calibration: SampleSource | None, record: Record, compose: Compose
 ) -> list[tuple[str, Any]]:
     """Names and passes in order; the module can be executed after every one."""
 
@@ -84,9 +85,9 @@ def phases(
         graph = build_graph(function, name, cfg)
         if isinstance(graph, Mapping):
             raise ModelError(f"{name}: " + "; ".join(f"{n}: {r}" for n, r in graph.items()))
-        program = schedule_graph(graph, cfg)
-        record.programs.append(program)
-        return serialize(program)
+        region = compose_region(graph, cfg, schedules_of(graph, cfg), compose)
+        record.regions.append(region)
+        return serialize(region.program)
 
     return [
         ("quantize", _keep(record, "quantized", lambda m: quantize_module(m, calibration))),
@@ -108,6 +109,7 @@ def pipeline(
     callback: Callback | None = None,
     disabled: Iterable[str] = (),
     record: Record | None = None,
+    compose: Compose = "exact",
 ) -> Any:
     """A TVM pass for ``tvm.compile(..., relax_pipeline=...)``: Relax in, executable form out.
 
@@ -117,6 +119,7 @@ def pipeline(
     callback : called after every phase with its name and the module
     disabled : phases to leave out, of "fold_batch_norm", "merge_identical", "partition", ...
     record : receives the region programs and the units that stay on the host
+    compose : see `codesign.compile`
 
     Raises
     ------
@@ -125,7 +128,7 @@ def pipeline(
     """
     register()
     record = record if record is not None else Record()
-    steps = phases(cfg, calibration, record)
+    steps = phases(cfg, calibration, record, compose)
     _check_disabled(tuple(disabled), [name for name, _ in steps])
     leave_out = frozenset(disabled)
 

@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # (tvm_ffi modules are untyped)
-"""The C++ core's part of the kernels: values in, instructions and cycles out (`csrc/binding.cc`)."""
+"""The part of the C++ core that emits units: values in, instructions and cycles out."""
 
 from __future__ import annotations
 
@@ -27,11 +27,23 @@ from codesign.kernels.workload import (
 _CONV, _MAX_POOL, _AVG_POOL, _ELEMENTWISE = range(4)
 _DATAFLOWS = ("os", "ws", "is", "rs")
 
+WEIGHTS, BIASES, IDENTITIES = range(3)
 PIECE = np.dtype(
     [
         (name, np.int64)
-        for name in ("kind", "out_block", "out_blocks", "in_block", "in_blocks")
-        + ("ky", "ky_step", "ky_count", "kx", "kx_step", "kx_count")
+        for name in (
+            "kind",
+            "out_block",
+            "out_blocks",
+            "in_block",
+            "in_blocks",
+            "ky",
+            "ky_step",
+            "ky_count",
+            "kx",
+            "kx_step",
+            "kx_count",
+        )
     ]
 )
 """Weight tiles that follow one another in DRAM; ``kind`` 0 weights: output blocks, then input

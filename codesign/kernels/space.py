@@ -22,9 +22,8 @@ from codesign.hw.config import VtaConfig
 from codesign.kernels.blocking import Blocking
 from codesign.kernels.constants import default_bias_tiles
 from codesign.kernels.layout import output_layout
-from codesign.kernels.output import SCRATCH
 from codesign.kernels.pool import valid_counts
-from codesign.kernels.schedule import FixedDataflow, Schedule, uop_capacity
+from codesign.kernels.schedule import SCRATCH, FixedDataflow, Schedule, uop_capacity
 from codesign.kernels.workload import (
     ConvWorkload,
     ElementwiseWorkload,

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import lru_cache
 
 from codesign.errors import Infeasible
 from codesign.hw.config import Dataflow, VtaConfig
-from codesign.isa import encode
+from codesign.kernels.measurement import ScheduleResult, instruction_counts, measure
 from codesign.kernels.schedule import FixedDataflow, Schedule
 from codesign.kernels.space import ranked
-from codesign.kernels.unit import canonical_placement, emit, relocate, unsupported
+from codesign.kernels.unit import unsupported
 from codesign.kernels.workload import Workload
-from codesign.sim import Simulator
 
 TRIALS = 6
 """Schedules the simulator compares for one (workload, configuration)."""
-
-
-@dataclass(frozen=True)
-class ScheduleResult:
-    """A schedule with its simulated cycles and counters (truth level T2)."""
-
-    schedule: Schedule
-    cycles: int
-    counters: Mapping[str, int]
 
 
 def _fixed(dataflow: Dataflow | None, cfg: VtaConfig) -> FixedDataflow | None:
@@ -42,19 +31,6 @@ def candidates(
     return [r.schedule for r in ranked(workload, cfg, _fixed(dataflow, cfg))]
 
 
-def measure(workload: Workload, cfg: VtaConfig, schedule: Schedule) -> ScheduleResult | Infeasible:
-    """Simulated cycles of one schedule (timing only), or the limit it breaks."""
-    emitted = emit(workload, cfg, schedule)
-    if isinstance(emitted, Infeasible):
-        return emitted
-    stream, constants = emitted
-    table, buffers, _ = stream.table()
-    placement = canonical_placement(workload, cfg, constants.nbytes)
-    program = encode(relocate(table, buffers, placement, cfg), cfg)
-    result = Simulator(cfg).run(program, None, base_address=0, timing_only=True)
-    return ScheduleResult(schedule, result.cycles, result.counters)
-
-
 def _emittable(
     workload: Workload, cfg: VtaConfig, dataflow: Dataflow | None
 ) -> Iterator[ScheduleResult | Infeasible]:
@@ -67,7 +43,7 @@ _SMALLEST = Schedule("os", 1, 1, 1, 1, co_major=False, inp_slots=1, wgt_slots=1,
 
 def _nothing_fits(workload: Workload, cfg: VtaConfig) -> Infeasible:
     """What even the smallest tile overflows, with the numbers; else that no tiling was found."""
-    smallest = emit(workload, cfg, _SMALLEST)
+    (smallest,) = instruction_counts(workload, cfg, [_SMALLEST])
     if isinstance(smallest, Infeasible):
         return smallest
     return Infeasible("no_schedule", f"no tiling of {workload} fits the scratchpads")
@@ -106,8 +82,8 @@ def closed_form_pick(
     """The first schedule by estimate that can be emitted; no simulation."""
     last = unsupported(workload, cfg)
     for schedule in candidates(workload, cfg, dataflow):
-        emitted = emit(workload, cfg, schedule)
-        if not isinstance(emitted, Infeasible):
+        (count,) = instruction_counts(workload, cfg, [schedule])
+        if not isinstance(count, Infeasible):
             return schedule
-        last = emitted
+        last = count
     return last or _nothing_fits(workload, cfg)
