@@ -20,11 +20,12 @@ from codesign.kernels.schedule import Schedule
 from codesign.kernels.workload import (
     ConvWorkload,
     ElementwiseWorkload,
+    GatherWorkload,
     PoolWorkload,
     Workload,
 )
 
-_CONV, _MAX_POOL, _AVG_POOL, _ELEMENTWISE = range(4)
+_CONV, _MAX_POOL, _AVG_POOL, _ELEMENTWISE, _GATHER = range(5)
 _DATAFLOWS = ("os", "ws", "is", "rs")
 
 WEIGHTS, BIASES, IDENTITIES = range(3)
