@@ -25,7 +25,6 @@ from codesign.kernels.schedule import Schedule
 from codesign.kernels.tuner import (
     best_schedule,
     candidates,
-    closed_form_pick,
 )
 from codesign.kernels.unit import Placement, UnitProgram, build
 from codesign.kernels.workload import (
@@ -64,7 +63,6 @@ __all__ = [
     "bias_capacity",
     "build",
     "candidates",
-    "closed_form_pick",
     "default_bias_tiles",
     "fold_convolution",
     "fold_input",
