@@ -22,7 +22,6 @@ from codesign.kernels.weights import pack_multipliers, pack_weights
 from codesign.kernels.workload import (
     ConvParams,
     ConvWorkload,
-    GatherWorkload,
     Params,
     PoolWorkload,
     Workload,
@@ -128,8 +127,6 @@ def unsupported(workload: Workload, cfg: VtaConfig) -> Infeasible | None:
         )
     if workload.out_height < 1 or workload.out_width < 1:
         return Infeasible("empty_output", f"{workload} has no output pixel")
-    if isinstance(workload, GatherWorkload):
-        return Infeasible("operator", f"no kernel computes {workload} yet")
     return None
 
 
