@@ -20,6 +20,7 @@ from codesign.kernels.tuner import (
     ScheduleResult,
     best_schedule,
     candidates,
+    known_schedules,
     measure,
     measure_many,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "fold_input",
     "identity_copies",
     "input_layouts",
+    "known_schedules",
     "lower_bound",
     "measure",
     "measure_many",

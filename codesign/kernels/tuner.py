@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -29,6 +31,20 @@ class ScheduleResult:
     schedule: Schedule
     cycles: int
     counters: Mapping[str, int]
+
+
+Lookup = Callable[[Workload, VtaConfig, "Dataflow | None"], "ScheduleResult | Infeasible | None"]
+_KNOWN: ContextVar[Lookup | None] = ContextVar("known schedules", default=None)
+
+
+@contextmanager
+def known_schedules(lookup: Lookup | None) -> Generator[None]:
+    """Within the block `best_schedule` asks ``lookup`` first, for example of tuning records."""
+    token = _KNOWN.set(lookup)
+    try:
+        yield
+    finally:
+        _KNOWN.reset(token)
 
 
 def measure(workload: Workload, cfg: VtaConfig, schedule: Schedule) -> ScheduleResult | Infeasible:
@@ -129,7 +145,6 @@ def _nothing_fits(workload: Workload, cfg: VtaConfig) -> Infeasible:
     return Infeasible("no_schedule", f"no tiling of {workload} fits the scratchpads")
 
 
-@lru_cache(maxsize=1 << 16)
 def best_schedule(
     workload: Workload, cfg: VtaConfig, dataflow: Dataflow | None = None, trials: int = TRIALS
 ) -> ScheduleResult | Infeasible:
@@ -138,7 +153,17 @@ def best_schedule(
     ``dataflow`` overrides the configuration's; ``auto`` takes the best over all four and is never
     slower than any of them alone. Of schedules as fast as the best (`SLACK`), the one with the
     least DRAM traffic. An `Infeasible` names the limit that the last rejected schedule broke.
+    Within `known_schedules` what is known is not searched.
     """
+    lookup = _KNOWN.get()
+    known = None if lookup is None else lookup(workload, cfg, dataflow)
+    return known or _search(workload, cfg, dataflow, trials)
+
+
+@lru_cache(maxsize=1 << 16)
+def _search(
+    workload: Workload, cfg: VtaConfig, dataflow: Dataflow | None, trials: int
+) -> ScheduleResult | Infeasible:
     problem = unsupported(workload, cfg)
     if problem is not None:
         return problem
