@@ -31,6 +31,7 @@ class ComposedRegion:
     """A region's program with its units' schedules and figures of one pass, by unit name."""
 
     program: RegionProgram
+    compose: Compose
     schedules: Mapping[str, Schedule]
     cycles: Mapping[str, int]
     dram_bytes: Mapping[str, int]
@@ -77,7 +78,7 @@ def compose_region(
         moved |= _unit_dram_bytes(stream, np.zeros(len(stream.instructions), np.int64), cfg)
     blobs = tuple(constants.blobs.items())
     program = RegionProgram(graph, cfg, activations.addresses, blobs, tuple(streams), constants.end)
-    return ComposedRegion(program, schedules, cycles, moved)
+    return ComposedRegion(program, compose, schedules, cycles, moved)
 
 
 class _Constants:

@@ -37,7 +37,8 @@ from relay_passes import (
 from relay_passes.lower import regions
 
 Callback = Callable[[str, Any], None]
-"""Called with a phase's name and the module after it."""
+"""Called with a phase's name and the module after it; in phase "lower" also with the name of each
+region and its `ComposedRegion`, as soon as that is made."""
 REQUIRED = ("quantize", "lower", "host")
 log = logging.getLogger("codesign.compiler")
 
@@ -64,7 +65,11 @@ def refusal(spec: UnitSpec, cfg: VtaConfig) -> Infeasible | None:
 
 
 def phases(
-    cfg: VtaConfig, calibration: SampleSource | None, record: Record, compose: Compose
+    cfg: VtaConfig,
+    calibration: SampleSource | None,
+    callback: Callback | None,
+    record: Record,
+    compose: Compose,
 ) -> list[tuple[str, Any]]:
     """Names and passes in order; the module can be executed after every one."""
 
@@ -87,6 +92,8 @@ def phases(
             raise ModelError(f"{name}: " + "; ".join(f"{n}: {r}" for n, r in graph.items()))
         region = compose_region(graph, cfg, schedules_of(graph, cfg), compose)
         record.regions.append(region)
+        if callback is not None:
+            callback(name, region)
         return serialize(region.program)
 
     return [
@@ -116,7 +123,7 @@ def pipeline(
     Parameters
     ----------
     calibration : samples by input name, of the only input, or an .npz path; for float models
-    callback : called after every phase with its name and the module
+    callback : see `Callback`
     disabled : phases to leave out, of "fold_batch_norm", "merge_identical", "partition", ...
     record : receives the region programs and the units that stay on the host
     compose : see `codesign.compile`
@@ -128,7 +135,7 @@ def pipeline(
     """
     register()
     record = record if record is not None else Record()
-    steps = phases(cfg, calibration, record, compose)
+    steps = phases(cfg, calibration, callback, record, compose)
     _check_disabled(tuple(disabled), [name for name, _ in steps])
     leave_out = frozenset(disabled)
 

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.compiler.compose import Compose, compose_region, schedules_of
+from codesign.compiler.compose import Compose, ComposedRegion, compose_region, schedules_of
 from codesign.compiler.graph import TensorSpec, Unit, UnitGraph
-from codesign.compiler.program import RegionProgram, serialize
-from codesign.compiler.runtime import register
+from codesign.compiler.program import RegionProgram
 from codesign.hw.config import VtaConfig
 from codesign.kernels import (
     ConvParams,
@@ -71,44 +70,16 @@ def graph(
     )
 
 
-def random_inputs(made: UnitGraph, rng: np.random.Generator) -> tuple[Array, ...]:
-    """Arrays as they are outside the region."""
-    arrays: list[Array] = []
-    for name in made.inputs:
-        spec = made.tensors[name]
-        values = rng.integers(0, 256, (made.batch, *spec.outside_shape)).astype(np.uint8)
-        arrays.append(values if spec.unsigned else values.view(np.int8))
-    return tuple(arrays)
-
-
 def program_of(
     made: UnitGraph, cfg: VtaConfig, compose: Compose = "exact", *, share: bool = True
 ) -> RegionProgram:
-    return compose_region(made, cfg, schedules_of(made, cfg), compose, share=share).program
+    return composed(made, cfg, compose, share=share).program
 
 
-def module_of(program: RegionProgram) -> Any:
-    """The runtime module of a program, as a loaded package has it."""
-    register()
-    import tvm
-
-    return tvm.get_global_func("vta.module_create")(serialize(program))
-
-
-def run(program: RegionProgram, inputs: tuple[Array, ...], module: Any = None) -> tuple[Array, ...]:
-    """Outputs of one call of the runtime module."""
-    import tvm
-
-    made = program.graph
-    module = module_of(program) if module is None else module
-    outputs = [
-        tvm.runtime.tensor(
-            np.zeros((made.batch, *spec.outside_shape), np.uint8 if spec.unsigned else np.int8)
-        )
-        for spec in (made.tensors[name] for name in made.outputs)
-    ]
-    module[made.name](*(tvm.runtime.tensor(a) for a in inputs), *outputs)
-    return tuple(output.numpy() for output in outputs)
+def composed(
+    made: UnitGraph, cfg: VtaConfig, compose: Compose = "exact", *, share: bool = True
+) -> ComposedRegion:
+    return compose_region(made, cfg, schedules_of(made, cfg), compose, share=share)
 
 
 def random_graph(cfg: VtaConfig, rng: np.random.Generator, units: int = 8) -> UnitGraph:

@@ -11,6 +11,7 @@ import pytest
 import codesign
 from codesign.compiler.graph import evaluate
 from codesign.compiler.placement import lifetimes, place
+from codesign.compiler.verify_region import call_region, create_module, random_inputs
 from tests.compiler import regions
 from tests.compiler.regions import add, graph, tensor
 
@@ -58,10 +59,10 @@ def test_random_regions_are_exact(seed: int, share: bool) -> None:
     cfg = dataclasses.replace(CFG, log_batch=seed % 2)
     made = regions.random_graph(cfg, rng)
     program = regions.program_of(made, cfg, share=share)
-    module = regions.module_of(program)
+    module = create_module(program)
     for _ in range(2):  # the second call finds what the first one left in memory
-        inputs = regions.random_inputs(made, rng)
-        got = regions.run(program, inputs, module)
+        inputs = random_inputs(made, rng)
+        got = call_region(module, made, inputs)
         for name, wanted, array in zip(made.outputs, evaluate(made, inputs), got, strict=True):
             np.testing.assert_array_equal(array, wanted, err_msg=name)
 

@@ -13,6 +13,7 @@ import codesign
 from codesign.compiler.graph import TensorSpec, UnitGraph, evaluate
 from codesign.compiler.graph_file import from_json, to_json
 from codesign.compiler.program import parse, serialize
+from codesign.compiler.verify_region import call_region, create_module, random_inputs
 from codesign.errors import PackageError
 from codesign.kernels import PatchFold, TensorLayout, fold_input, pack
 from tests.compiler import regions
@@ -38,8 +39,8 @@ def copied(spec: TensorSpec, *, batch: int = 3) -> UnitGraph:
 
 
 def check_exact(made: UnitGraph, cfg: codesign.VtaConfig, seed: int = 0) -> None:
-    inputs = regions.random_inputs(made, np.random.default_rng(seed))
-    got = regions.run(regions.program_of(made, cfg), inputs)
+    inputs = random_inputs(made, np.random.default_rng(seed))
+    got = call_region(create_module(regions.program_of(made, cfg)), made, inputs)
     for wanted, array in zip(evaluate(made, inputs), got, strict=True):
         np.testing.assert_array_equal(array, wanted)
 
@@ -104,7 +105,7 @@ def test_parts_are_written_and_read_where_they_lie() -> None:
 def test_memory_image_holds_constants_and_borders() -> None:
     x = tensor("x", (20, 5, 3), -4, border=2)
     program = regions.program_of(copied(x), CFG)
-    image = np.frombuffer(bytes(regions.module_of(program)["initial_memory"]()), np.uint8)
+    image = np.frombuffer(bytes(create_module(program)["initial_memory"]()), np.uint8)
     layout = TensorLayout(20, 5, 3, 2)
     wanted = pack(np.zeros((1, 20, 5, 3), np.int8), layout, CFG, -4)
     start = program.addresses["x"]
@@ -132,7 +133,7 @@ def test_foreign_and_damaged_programs_are_refused() -> None:
 
     program = regions.program_of(copied(tensor("x", (20, 5, 3))), CFG)
     data = bytearray(serialize(program))
-    regions.module_of(program)
+    create_module(program)
     create = tvm.get_global_func("vta.module_create")
     with pytest.raises(ValueError, match="another version"):
         create(b"VTAPROG1" + bytes(data[8:]))
