@@ -38,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "ws", "os", "is", "rs"),
         help="instead of the configuration's",
     )
+    parser.add_argument(
+        "--tuning-records", metavar="RECORDS", help="file of `codesign tune`: schedules to use"
+    )
     parser.add_argument("--disabled-pass", default="", metavar="P,...", help="phases to leave out")
     parser.add_argument(
         "--dump-code",
@@ -75,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
         dataflow=args.dataflow,
         callback=callback,
         disabled=_list(args.disabled_pass),
+        records=args.tuning_records,
     )
     package.save(args.output)
     seconds = time.perf_counter() - started

@@ -5,8 +5,14 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from codesign.cli.common import add_config_argument, notice, print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from codesign.hw.config import Dataflow, VtaConfig
+    from codesign.kernels import Workload
+    from codesign.store.records import Outcome
 
 NAME = "tune"
 HELP = "search schedules for a network on a configuration into a records file"
@@ -45,45 +51,48 @@ def run(args: argparse.Namespace) -> int:
     """Tune what is not recorded yet; a killed run goes on where it stopped."""
     import codesign
     from codesign.cli.layers import onnx_units
-    from codesign.errors import Infeasible
-    from codesign.kernels import best_schedule, lower_bound
+    from codesign.kernels import ScheduleResult, best_schedule, known_schedules, lower_bound
     from codesign.store import records
 
     cfg = codesign.load_config(args.config)
     if args.dataflow is not None:
         cfg = replace(cfg, dataflow=args.dataflow)
     known = records.load(args.output) if Path(args.output).exists() else records.Records({})
-    units = onnx_units(args.model, cfg, args.calibration)
-    layers = list(dict.fromkeys(workload for _, workload in units))
-    rows: list[tuple[str, int, int, float, str]] = []
-    tuned = 0
-    with progress("tuning", len(layers)) as advance:
-        for workload in layers:
-            record = known.find(workload, cfg)
-            if record is None or record.trials < args.trials:
-                record = records.Record(
-                    best_schedule(workload, cfg, None, args.trials), args.trials
-                )
-                records.append(args.output, workload, cfg, record)
-                tuned += 1
-            if not isinstance(record.outcome, Infeasible):
-                usual = best_schedule(workload, cfg)
-                before = record.outcome if isinstance(usual, Infeasible) else usual
-                cycles, bound = record.outcome.cycles, lower_bound(workload, cfg).cycles
-                name = next(name for name, unit in units if unit == workload)
-                flow = record.outcome.schedule.dataflow
-                rows.append((name, before.cycles, cycles, cycles / bound, flow))
-            advance(1)
-    count = {unit: sum(other == unit for _, other in units) for unit in layers}
-    if args.json:
-        keys = ("name", "cycles_untuned", "cycles", "cycles_by_bound", "dataflow")
-        table = [dict(zip(keys, row, strict=True)) for row in rows]
-        print_json({"records": args.output, "layers": table, "tuned": tuned, "trials": args.trials})
-        return 0
-    print_table(("layer", "untuned", "cycles", "÷ bound", "dataflow"), rows)
-    print(
-        f"{tuned} of {len(layers)} distinct layers ({sum(count.values())} units) -> {args.output}"
-    )
     if known.other_versions:
         notice(f"{known.other_versions} records are of another version of the simulator: not used")
+    layers: dict[Workload, list[str]] = {}
+
+    def ask(workload: Workload, asked: VtaConfig, dataflow: Dataflow | None) -> Outcome | None:
+        """Notes what the compiler asks for: more than the units that it settles on."""
+        layers.setdefault(workload, [])
+        return known.lookup(workload, asked, dataflow)
+
+    with known_schedules(ask):
+        units = onnx_units(args.model, cfg, args.calibration)
+    for name, workload in units:
+        layers[workload].append(name)
+    rows: list[tuple[str, int, int, int, float, str]] = []
+    tuned = 0
+    with progress("tuning", len(layers)) as advance:
+        for workload, names in layers.items():
+            found = known.find(workload, cfg)
+            if found is None or found.trials < args.trials:
+                outcome = best_schedule(workload, cfg, None, args.trials)
+                found = records.Record(outcome, args.trials)
+                records.append(args.output, workload, cfg, found)
+                tuned += 1
+            usual = best_schedule(workload, cfg)
+            if isinstance(found.outcome, ScheduleResult) and isinstance(usual, ScheduleResult):
+                cycles, flow = found.outcome.cycles, found.outcome.schedule.dataflow
+                ratio = cycles / lower_bound(workload, cfg).cycles
+                if names:
+                    rows.append((names[0], len(names), usual.cycles, cycles, ratio, flow))
+            advance(1)
+    if args.json:
+        keys = ("name", "units", "cycles_untuned", "cycles", "cycles_by_bound", "dataflow")
+        table = [dict(zip(keys, row, strict=True)) for row in rows]
+        print_json({"records": args.output, "trials": args.trials, "tuned": tuned, "layers": table})
+        return 0
+    print_table(("layer", "units", "untuned", "cycles", "÷ bound", "dataflow"), rows)
+    print(f"{tuned} of {len(layers)} distinct layers tuned -> {args.output}")
     return 0

@@ -39,8 +39,11 @@ _KNOWN: ContextVar[Lookup | None] = ContextVar("known schedules", default=None)
 
 @contextmanager
 def known_schedules(lookup: Lookup | None) -> Generator[None]:
-    """Within the block `best_schedule` asks ``lookup`` first, for example of tuning records."""
-    token = _KNOWN.set(lookup)
+    """Within the block `best_schedule` asks ``lookup`` first, for example of tuning records.
+
+    None leaves it as it was.
+    """
+    token = _KNOWN.set(lookup or _KNOWN.get())
     try:
         yield
     finally:

@@ -81,11 +81,7 @@ def load(path: str | Path) -> Records:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
-    if _parsed(lines[0]) != _HEADER:
-        raise StoreError(
-            f"{path}: is no records file of version {_HEADER['version']}; "
-            "make one with `codesign tune MODEL.onnx -c CONFIG -o RECORDS`"
-        )
+    _check_header(path, lines[0])
     found: dict[_Key, Record] = {}
     others = 0
     for number, line in enumerate(lines[1:-1], 2):  # what follows the last newline is unfinished
@@ -122,12 +118,23 @@ def append(path: str | Path, workload: Workload, cfg: VtaConfig, record: Record)
     _append(Path(path), canonical_json(line) + "\n")
 
 
+def _check_header(path: Path, line: bytes) -> None:
+    if _parsed(line) != _HEADER:
+        raise StoreError(
+            f"{path}: is no records file of version {_HEADER['version']}; "
+            "make one with `codesign tune MODEL.onnx -c CONFIG -o RECORDS`"
+        )
+
+
 def _append(path: Path, line: str) -> None:
     try:
         with path.open("a+b") as file:
             file.seek(0)
             content = file.read()
             whole = content.rfind(b"\n") + 1
+            header = canonical_json(_HEADER).encode()
+            if not header.startswith(content):  # else nothing is there, or a torn header
+                _check_header(path, content.partition(b"\n")[0])
             file.truncate(whole)
             text = line if whole else canonical_json(_HEADER) + "\n" + line
             file.write(text.encode())
