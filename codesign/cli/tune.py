@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from codesign.store.records import Outcome
 
 NAME = "tune"
-HELP = "search schedules for a network on a configuration into a records file"
+HELP = "search schedules for a network into a records file"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

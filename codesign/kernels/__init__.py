@@ -13,16 +13,19 @@ from codesign.kernels.layout import (
     pack,
     unpack,
 )
+from codesign.kernels.measurement import (
+    ScheduleResult,
+    instruction_counts,
+    measure,
+    measure_many,
+)
 from codesign.kernels.pool import identity_copies, shift_steps, valid_counts
 from codesign.kernels.reference import reference
 from codesign.kernels.schedule import Schedule
 from codesign.kernels.tuner import (
-    ScheduleResult,
     best_schedule,
     candidates,
     known_schedules,
-    measure,
-    measure_many,
 )
 from codesign.kernels.unit import Placement, UnitProgram, build
 from codesign.kernels.workload import (
@@ -66,6 +69,7 @@ __all__ = [
     "fold_input",
     "identity_copies",
     "input_layouts",
+    "instruction_counts",
     "known_schedules",
     "lower_bound",
     "measure",
