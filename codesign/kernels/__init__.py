@@ -13,15 +13,18 @@ from codesign.kernels.layout import (
     pack,
     unpack,
 )
+from codesign.kernels.measurement import (
+    ScheduleResult,
+    instruction_counts,
+    measure,
+    measure_many,
+)
 from codesign.kernels.pool import identity_copies, shift_steps, valid_counts
 from codesign.kernels.reference import reference
 from codesign.kernels.schedule import Schedule
 from codesign.kernels.tuner import (
-    ScheduleResult,
     best_schedule,
     candidates,
-    measure,
-    measure_many,
 )
 from codesign.kernels.unit import Placement, UnitProgram, build
 from codesign.kernels.workload import (
@@ -65,6 +68,7 @@ __all__ = [
     "fold_input",
     "identity_copies",
     "input_layouts",
+    "instruction_counts",
     "lower_bound",
     "measure",
     "measure_many",

@@ -20,8 +20,6 @@ from codesign.hw.config import VtaConfig
 from codesign.kernels.blocking import Blocking
 from codesign.kernels.identity import identity_count
 from codesign.kernels.layout import output_layout
-from codesign.kernels.nest import REUSE_DISTANCE
-from codesign.kernels.output import SCRATCH
 from codesign.kernels.pricing import (
     FETCH,
     OVERHEAD_GEMM,
@@ -36,7 +34,13 @@ from codesign.kernels.pricing import (
     tile_sizes,
     worth_a_look,
 )
-from codesign.kernels.schedule import FixedDataflow, Schedule, uop_capacity
+from codesign.kernels.schedule import (
+    REUSE_DISTANCE,
+    SCRATCH,
+    FixedDataflow,
+    Schedule,
+    uop_capacity,
+)
 from codesign.kernels.workload import ConvWorkload
 
 _DEEP = 6

@@ -10,7 +10,6 @@ from codesign.hw.config import VtaConfig
 from codesign.kernels.blocking import Blocking
 from codesign.kernels.constants import default_bias_tiles
 from codesign.kernels.layout import output_layout
-from codesign.kernels.output import SCRATCH
 from codesign.kernels.pool import valid_counts
 from codesign.kernels.pricing import (
     FETCH,
@@ -26,7 +25,7 @@ from codesign.kernels.pricing import (
     tile_sizes,
     worth_a_look,
 )
-from codesign.kernels.schedule import Schedule
+from codesign.kernels.schedule import SCRATCH, Schedule
 from codesign.kernels.workload import ElementwiseWorkload, PoolWorkload
 
 

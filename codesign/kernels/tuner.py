@@ -2,54 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from codesign.errors import Infeasible
 from codesign.hw.config import Dataflow, VtaConfig
-from codesign.isa import encode
+from codesign.kernels.measurement import (
+    ScheduleResult,
+    instruction_counts,
+    measure,
+    measure_many,
+)
 from codesign.kernels.pricing import Ranked
 from codesign.kernels.schedule import FixedDataflow, Schedule
 from codesign.kernels.space import DATAFLOWS, ranked, stream_key, varied
-from codesign.kernels.unit import canonical_placement, emit, relocate, unsupported
+from codesign.kernels.unit import unsupported
 from codesign.kernels.workload import ConvWorkload, Workload
-from codesign.sim import Simulator
 
 TRIALS = 3
 """Schedules of each dataflow that the simulator compares for one (workload, configuration)."""
 SLACK = 1.005
 """Cycles within this factor of the best are equal: the least DRAM traffic decides."""
-
-
-@dataclass(frozen=True)
-class ScheduleResult:
-    """A schedule with its simulated cycles and counters (truth level T2)."""
-
-    schedule: Schedule
-    cycles: int
-    counters: Mapping[str, int]
-
-
-def measure(workload: Workload, cfg: VtaConfig, schedule: Schedule) -> ScheduleResult | Infeasible:
-    """Simulated cycles of one schedule (timing only), or the limit it breaks."""
-    emitted = emit(workload, cfg, schedule)
-    if isinstance(emitted, Infeasible):
-        return emitted
-    stream, constants = emitted
-    table, buffers, _ = stream.table()
-    placement = canonical_placement(workload, cfg, constants.nbytes)
-    program = encode(relocate(table, buffers, placement, cfg), cfg)
-    result = Simulator(cfg).run(program, None, base_address=0, timing_only=True)
-    return ScheduleResult(schedule, result.cycles, result.counters)
-
-
-def measure_many(
-    workload: Workload, cfg: VtaConfig, schedules: Sequence[Schedule]
-) -> list[int | Infeasible]:
-    """Simulated cycles of each schedule, or the limit it breaks."""
-    results = (measure(workload, cfg, schedule) for schedule in schedules)
-    return [r if isinstance(r, Infeasible) else r.cycles for r in results]
 
 
 def candidates(workload: Workload, cfg: VtaConfig) -> list[Schedule]:
@@ -123,7 +96,7 @@ _SMALLEST = Schedule("os", 1, 1, 1, 1, co_major=False, inp_slots=1, wgt_slots=1,
 
 def _nothing_fits(workload: Workload, cfg: VtaConfig) -> Infeasible:
     """What even the smallest tile overflows, with the numbers; else that no tiling was found."""
-    smallest = emit(workload, cfg, _SMALLEST)
+    (smallest,) = instruction_counts(workload, cfg, [_SMALLEST])
     if isinstance(smallest, Infeasible):
         return smallest
     return Infeasible("no_schedule", f"no tiling of {workload} fits the scratchpads")
