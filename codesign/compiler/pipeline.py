@@ -21,7 +21,7 @@ from codesign.compiler.parts import is_free
 from codesign.compiler.program import serialize
 from codesign.compiler.runtime import register
 from codesign.errors import Infeasible, ModelError
-from codesign.frontend import SampleSource, quantize_module
+from codesign.frontend import CalibrationMethod, SampleSource, quantize_module
 from codesign.hw.config import VtaConfig
 from codesign.kernels import best_schedule
 from relay_passes import (
@@ -86,6 +86,7 @@ def _cycles(spec: UnitSpec, cfg: VtaConfig) -> int | Infeasible:
 def phases(
     cfg: VtaConfig,
     calibration: SampleSource | None,
+    calibration_method: CalibrationMethod,
     callback: Callback | None,
     record: Record,
     compose: Compose,
@@ -116,7 +117,12 @@ def phases(
         return serialize(region.program)
 
     return [
-        ("quantize", _keep(record, "quantized", lambda m: quantize_module(m, calibration))),
+        (
+            "quantize",
+            _keep(
+                record, "quantized", lambda m: quantize_module(m, calibration, calibration_method)
+            ),
+        ),
         ("fold_parameters", FoldParameters()),
         ("fold_batch_norm", FoldBatchNorm()),
         ("merge_identical", MergeIdentical()),
@@ -138,6 +144,7 @@ def pipeline(
     disabled: Iterable[str] = (),
     record: Record | None = None,
     compose: Compose = "exact",
+    calibration_method: CalibrationMethod = "minmax",
 ) -> Any:
     """A TVM pass for ``tvm.compile(..., relax_pipeline=...)``: Relax in, executable form out.
 
@@ -147,7 +154,7 @@ def pipeline(
     callback : see `Callback`
     disabled : phases to leave out, of "fold_batch_norm", "merge_identical", "partition", ...
     record : receives the region programs and the units that stay on the host
-    compose : see `codesign.compile`
+    compose, calibration_method : see `codesign.compile`
 
     Raises
     ------
@@ -156,7 +163,7 @@ def pipeline(
     """
     register()
     record = record if record is not None else Record()
-    steps = phases(cfg, calibration, callback, record, compose)
+    steps = phases(cfg, calibration, calibration_method, callback, record, compose)
     _check_disabled(tuple(disabled), [name for name, _ in steps])
     leave_out = frozenset(disabled)
 

@@ -4,7 +4,7 @@
 
 Two convolutions with at most a ReLU between them compute the same with every channel between them
 scaled down in the first and up in the second. Channels whose weights are small then use more of
-the integers that all channels of a tensor share.
+the integers that all channels of a tensor share. Chains that would gain little stay as they are.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 _ROUNDS = 20
 _SETTLED = 1e-3
+_PAYS = 0.5
+"""Bits that a weight must gain on average for a chain to be changed."""
 _MOST = 16.0
 """Largest change of a channel in all rounds, up or down."""
 
@@ -30,6 +32,9 @@ class _Layer:
     groups: int
 
 
+_Pair = tuple[_Layer, _Layer]
+
+
 def equalise(model: Any) -> Any:
     """A copy of the model with equalised chains of convolutions, same outputs up to rounding."""
     import onnx
@@ -38,13 +43,28 @@ def equalise(model: Any) -> Any:
     made = onnx.ModelProto()
     made.CopyFrom(model)
     constants = {t.name: t for t in made.graph.initializer if len(t.dims) in (1, 4)}
-    pairs = _pairs(made, set(constants))
-    named = {name for a, b in pairs for name in (a.weight, a.bias, b.weight, b.bias) if name}
-    values = {name: numpy_helper.to_array(constants[name]).astype(np.float64) for name in named}
-    total: list[NDArray[np.float64]] = [np.ones(len(values[a.weight])) for a, _ in pairs]
+    values = {n: numpy_helper.to_array(t).astype(np.float64) for n, t in constants.items()}
+    for chain in _chains(_pairs(made, set(constants))):
+        layers = [chain[0][0], *(second for _, second in chain)]
+        names = [name for layer in layers for name in (layer.weight, layer.bias) if name]
+        changed = _equalised({name: values[name] for name in names}, chain)
+        gains = [_lost_bits(values[x.weight]) - _lost_bits(changed[x.weight]) for x in layers]
+        if np.mean(gains) < _PAYS:
+            continue
+        for name in names:
+            array = changed[name].astype(numpy_helper.to_array(constants[name]).dtype)
+            constants[name].CopyFrom(numpy_helper.from_array(array, name))
+    return made
+
+
+def _equalised(
+    values: dict[str, NDArray[np.float64]], chain: list[_Pair]
+) -> dict[str, NDArray[np.float64]]:
+    """Weights and biases with the ranges around every tensor of the chain made equal."""
+    total = [np.ones(len(values[first.weight])) for first, _ in chain]
     for _ in range(_ROUNDS):
         largest = 0.0
-        for index, (first, second) in enumerate(pairs):
+        for index, (first, second) in enumerate(chain):
             factor = _factor(values[first.weight], values[second.weight], second.groups)
             factor = np.clip(factor, 1 / _MOST / total[index], _MOST / total[index])
             total[index] = total[index] * factor
@@ -52,10 +72,13 @@ def equalise(model: Any) -> Any:
             _apply(values, first, second, factor)
         if largest < _SETTLED:
             break
-    for name, value in values.items():
-        array = value.astype(numpy_helper.to_array(constants[name]).dtype)
-        constants[name].CopyFrom(numpy_helper.from_array(array, name))
-    return made
+    return values
+
+
+def _lost_bits(weight: NDArray[np.float64]) -> float:
+    """Bits between the largest weight of a layer and its average one."""
+    bits = np.log2(np.abs(weight[weight != 0]))
+    return float(bits.max() - bits.mean()) if len(bits) else 0.0
 
 
 def _factor(
@@ -90,8 +113,17 @@ def _apply(
     values[second.weight] = (split / shares).reshape(weight.shape)
 
 
-def _pairs(model: Any, constants: set[str]) -> list[tuple[_Layer, _Layer]]:
-    """Convolutions in a chain, each tensor between them read once, each weight used once."""
+def _chains(pairs: list[_Pair]) -> list[list[_Pair]]:
+    """Pairs that share a layer, in order."""
+    chains: dict[str, list[_Pair]] = {}
+    for first, second in pairs:
+        chain = chains.pop(first.weight, [])
+        chains[second.weight] = [*chain, (first, second)]
+    return list(chains.values())
+
+
+def _pairs(model: Any, constants: set[str]) -> list[_Pair]:
+    """Convolutions that follow each other; tensors between them and weights are used once."""
     readers: dict[str, list[Any]] = {}
     for node in model.graph.node:
         for name in node.input:
@@ -111,7 +143,7 @@ def _pairs(model: Any, constants: set[str]) -> list[tuple[_Layer, _Layer]]:
         groups = next((a.i for a in node.attribute if a.name == "group"), 1)
         return _Layer(names[0], names[1] if len(names) > 1 else "", groups)
 
-    found: list[tuple[_Layer, _Layer]] = []
+    found: list[_Pair] = []
     for node in model.graph.node:
         first = layer(node)
         after = only_reader(node.output[0]) if first else None

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -117,7 +119,9 @@ def quantize_onnx(model: Any, samples: Samples, method: CalibrationMethod = "min
         ) from error
     import onnx
 
-    with tempfile.TemporaryDirectory(prefix="codesign-") as folder:
+    # onnxruntime's calibrators print their progress.
+    printed = contextlib.redirect_stdout(io.StringIO())
+    with tempfile.TemporaryDirectory(prefix="codesign-") as folder, printed:
         source, prepared, target = (
             str(Path(folder, name)) for name in ("float.onnx", "prepared.onnx", "qdq.onnx")
         )
