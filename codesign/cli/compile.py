@@ -86,7 +86,6 @@ def run(args: argparse.Namespace) -> int:
         "output": str(args.output),
         "seconds": seconds,
         "regions": len(package.graphs),
-        "cycles": package.cycles,
         **package.manifest(),
     }
     if args.print_pass_times:
@@ -131,9 +130,9 @@ def _dump(package: Package, output: Path, dumps: list[str], modules: list[tuple[
         write_text(f"{stem}.schedule.txt", "\n".join(lines) + "\n")
     if "isa" in dumps:
         parts = [
-            f"; {u.name}\n"
-            + "\n".join(disassemble(decode(u.instructions, package.config), package.config))
-            for u in package.units
+            f"; {name}\n"
+            + "\n".join(disassemble(decode(stream.instructions, package.config), package.config))
+            for name, _, stream in package.streams
         ]
         write_text(f"{stem}.isa.txt", "\n".join(parts) + "\n")
 

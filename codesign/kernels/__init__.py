@@ -13,15 +13,18 @@ from codesign.kernels.layout import (
     pack,
     unpack,
 )
+from codesign.kernels.measurement import (
+    ScheduleResult,
+    instruction_counts,
+    measure,
+    measure_many,
+)
 from codesign.kernels.pool import identity_copies, shift_steps, valid_counts
 from codesign.kernels.reference import reference
 from codesign.kernels.schedule import Schedule
 from codesign.kernels.tuner import (
-    ScheduleResult,
     best_schedule,
     candidates,
-    closed_form_pick,
-    measure,
 )
 from codesign.kernels.unit import Placement, UnitProgram, build
 from codesign.kernels.workload import (
@@ -60,14 +63,15 @@ __all__ = [
     "bias_capacity",
     "build",
     "candidates",
-    "closed_form_pick",
     "default_bias_tiles",
     "fold_convolution",
     "fold_input",
     "identity_copies",
     "input_layouts",
+    "instruction_counts",
     "lower_bound",
     "measure",
+    "measure_many",
     "output_layout",
     "pack",
     "patch_folds",

@@ -5,105 +5,29 @@
 A bias enters the accumulators as GEMM of one constant input element, whose lanes hold
 [1, 127, 127, ...], with a weight tile that spells the bias in those digits (DESIGN 5).
 
-The order in memory, which emission and `weights.pack_weights` share; every part begins at a
-multiple of 4096 bytes, parts that a unit lacks take no room:
+The order in memory, every part from a multiple of 4096 bytes on:
 
 1. micro-ops;
 2. the constant input element;
-3. multipliers (`ConvWorkload.multiply`): one ACC element an output block, in order;
-4. resident weight tiles, loaded once: the residual's identities (`identity_tiles`);
-5. weight tiles, ``[channel tile i][chunk k]``, one after the other.
+3. weight tiles, in the order in which the unit loads them: a convolution lists its own as
+   `native.PIECE` (a residual's identities first, then, channel tile by channel tile, the weights
+   of each chunk of the reduction, and the biases behind the last chunk);
+4. multipliers (`ConvWorkload.multiply`): one ACC element an output block.
 
-Convolutions, (i, k): ``[output block][input block][ky][kx]``, output blocks in order, input
-blocks those of `blocking.input_ranges` that lie in chunk k of `blocking.input_chunks` (all of
-the chunk where groups = 1), all taps of the kernel as it slides over the (grown) input; behind
-the last chunk ``[output block][bias tile]``. A transposed convolution picks the taps of a phase
-by index steps, so its tiles have no other order.
-
-Gathers, (i, 0): the distinct selection tiles of `selection.select`, then
-``[output block][bias tile]``. Elementwise units have one list: identities of each operand, bias.
-Average pools: for each number of valid taps its identities, then for each its bias; max pools:
-one identity.
+Gathers, for each channel tile: the distinct selection tiles of `selection.select`, then
+``[output block][bias tile]``. Elementwise units: identities of each operand, bias. Average pools:
+for each number of valid taps its identities, then for each its bias; max pools: one identity.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codesign.hw.config import VtaConfig
 from codesign.kernels.blocking import Blocking
-from codesign.kernels.layout import ALIGNMENT
-from codesign.kernels.schedule import uop_capacity
 
 _DIGIT = 127
-
-
-def _align(nbytes: int) -> int:
-    return ceil(nbytes / ALIGNMENT) * ALIGNMENT
-
-
-@dataclass(frozen=True)
-class ConstantMap:
-    """Addresses in a unit's constant buffer, in elements of the memory they are loaded to.
-
-    ``multipliers`` is the first multiplier, ``resident`` the first resident weight tile,
-    ``weights[i][k]`` the first weight tile of (channel tile i, chunk k).
-    """
-
-    unit_element: int
-    multipliers: int
-    resident: int
-    weights: tuple[tuple[int, ...], ...]
-    nbytes: int
-
-    @staticmethod
-    def of(
-        cfg: VtaConfig, tiles: Sequence[Sequence[int]], resident: int = 0, multipliers: int = 0
-    ) -> ConstantMap:
-        """Lay out ``multipliers`` elements, ``resident`` and ``tiles[i][k]`` weight tiles."""
-        unit = _align(uop_capacity(cfg) * cfg.uop_bytes)
-        vectors = unit + _align(cfg.inp_element_bytes)
-        start = vectors + _align(multipliers * cfg.acc_element_bytes)
-        first = start // cfg.wgt_element_bytes
-        position = first + resident
-        blocks: list[tuple[int, ...]] = []
-        for row in tiles:
-            firsts: list[int] = []
-            for count in row:
-                firsts.append(position)
-                position += count
-            blocks.append(tuple(firsts))
-        end = position * cfg.wgt_element_bytes
-        return ConstantMap(
-            unit // cfg.inp_element_bytes,
-            vectors // cfg.acc_element_bytes,
-            first,
-            tuple(blocks),
-            _align(end),
-        )
-
-    def fill(
-        self,
-        cfg: VtaConfig,
-        uops: NDArray[np.uint8],
-        weights: NDArray[np.int8],
-        multipliers: NDArray[np.int32],
-    ) -> NDArray[np.uint8]:
-        """The buffer's bytes from encoded micro-ops, all weight tiles and multipliers in order."""
-        data = np.zeros(self.nbytes, np.uint8)
-        data[: uops.size] = uops.reshape(-1)
-        unit = self.unit_element * cfg.inp_element_bytes
-        data[unit : unit + cfg.inp_element_bytes] = unit_element(cfg).view(np.uint8)
-        vectors = self.multipliers * cfg.acc_element_bytes
-        data[vectors : vectors + multipliers.nbytes] = multipliers.view(np.uint8)
-        first = self.resident * cfg.wgt_element_bytes
-        data[first : first + weights.size] = weights.view(np.uint8)
-        return data
 
 
 def unit_element(cfg: VtaConfig) -> NDArray[np.int8]:

@@ -13,14 +13,11 @@ from numpy.typing import NDArray
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.isa import Memory, encode, encode_uops
-from codesign.kernels.constants import ConstantMap
-from codesign.kernels.conv import emit_conv
-from codesign.kernels.elementwise import emit_elementwise
+from codesign.kernels.constants import unit_element
 from codesign.kernels.layout import ALIGNMENT, input_layouts, output_layout
-from codesign.kernels.output import Requant
-from codesign.kernels.pool import emit_pool, shift_steps
+from codesign.kernels.native import Emitted, Epilogue, emit_unit
+from codesign.kernels.pool import shift_steps
 from codesign.kernels.schedule import Schedule
-from codesign.kernels.stream import Buffer, UnitStream
 from codesign.kernels.weights import pack_multipliers, pack_weights
 from codesign.kernels.workload import (
     ConvWorkload,
@@ -30,10 +27,17 @@ from codesign.kernels.workload import (
     Workload,
 )
 
+CONSTANTS, OUTPUT, INPUT = 1, 2, 3
+"""DRAM buffers that an instruction's address may count from; further inputs follow the first."""
+
 
 @dataclass(frozen=True)
 class Placement:
-    """Byte addresses of a unit's buffers in DRAM, each a multiple of 4096."""
+    """Byte addresses of a unit's buffers in DRAM.
+
+    Constants are at a multiple of 4096. So are activations that `measure` counts cycles for; a part
+    of a larger tensor may begin at any channel group.
+    """
 
     inputs: tuple[int, ...]
     output: int
@@ -48,7 +52,7 @@ class UnitProgram:
     cfg: VtaConfig
     schedule: Schedule
     table: NDArray[np.void]
-    buffers: NDArray[np.int64]
+    buffers: NDArray[np.int32]
     constants: NDArray[np.uint8]
 
     def instructions(self, placement: Placement) -> NDArray[np.uint8]:
@@ -57,15 +61,18 @@ class UnitProgram:
 
 
 def relocate(
-    table: NDArray[np.void], buffers: NDArray[np.int64], placement: Placement, cfg: VtaConfig
+    table: NDArray[np.void], buffers: NDArray[np.int32], placement: Placement, cfg: VtaConfig
 ) -> NDArray[np.void]:
     """The table with buffer-relative DRAM addresses made absolute."""
-    base = np.zeros(Buffer.INPUT + len(placement.inputs), np.int64)
-    base[Buffer.CONSTANTS] = placement.constants
-    base[Buffer.OUTPUT] = placement.output
-    base[Buffer.INPUT :] = placement.inputs
-    if (base % ALIGNMENT).any():
-        raise ValueError(f"{placement}: every address must be a multiple of {ALIGNMENT}")
+    base = np.zeros(INPUT + len(placement.inputs), np.int64)
+    base[CONSTANTS] = placement.constants
+    base[OUTPUT] = placement.output
+    base[INPUT:] = placement.inputs
+    pixel = cfg.batch * max(cfg.block_in, cfg.block_out)
+    if placement.constants % ALIGNMENT or (base % pixel).any():
+        raise ValueError(
+            f"{placement}: constants must be at a multiple of {ALIGNMENT}, activations of {pixel}"
+        )
     element = np.ones(8, np.int64)
     element[Memory.UOP] = cfg.uop_bytes
     element[Memory.WGT] = cfg.wgt_element_bytes
@@ -88,15 +95,14 @@ def canonical_placement(workload: Workload, cfg: VtaConfig, constant_bytes: int)
     return Placement(tuple(addresses[:-2]), addresses[-2], addresses[-1])
 
 
-def _requant(workload: Workload, params: Params) -> Requant:
-    steps = 1
-    if isinstance(workload, PoolWorkload):
-        steps = shift_steps(workload)
+def epilogue(workload: Workload, params: Params = None) -> Epilogue:
+    """Immediates of the unit; without ``params`` placeholders of the same cost."""
+    steps = shift_steps(workload) if isinstance(workload, PoolWorkload) else 1
     if params is None:
-        return Requant(shift=8 * steps, steps=steps)
+        return Epilogue(shift=8 * steps, steps=steps)
     if not steps <= params.shift <= 15 * steps:
         raise ValueError(f"{workload}: shift {params.shift} must be {steps}..{15 * steps}")
-    return Requant(params.shift, params.low, params.high, steps)
+    return Epilogue(params.shift, params.low, params.high, steps)
 
 
 def unsupported(workload: Workload, cfg: VtaConfig) -> Infeasible | None:
@@ -119,25 +125,9 @@ def unsupported(workload: Workload, cfg: VtaConfig) -> Infeasible | None:
 
 
 def _plain(w: ConvWorkload) -> bool:
-    """Whether a convolution has none of the extensions that `emit_conv` lacks."""
+    """Whether a convolution has none of the extensions that the emission lacks."""
     extended = w.groups > 1 or w.dilation != (1, 1) or w.up != (1, 1)
     return not (extended or w.multiply or w.residual_border is not None)
-
-
-def emit(
-    workload: Workload, cfg: VtaConfig, schedule: Schedule, params: Params = None
-) -> tuple[UnitStream, ConstantMap] | Infeasible:
-    """Steps of a unit; without ``params`` the immediates are placeholders of the same cost."""
-    problem = unsupported(workload, cfg)
-    if problem is not None:
-        return problem
-    numbers = _requant(workload, params)
-    if isinstance(workload, ConvWorkload):
-        return emit_conv(workload, cfg, schedule, numbers)
-    if isinstance(workload, PoolWorkload):
-        return emit_pool(workload, cfg, schedule, numbers)
-    assert not isinstance(workload, GatherWorkload)
-    return emit_elementwise(workload, cfg, schedule, numbers)
 
 
 def build(workload: Workload, params: Params, cfg: VtaConfig, schedule: Schedule) -> UnitProgram:
@@ -148,12 +138,28 @@ def build(workload: Workload, params: Params, cfg: VtaConfig, schedule: Schedule
     ValueError
         The schedule does not fit the configuration, or a number its field.
     """
-    emitted = emit(workload, cfg, schedule, params)
+    emitted = unsupported(workload, cfg)
+    if emitted is None:
+        emitted = emit_unit(workload, cfg, schedule, epilogue(workload, params))
     if isinstance(emitted, Infeasible):
         raise ValueError(f"{workload} with {schedule}: {emitted}")
-    stream, constants = emitted
-    table, buffers, uops = stream.table()
-    weights = pack_weights(workload, params, cfg, schedule)
+    weights = pack_weights(workload, params, cfg, schedule, emitted.pieces)
     multipliers = pack_multipliers(workload, params, cfg)
-    data = constants.fill(cfg, encode_uops(uops, cfg), weights, multipliers)
-    return UnitProgram(workload, cfg, schedule, table, buffers, data)
+    data = _constants(emitted, cfg, weights, multipliers)
+    return UnitProgram(workload, cfg, schedule, emitted.table, emitted.buffers, data)
+
+
+def _constants(
+    emitted: Emitted, cfg: VtaConfig, weights: NDArray[np.int8], multipliers: NDArray[np.int32]
+) -> NDArray[np.uint8]:
+    """The constant buffer: parts in the order that `constants` documents."""
+    data = np.zeros(emitted.nbytes, np.uint8)
+    parts = (
+        (0, encode_uops(emitted.uops, cfg).reshape(-1)),
+        (emitted.unit_byte, unit_element(cfg)),
+        (emitted.weights_byte, weights),
+        (emitted.multiplier_byte, multipliers),
+    )
+    for begin, part in parts:
+        data[begin : begin + part.nbytes] = part.view(np.uint8)
+    return data

@@ -11,10 +11,10 @@ from codesign.hw.config import VtaConfig
 from codesign.kernels.blocking import (
     Blocking,
     channel_tiles,
-    input_chunks,
     input_ranges,
 )
 from codesign.kernels.constants import bias_tiles, default_bias_tiles, identity_tiles
+from codesign.kernels.native import BIASES, IDENTITIES
 from codesign.kernels.pool import identity_copies, valid_counts
 from codesign.kernels.schedule import Schedule
 from codesign.kernels.selection import select
@@ -33,9 +33,13 @@ from codesign.kernels.workload import (
 
 
 def pack_weights(
-    workload: Workload, params: Params, cfg: VtaConfig, schedule: Schedule
+    workload: Workload,
+    params: Params,
+    cfg: VtaConfig,
+    schedule: Schedule,
+    pieces: NDArray[np.void],
 ) -> NDArray[np.int8]:
-    """Resident and other weight tiles of a unit, flat int8 (parts 4 and 5 of the order).
+    """All weight tiles of a unit, flat int8; ``pieces`` (`native.PIECE`) are a convolution's.
 
     Raises
     ------
@@ -44,7 +48,7 @@ def pack_weights(
     """
     if isinstance(workload, ConvWorkload):
         assert isinstance(params, ConvParams)
-        return _conv(workload, params, cfg, schedule)
+        return _conv(workload, params, cfg, pieces)
     if isinstance(workload, GatherWorkload):
         assert isinstance(params, GatherParams)
         return _gather(workload, params, cfg, schedule)
@@ -60,7 +64,7 @@ def pack_weights(
 
 
 def pack_multipliers(workload: Workload, params: Params, cfg: VtaConfig) -> NDArray[np.int32]:
-    """Multipliers int32 ``[output blocks * BATCH * BLOCK_OUT]`` (part 3 of the order)."""
+    """Multipliers int32 ``[output blocks * BATCH * BLOCK_OUT]``."""
     if not isinstance(workload, ConvWorkload) or not workload.multiply:
         return np.zeros(0, np.int32)
     assert isinstance(params, ConvParams)
@@ -76,7 +80,7 @@ def pack_multipliers(workload: Workload, params: Params, cfg: VtaConfig) -> NDAr
 
 
 def _conv(
-    workload: ConvWorkload, params: ConvParams, cfg: VtaConfig, schedule: Schedule
+    workload: ConvWorkload, params: ConvParams, cfg: VtaConfig, pieces: NDArray[np.void]
 ) -> NDArray[np.int8]:
     w, blocking = workload, Blocking.of(cfg)
     ranges = input_ranges(w.in_channels, w.out_channels, w.groups, blocking)
@@ -87,36 +91,51 @@ def _conv(
     total[: w.out_channels] = params.bias.astype(np.int64) + rounding
     bias = bias_tiles(total.reshape(blocks, cfg.block_out), cfg, w.bias_tiles)
     parts: list[NDArray[np.int8]] = []
-    if w.residual_border is not None:
-        parts.append(identity_tiles(cfg, params.residual_multiplier).reshape(-1))
-    for channels in channel_tiles(w.out_channels, schedule.out_groups, blocking):
-        first = channels.first * blocking.out_subs
-        out = range(first, first + channels.blocks)
-        for chunk in input_chunks(ranges, channels, schedule.in_groups, blocking):
-            for block in out:
-                own = ranges[block]
-                low, high = max(own.start, chunk.start), min(own.stop, chunk.stop)
-                if low < high:
-                    parts.append(tiles[block, low - own.start : high - own.start].reshape(-1))
-        parts.append(bias[out.start : out.stop].reshape(-1))
+    for piece in pieces:
+        out = range(piece["out_block"], piece["out_block"] + piece["out_blocks"])
+        if piece["kind"] == IDENTITIES:
+            parts += [identity_tiles(cfg, params.residual_multiplier).reshape(-1)]
+        elif piece["kind"] == BIASES:
+            parts += [bias[out.start : out.stop].reshape(-1)]
+        else:
+            inputs = range(piece["in_block"], piece["in_block"] + piece["in_blocks"])
+            ys, xs = (
+                slice(first, first + count * step, step)
+                for first, step, count in (
+                    piece[["ky", "ky_step", "ky_count"]].item(),
+                    piece[["kx", "kx_step", "kx_count"]].item(),
+                )
+            )
+            taps = tiles[:, :, ys, xs]
+            parts += [_blocks(taps[block], ranges[block], inputs) for block in out]
     return np.concatenate(parts)
+
+
+def _blocks(tiles: NDArray[np.int8], own: range, wanted: range) -> NDArray[np.int8]:
+    """The ``wanted`` input blocks of an output block that reads ``own``; others hold zeros."""
+    if own.start <= wanted.start and wanted.stop <= own.stop:
+        return tiles[wanted.start - own.start : wanted.stop - own.start].reshape(-1)
+    found = np.zeros((len(wanted), *tiles.shape[1:]), np.int8)
+    low, high = max(own.start, wanted.start), min(own.stop, wanted.stop)
+    found[low - wanted.start : high - wanted.start] = tiles[low - own.start : high - own.start]
+    return found.reshape(-1)
 
 
 def _sparse_tiles(
     w: ConvWorkload, weight: NDArray[np.int8], ranges: tuple[range, ...], cfg: VtaConfig
 ) -> NDArray[np.int8]:
-    """Tiles int8 ``[output block, i-th input block of its range, taps, BLOCK_OUT, BLOCK_IN]``."""
+    """Tiles int8 ``[output block, i-th input block of its range, ky, kx, BLOCK_OUT, BLOCK_IN]``."""
     ki, ko = cfg.block_in, cfg.block_out
-    taps, per_group = w.kernel[0] * w.kernel[1], w.in_channels // w.groups
+    per_group = w.in_channels // w.groups
     longest = max(len(r) for r in ranges)
-    dense = np.zeros((len(ranges) * ko, longest * ki, taps), np.int8)
+    dense = np.zeros((len(ranges) * ko, longest * ki, *w.kernel), np.int8)
     channel = np.arange(w.out_channels)
     starts = np.array([r.start * ki for r in ranges])[channel // ko]
     group = channel // (w.out_channels // w.groups)
     lane = (group * per_group - starts)[:, None] + np.arange(per_group)
-    dense[channel[:, None], lane] = weight.reshape(w.out_channels, per_group, taps)
-    split = dense.reshape(len(ranges), ko, longest, ki, taps)
-    return np.ascontiguousarray(split.transpose(0, 2, 4, 1, 3))
+    dense[channel[:, None], lane] = weight
+    split = dense.reshape(len(ranges), ko, longest, ki, *w.kernel)
+    return np.ascontiguousarray(split.transpose(0, 2, 4, 5, 1, 3))
 
 
 def _gather(
