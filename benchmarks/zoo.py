@@ -161,6 +161,7 @@ def _compile_and_run(path: Path, cfg: Any, calibration: Any, x: Any, wanted: Any
         "host_ops": len(package.host_ops),
         "cycles": result.cycles,
         "utilization": result.utilization,
+        "peak_dram_bytes": result.peak_dram_bytes,
         "over_bound": result.cycles / bound if bound else 0.0,
         "compile_s": round(compiled - started, 1),
         "run_s": round(ran - compiled, 1),
@@ -202,7 +203,7 @@ def claims(rows: Sequence[dict[str, Any]], networks: int) -> list[Claim]:
 def _show(rows: Sequence[dict[str, Any]]) -> None:
     table = Table(title="zoo", title_justify="left")
     headings = ("network", "form", "match", "MMACs", "offloaded", "regions", "host ops", "kcycles",
-                "utilisation", "÷ bound", "compile s", "run s", "1-cos", "1-cos int8")  # fmt: skip
+                "utilisation", "÷ bound", "DRAM MB", "compile s", "run s", "1-cos", "1-cos int8")  # fmt: skip
     for heading in headings:
         table.add_column(heading, justify="left" if heading in ("network", "form") else "right")
     for row in rows:
@@ -220,6 +221,7 @@ def _show(rows: Sequence[dict[str, Any]]) -> None:
             f"{row['cycles'] / 1e3:.0f}",
             f"{row['utilization']:.1%}",
             f"{row['over_bound']:.3f}",
+            f"{row['peak_dram_bytes'] / 1e6:.2f}",
             f"{row['compile_s']:.1f}",
             f"{row['run_s']:.1f}",
             f"{row['distance']:.4f}",
