@@ -3,22 +3,26 @@
 from relay_passes.absorb_requantize import AbsorbRequantize
 from relay_passes.fold_batch_norm import FoldBatchNorm
 from relay_passes.fold_parameters import FoldParameters
+from relay_passes.join_moves import JoinMoves
 from relay_passes.lower import Lower
 from relay_passes.merge_identical import MergeIdentical
 from relay_passes.partition import Partition
 from relay_passes.quantize_before_reshape import QuantizeBeforeReshape
 from relay_passes.spec import QuantizedTensor, UnitSpec
 from relay_passes.split_dequantize import SplitDequantize
+from relay_passes.split_to_slices import SplitToSlices
 
 __all__ = [
     "AbsorbRequantize",
     "FoldBatchNorm",
     "FoldParameters",
+    "JoinMoves",
     "Lower",
     "MergeIdentical",
     "Partition",
     "QuantizeBeforeReshape",
     "QuantizedTensor",
     "SplitDequantize",
+    "SplitToSlices",
     "UnitSpec",
 ]

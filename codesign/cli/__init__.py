@@ -20,8 +20,9 @@ __all__ = ["VERBS", "main"]
 
 VERBS: tuple[tuple[str, str], ...] = (
     ("compile", "compile a network for a configuration into a package"),
+    ("tune", "search schedules for a network into a records file"),
     ("run", "run a package on the simulator"),
-    ("export", "write a package's instructions and memory for a board or a driver"),
+    ("export", "write a package's files for a board or a driver"),
     ("trace", "simulate sampled layers and configurations into a trace store"),
     ("train", "train the cost model on a trace store"),
     ("predict", "predict a network's cycles on a configuration"),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import re
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codesign.cli.common import add_config_argument, notice, print_json, print_table
-from codesign.errors import ModelError
+from codesign.errors import ModelError, VerificationError
 
 if TYPE_CHECKING:
-    from codesign.compiler import Package
+    from codesign.compiler import Package, Verifier
 
 NAME = "compile"
 HELP = "compile a network for a configuration into a package"
@@ -38,12 +39,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "ws", "os", "is", "rs"),
         help="instead of the configuration's",
     )
+    parser.add_argument(
+        "--tuning-records", metavar="RECORDS", help="file of `codesign tune`: schedules to use"
+    )
     parser.add_argument("--disabled-pass", default="", metavar="P,...", help="phases to leave out")
     parser.add_argument(
         "--dump-code",
         default="",
         metavar="F,...",
         help=f"write beside the package: {', '.join(_DUMPS)}",
+    )
+    parser.add_argument(
+        "--verify",
+        nargs="?",
+        const="",
+        metavar="IN.npz",
+        help="hold every phase and every layer against what it must compute; slow",
     )
     parser.add_argument("--print-pass-times", action="store_true", help="seconds of every phase")
 
@@ -61,8 +72,13 @@ def run(args: argparse.Namespace) -> int:
     times: list[tuple[str, float]] = []
     modules: list[tuple[str, Any]] = []
     started = time.perf_counter()
+    verifier = None if args.verify is None else _verifier(args.model, args.verify, shapes)
 
     def callback(phase: str, module: Any) -> None:
+        if verifier is not None:
+            verifier(phase, module)
+        if phase.startswith("vta_region_"):
+            return
         times.append((phase, time.perf_counter() - started - sum(t for _, t in times)))
         if "relax" in dumps:
             modules.append((phase, module))
@@ -75,7 +91,10 @@ def run(args: argparse.Namespace) -> int:
         dataflow=args.dataflow,
         callback=callback,
         disabled=_list(args.disabled_pass),
+        records=args.tuning_records,
     )
+    if verifier is not None:
+        _verify_run(package, verifier.inputs)
     package.save(args.output)
     seconds = time.perf_counter() - started
     _dump(package, Path(args.output), dumps, modules)
@@ -88,6 +107,8 @@ def run(args: argparse.Namespace) -> int:
         "regions": len(package.graphs),
         **package.manifest(),
     }
+    if verifier is not None:
+        summary["verified"] = [asdict(check) for check in verifier.checks]
     if args.print_pass_times:
         summary["pass_seconds"] = dict(times)
     if args.json:
@@ -95,6 +116,22 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(summary, times if args.print_pass_times else [])
     return 0
+
+
+def _verifier(model: str, inputs: str, shapes: Any) -> Verifier:
+    """A verifier on one declared batch of the inputs, or of random numbers."""
+    from codesign.compiler import Verifier
+    from codesign.compiler.verify import one_batch
+
+    return Verifier(one_batch(model, inputs or None, shapes), smallest_cosine=-1.0)
+
+
+def _verify_run(package: Package, inputs: Any) -> None:
+    result = package.run(inputs)
+    if not result.outputs_match:
+        raise VerificationError(
+            f"{result.mismatches} elements of the regions' outputs differ from the reference"
+        )
 
 
 def parse_shapes(text: str) -> dict[str, list[int]]:
@@ -143,11 +180,17 @@ def _show(summary: dict[str, Any], times: list[tuple[str, float]]) -> None:
         ("layer", "op", "dataflow", "MACs", "cycles"),
         [(x["name"], x["op"], x["dataflow"], x["macs"], x["cycles"]) for x in layers],
     )
+    if "verified" in summary:
+        print_table(
+            ("verified phase", "largest change", "cosine"),
+            [(c["phase"], c["largest"], c["cosine"]) for c in summary["verified"]],
+        )
     share = summary["offloaded_macs"] / summary["macs"] if summary["macs"] else 0.0
     print(
         f"{summary['output']}: {len(layers)} units in {summary['regions']} region(s), "
         f"{summary['cycles']} cycles, {share:.1%} of the MACs offloaded, "
-        f"{len(summary['host_ops'])} operators on the host, {summary['seconds']:.1f} s"
+        f"{summary['peak_dram_bytes']} bytes of DRAM, {len(summary['host_ops'])} operators on the "
+        f"host, {summary['seconds']:.1f} s"
     )
     if times:
         print_table(("pass", "seconds"), times)

@@ -7,7 +7,7 @@ import argparse
 from codesign.cli.common import notice, print_json
 
 NAME = "export"
-HELP = "write a package's instructions and memory for a board or a driver"
+HELP = "write a package's files for a board or a driver"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

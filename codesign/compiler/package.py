@@ -265,6 +265,7 @@ class Package:
         ]
         cycles = sum(layer.cycles for layer in layers)
         offloaded = sum(layer.macs for layer in layers)
+        roofline = sum(layer.roofline_cycles for layer in layers)
         parts = energy_parts_mj(session.counters(), self.config)
         return RunResult(
             outputs=outputs,
@@ -279,7 +280,8 @@ class Package:
             macs=self.macs,
             offloaded_macs=offloaded,
             utilization=offloaded / (cycles * self.config.pes) if cycles else 0.0,
-            roofline_cycles=sum(layer.roofline_cycles for layer in layers),
+            ceiling=offloaded / (roofline * self.config.pes) if roofline else 0.0,
+            roofline_cycles=roofline,
             dram_bytes=sum(layer.dram_bytes for layer in layers),
             peak_dram_bytes=self.peak_dram_bytes,
             outputs_match=mismatches == 0,

@@ -17,6 +17,7 @@ from tvm import relax
 from codesign.compiler.build_graph import TRIVIAL, build_graph
 from codesign.compiler.compose import Compose, ComposedRegion, compose_region, schedules_of
 from codesign.compiler.fit import fit_unit
+from codesign.compiler.parts import is_free
 from codesign.compiler.program import serialize
 from codesign.compiler.runtime import register
 from codesign.errors import Infeasible, ModelError
@@ -27,14 +28,17 @@ from relay_passes import (
     AbsorbRequantize,
     FoldBatchNorm,
     FoldParameters,
+    JoinMoves,
     Lower,
     MergeIdentical,
     Partition,
     QuantizeBeforeReshape,
     SplitDequantize,
+    SplitToSlices,
     UnitSpec,
 )
 from relay_passes.lower import regions
+from relay_passes.spec import apart
 
 Callback = Callable[[str, Any], None]
 """Called with a phase's name and the module after it; in phase "lower" also with the name of each
@@ -54,14 +58,29 @@ class Record:
 
 
 def refusal(spec: UnitSpec, cfg: VtaConfig) -> Infeasible | None:
-    """Why a unit cannot run on the configuration: no numbers fit it, or no schedule does."""
-    if spec.kind == "reshape":
+    """Why a unit cannot run on the configuration: no numbers fit it, or no schedule does.
+
+    A fused addition is also refused where it costs more cycles than one of its own.
+    """
+    if spec.kind == "view" or (spec.kind == "gather" and is_free(spec, cfg)):
         return None
+    cycles = _cycles(spec, cfg)
+    if isinstance(cycles, Infeasible):
+        return cycles
+    if spec.between is not None:
+        parts = [_cycles(part, cfg) for part in apart(spec)]
+        total = sum(part for part in parts if isinstance(part, int))
+        if all(isinstance(part, int) for part in parts) and total < cycles:
+            return Infeasible("fusion", f"{cycles} cycles with the addition, {total} apart")
+    return None
+
+
+def _cycles(spec: UnitSpec, cfg: VtaConfig) -> int | Infeasible:
     fit = fit_unit(spec, cfg)
     if isinstance(fit, Infeasible):
         return fit
     schedule = best_schedule(fit[0], cfg)
-    return schedule if isinstance(schedule, Infeasible) else None
+    return schedule if isinstance(schedule, Infeasible) else schedule.cycles
 
 
 def phases(
@@ -102,7 +121,9 @@ def phases(
         ("fold_batch_norm", FoldBatchNorm()),
         ("merge_identical", MergeIdentical()),
         ("quantize_before_reshape", QuantizeBeforeReshape()),
+        ("split_to_slices", SplitToSlices()),
         ("split_dequantize", SplitDequantize()),
+        ("join_moves", JoinMoves()),
         ("absorb_requantize", AbsorbRequantize()),
         ("partition", Partition(partial(refusal, cfg=cfg), validate, reject)),
         ("lower", Lower(emit)),

@@ -37,7 +37,11 @@ class LayerResult:
 
 @dataclass(frozen=True, eq=False)
 class RunResult:
-    """Outputs (stacked on the first axis) and figures per declared batch; energy is estimated."""
+    """Outputs (stacked on the first axis) and figures per declared batch; energy is estimated.
+
+    ``roofline_cycles`` is the sum of the layers' lower bounds, ``dram_bytes`` what moves over the
+    bus, ``peak_dram_bytes`` what the package takes in DRAM.
+    """
 
     outputs: dict[str, NDArray[Any]]
     model: str
@@ -51,6 +55,7 @@ class RunResult:
     macs: int
     offloaded_macs: int
     utilization: float
+    ceiling: float
     roofline_cycles: int
     dram_bytes: int
     peak_dram_bytes: int

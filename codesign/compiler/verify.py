@@ -16,6 +16,10 @@ from codesign.compiler.compose import ComposedRegion
 from codesign.compiler.pipeline import host_pipeline
 from codesign.compiler.verify_region import verify_region
 from codesign.errors import VerificationError
+from codesign.frontend import SampleSource, import_onnx
+from codesign.frontend.calibration import batches, check_samples, load_samples
+from codesign.frontend.importer import signature_of
+from codesign.frontend.model import InputShapes
 
 EXACT = frozenset({"fold_parameters", "merge_identical", "split_dequantize", "partition", "host"})
 """Phases that change no value at all, except that weights lose their rounding in the first."""
@@ -74,6 +78,18 @@ class Verifier:
                     f"phase {phase} changed output {index} at {tuple(map(int, worst))}: "
                     f"{old[worst]} before, {new[worst]} after (cosine {check.cosine:.5f})"
                 )
+
+
+def one_batch(
+    model: Any, inputs: SampleSource | None, shapes: InputShapes | None = None
+) -> dict[str, NDArray[Any]]:
+    """The first declared batch of ``inputs``; without them seeded random numbers."""
+    signature, _ = signature_of(import_onnx(model, shapes))
+    if inputs is None:
+        rng = np.random.default_rng(0)
+        return {n: rng.standard_normal(shape).astype(kind) for n, shape, kind in signature}
+    arrays = load_samples(inputs, signature)
+    return next(batches(arrays, signature, check_samples(arrays, signature, "verify")))
 
 
 def verify_exactly(region: ComposedRegion) -> None:

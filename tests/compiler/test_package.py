@@ -156,7 +156,6 @@ def test_qdq_pooling(kind: str, include: int, zero: int) -> None:
     ("made", "reason"),
     [
         (qdq_conv(weight_zero=3), "weights have a zero point"),
-        (qdq_conv(dilation=2, pad=2), "dilation"),
     ],
 )
 def test_what_cannot_be_offloaded_is_listed(made: Any, reason: str) -> None:
