@@ -320,6 +320,33 @@ def _dense(graph: _Graph, step: Step, choices: _Choices) -> None:
     graph.quantized(graph.activated(name, choices), (source.shape[0], out), ())
 
 
+def _tokens(graph: _Graph, step: Step, choices: _Choices) -> None:
+    """Pixels as tokens through a constant matrix, and back to an image."""
+    source = graph.source(step)
+    assert source is not None
+    batch, channels, height, width = source.shape
+    shape = graph.constant(np.array([batch, channels, height * width], np.int64))
+    rows = graph.node("Transpose", [graph.node("Reshape", [source.name, shape])], perm=[0, 2, 1])
+    tokens = graph.quantized(rows, (batch, height * width, channels), [source])
+    out = choices.pick([1, 8, 17])
+    name = graph.node("MatMul", [tokens.name, graph.weight((channels, out), channels, None)])
+    made = graph.quantized(graph.activated(name, choices), (batch, height * width, out), ())
+    shape = graph.constant(np.array([batch, out, height, width], np.int64))
+    name = graph.node("Transpose", [made.name], perm=[0, 2, 1])
+    graph.quantized(graph.node("Reshape", [name, shape]), (batch, out, height, width), [made])
+
+
+def _attention(graph: _Graph, step: Step, choices: _Choices) -> None:
+    """The product of two activations."""
+    source = graph.source(step)
+    assert source is not None
+    batch, channels, height, width = source.shape
+    other = graph.node("Transpose", [source.name], perm=[0, 1, 3, 2])
+    scale = graph.constant(np.float32(width**-0.5))
+    name = graph.node("Mul", [graph.node("MatMul", [source.name, other]), scale])
+    graph.quantized(name, (batch, channels, height, height), ())
+
+
 def _add(graph: _Graph, step: Step, choices: _Choices) -> None:
     source = graph.source(step)
     assert source is not None
@@ -439,6 +466,7 @@ def _again(step: Step) -> _Choices:
 
 _OPERATORS: dict[str, Callable[[_Graph, Step, _Choices], None]] = {
     "add": _add,
+    "attention": _attention,
     "concat": _concat,
     "conv": _conv,
     "conv_transpose": _transposed,
@@ -450,6 +478,7 @@ _OPERATORS: dict[str, Callable[[_Graph, Step, _Choices], None]] = {
     "relu": _relu,
     "sigmoid_gate": _sigmoid,
     "slice": _split,
+    "tokens": _tokens,
     "upsample": _upsample,
 }
 KINDS = tuple(sorted(_OPERATORS))
