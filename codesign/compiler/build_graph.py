@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from codesign.compiler.first_layer import fold_inputs
 from codesign.compiler.fit import Borders, fit_unit, needed_border, zero_point
 from codesign.compiler.graph import TensorSpec, Unit, UnitGraph
 from codesign.compiler.layouts import RegionUnit, with_layouts
@@ -60,7 +61,8 @@ def build_graph(function: Any, name: str, cfg: VtaConfig) -> UnitGraph | Mapping
     if not units:
         reason = Infeasible(TRIVIAL, "a reshape alone is no work for the accelerator")
         return {unit.name: reason for unit in region.units}
-    return UnitGraph(name, batch, tensors, region.inputs, region.outputs, tuple(units))
+    folded = fold_inputs(region.inputs, region.outputs, units, tensors, cfg)
+    return UnitGraph(name, batch, tensors, region.inputs, region.outputs, folded)
 
 
 def _fitted(
