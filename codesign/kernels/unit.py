@@ -21,7 +21,6 @@ from codesign.kernels.schedule import Schedule
 from codesign.kernels.weights import pack_multipliers, pack_weights
 from codesign.kernels.workload import (
     ConvWorkload,
-    GatherWorkload,
     Params,
     PoolWorkload,
     Workload,
@@ -117,9 +116,7 @@ def unsupported(workload: Workload, cfg: VtaConfig) -> Infeasible | None:
         )
     if workload.out_height < 1 or workload.out_width < 1:
         return Infeasible("empty_output", f"{workload} has no output pixel")
-    if isinstance(workload, GatherWorkload) or (
-        isinstance(workload, ConvWorkload) and not _plain(workload)
-    ):
+    if isinstance(workload, ConvWorkload) and not _plain(workload):
         return Infeasible("operator", f"no kernel computes {workload} yet")
     return None
 

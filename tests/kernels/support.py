@@ -11,6 +11,8 @@ from codesign.kernels import (
     ConvWorkload,
     ElementwiseParams,
     ElementwiseWorkload,
+    GatherParams,
+    GatherWorkload,
     Params,
     PoolParams,
     Schedule,
@@ -41,6 +43,10 @@ def random_params(workload: Workload, rng: np.random.Generator) -> Params:
     if isinstance(workload, ElementwiseWorkload):
         multipliers = tuple(int(m) for m in rng.integers(-128, 128, workload.operands))
         return ElementwiseParams(multipliers, int(rng.integers(-9000, 9000)), 7, -128, 100)
+    if isinstance(workload, GatherWorkload):
+        multipliers = tuple(int(m) for m in rng.integers(1, 128, len(workload.channels)))
+        biases = rng.integers(-900, 900, len(workload.picks)).astype(np.int32)
+        return GatherParams(multipliers, biases, int(rng.integers(4, 8)), -120, 127)
     if workload.kind == "max":
         return None
     by_count = {
