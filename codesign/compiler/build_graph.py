@@ -35,8 +35,13 @@ class _Region:
     outputs: tuple[str, ...]
 
 
-def build_graph(function: Any, name: str, cfg: VtaConfig) -> UnitGraph | Mapping[str, Infeasible]:
-    """The region's integer program on ``cfg``, or why each unit that fails cannot be on it."""
+def build_graph(
+    function: Any, name: str, cfg: VtaConfig, *, fold: bool = True
+) -> UnitGraph | Mapping[str, Infeasible]:
+    """The region's integer program on ``cfg``, or why each unit that fails cannot be on it.
+
+    ``fold``: inputs may be packed as patches.
+    """
     region = _read(function)
     batch, laid_out, homeless = with_layouts(region.units, cfg)
     if homeless:
@@ -61,8 +66,9 @@ def build_graph(function: Any, name: str, cfg: VtaConfig) -> UnitGraph | Mapping
     if not units:
         reason = Infeasible(TRIVIAL, "a reshape alone is no work for the accelerator")
         return {unit.name: reason for unit in region.units}
-    folded = fold_inputs(region.inputs, region.outputs, units, tensors, cfg)
-    return UnitGraph(name, batch, tensors, region.inputs, region.outputs, folded)
+    if fold:
+        units = fold_inputs(region.inputs, region.outputs, units, tensors, cfg)
+    return UnitGraph(name, batch, tensors, region.inputs, region.outputs, tuple(units))
 
 
 def _fitted(

@@ -16,6 +16,7 @@ from codesign.kernels import (
     PatchFold,
     best_schedule,
     fold_convolution,
+    input_layouts,
     patch_folds,
 )
 
@@ -26,11 +27,12 @@ def fold_inputs(
     units: Sequence[Unit],
     tensors: dict[str, TensorSpec],
     cfg: VtaConfig,
-) -> tuple[Unit, ...]:
+) -> list[Unit]:
     """The units, with those over folded inputs that are fastest; ``tensors`` change with them.
 
     An input is folded if one convolution alone reads it and its channels leave input lanes empty:
-    the host packs it anyway, so that only the machine's cycles count.
+    the host packs it anyway, so that the machine's cycles decide. Folded, it may take no more
+    memory than before.
     """
     folded = {unit.name: unit for unit in units}
     for name in inputs:
@@ -57,7 +59,7 @@ def fold_inputs(
             image=spec.shape,
         )
         folded[unit.name] = replace(unit, workload=small, params=replace(params, weight=weight))
-    return tuple(folded.values())
+    return list(folded.values())
 
 
 def _best_fold(workload: ConvWorkload, cfg: VtaConfig) -> PatchFold | None:
@@ -66,8 +68,11 @@ def _best_fold(workload: ConvWorkload, cfg: VtaConfig) -> PatchFold | None:
         return None
     whole = best_schedule(workload, cfg)
     best, chosen = (None if isinstance(whole, Infeasible) else whole.cycles), None
+    (layout, *_) = input_layouts(workload)
     for fold in patch_folds(workload):
         small = _folded(workload, fold)
+        if input_layouts(small)[0].nbytes(cfg) > layout.nbytes(cfg):
+            continue
         result = best_schedule(small, cfg)
         if not isinstance(result, Infeasible) and (best is None or result.cycles < best):
             best, chosen = result.cycles, fold
