@@ -16,7 +16,7 @@ from codesign.compiler.compose import Compose
 from codesign.compiler.host_ops import count_macs, host_operators
 from codesign.compiler.package import Package, PackageUnit, Port
 from codesign.compiler.pipeline import Callback, Record, pipeline, refusal
-from codesign.errors import ConfigError
+from codesign.errors import ConfigError, ModelError
 from codesign.frontend import CalibrationMethod, SampleSource, import_onnx
 from codesign.frontend.importer import signature_of
 from codesign.frontend.model import InputShapes
@@ -57,7 +57,7 @@ def compile(
     StoreError
         the records file is damaged or foreign.
     ModelError
-        the model cannot be read, imported or quantised.
+        the model cannot be read, imported, quantised or compiled.
     DataError
         calibration data that do not fit the model.
     ConfigError
@@ -74,8 +74,11 @@ def compile(
     record = Record()
     known = None if records is None else load_records(records).lookup
     passes = pipeline(cfg, calibration, callback, disabled, record, compose, calibration_method)
-    with known_schedules(known):
-        executable = tvm.compile(module, target="llvm", relax_pipeline=passes)
+    try:
+        with known_schedules(known):
+            executable = tvm.compile(module, target="llvm", relax_pipeline=passes)
+    except tvm.error.InternalError as error:  # a check in TVM's own passes
+        raise ModelError(f"TVM cannot compile the model: {_first_line(error)}") from error
     inputs, outputs = signature_of(module)
     return Package(
         model=Path(model).name if isinstance(model, (str, Path)) else "module",
@@ -106,6 +109,11 @@ def _units(record: Record) -> list[PackageUnit]:
         for region in record.regions
         for unit in region.program.graph.units
     ]
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
 
 
 def _sha256(model: Any) -> str:

@@ -216,8 +216,14 @@ def _remaining(steps: Sequence[tuple[str, Any]], module: Any) -> Sequence[tuple[
 
 
 def host_pipeline() -> Any:
-    """TVM's CPU passes for what stays on the host, down to what the VM executes."""
-    return tvm.transform.Sequential(
+    """TVM's CPU passes for what stays on the host, down to what the VM executes.
+
+    Raises
+    ------
+    ModelError
+        TVM has no code for an operator, or not for its types or shapes.
+    """
+    passes = tvm.transform.Sequential(
         [
             relax.transform.LegalizeOps(),
             relax.transform.AnnotateTIROpPattern(),
@@ -227,6 +233,18 @@ def host_pipeline() -> Any:
             relax.get_pipeline("default_build"),
         ]
     )
+
+    @tvm.transform.module_pass(opt_level=0, name="codesign.host")
+    def run(module: Any, _: Any) -> Any:
+        try:
+            return passes(module)
+        except Exception as error:  # these passes let whatever Python raises through
+            text = str(error).strip() or type(error).__name__
+            raise ModelError(
+                f"TVM cannot compile what stays on the host: {text.splitlines()[0]}"
+            ) from error
+
+    return run
 
 
 def _keep(record: Record, slot: str, step: Callable[[Any], Any]) -> Any:

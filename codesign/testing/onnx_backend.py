@@ -131,15 +131,19 @@ def node_status(name: str) -> tuple[str, str]:
 def _status(test: Any, model: Any, data_sets: Iterable[Any]) -> tuple[str, str]:
     try:
         rep = CodesignBackend.prepare(model)
-        for inputs, wanted in data_sets:
-            outputs = rep.run([_array(value) for value in inputs])
-            Runner.assert_similar_outputs(wanted, outputs, rtol=test.rtol, atol=test.atol)
-    except AssertionError as error:
-        return "wrong", " ".join(str(error).split())[:160]
+        runs = [
+            ([_array(value) for value in wanted], rep.run([_array(value) for value in inputs]))
+            for inputs, wanted in data_sets
+        ]
     except CodesignError as error:
         return "unsupported", str(error)[:160]
     except Exception as error:  # whatever else happens is a finding
         return "error", f"{type(error).__name__}: {' '.join(str(error).split())[-160:]}"
+    try:
+        for wanted, outputs in runs:
+            Runner.assert_similar_outputs(wanted, outputs, rtol=test.rtol, atol=test.atol)
+    except AssertionError as error:
+        return "wrong", " ".join(str(error).split())[:160]
     return ("accelerator" if rep.offloaded else "host"), ""
 
 
