@@ -34,6 +34,12 @@ class PackageError(CodesignError):
     """A compiled package is truncated, foreign or of another version."""
 
 
+class VerificationError(CodesignError):
+    """A compiled network does not compute what it should; the text names the first difference."""
+
+    exit_code = 1
+
+
 class StoreError(CodesignError):
     """A trace store, run store or model file is corrupt, foreign or locked."""
 

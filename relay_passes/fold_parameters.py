@@ -15,17 +15,22 @@ from tvm import relax
 from relay_passes.ir import constant, each_function, op_name, shape
 
 
-def FoldParameters() -> Any:
+def FoldParameters(keep_rounding: bool = False) -> Any:
     """Biases become float constants; a weight becomes ``dequantize(constant)`` or a float constant.
 
     ``dequantize(quantize(c))`` of a float constant c is c: the rounding of weights is left to the
-    fit. Transposes of weights move into the constant.
+    fit; with ``keep_rounding`` it becomes ``dequantize`` of the rounded constant. Transposes of
+    weights move into the constant.
     """
-    return each_function("FoldParameters", lambda f: _Fold().visit_expr(f))
+    return each_function("FoldParameters", lambda f: _Fold(keep_rounding).visit_expr(f))
 
 
 @relax.expr_functor.mutator
 class _Fold(relax.PyExprMutator):
+    def __init__(self, keep_rounding: bool) -> None:
+        super().__init__()
+        self._keep_rounding = keep_rounding
+
     def visit_call_(self, call: Any) -> Any:
         call = self._inlined(super().visit_call_(call))
         name = op_name(call)
@@ -51,7 +56,7 @@ class _Fold(relax.PyExprMutator):
     def _dequantize(self, call: Any) -> Any:
         source = self._defined(call.args[0])
         if op_name(source) == "quantize" and constant(source.args[0]) is not None:
-            return source.args[0]
+            return self._rounded(call, source) if self._keep_rounding else source.args[0]
         data = constant(call.args[0])
         scale, zero = constant(call.args[1]), constant(call.args[2])
         if data is None or scale is None or zero is None:
@@ -59,6 +64,16 @@ class _Fold(relax.PyExprMutator):
         if data.dtype != np.int32 and data.ndim > 1:
             return call
         return relax.const(dequantized(data, scale, zero, int(call.attrs.axis)))
+
+    def _rounded(self, call: Any, quantize: Any) -> Any:
+        real, scale, zero = (constant(a) for a in quantize.args)
+        if real is None or scale is None or zero is None:
+            return call
+        data = quantized(real, scale, zero, int(quantize.attrs.axis), quantize.attrs.out_dtype)
+        rounded, scales, zeros = relax.const(data), call.args[1], call.args[2]
+        return relax.op.dequantize(
+            rounded, scales, zeros, int(call.attrs.axis), call.attrs.out_dtype
+        )
 
     def _permute(self, call: Any) -> Any:
         source = self._defined(call.args[0])
@@ -77,14 +92,28 @@ class _Fold(relax.PyExprMutator):
         return relax.op.dequantize(relax.const(data), scale, zero, axis, source.attrs.out_dtype)
 
 
+def quantized(
+    data: NDArray[Any], scale: NDArray[Any], zero: NDArray[Any], axis: int, kind: str
+) -> NDArray[Any]:
+    """ONNX's QuantizeLinear along ``axis``: half to even, saturated to the integer ``kind``."""
+    scale, zero = _along(data, scale, axis), _along(data, zero, axis)
+    limits = np.iinfo(str(kind))
+    steps = np.rint(data.astype(np.float32) / scale.astype(np.float32)) + zero
+    return np.clip(steps, limits.min, limits.max).astype(limits.dtype)
+
+
+def _along(data: NDArray[Any], values: NDArray[Any], axis: int) -> NDArray[Any]:
+    """Per-channel values with the rank of ``data``."""
+    shape = [1] * data.ndim
+    if values.size > 1:
+        shape[axis] = -1
+    return values.reshape(shape)
+
+
 def dequantized(
     data: NDArray[Any], scale: NDArray[Any], zero: NDArray[Any], axis: int
 ) -> NDArray[np.float32]:
     """ONNX's DequantizeLinear: (data - zero) * scale along ``axis``, float32."""
-    if scale.size > 1:
-        along = [1] * data.ndim
-        along[axis] = -1
-        scale = scale.reshape(along)
-        zero = zero.reshape(along) if zero.size > 1 else zero
+    scale, zero = _along(data, scale, axis), _along(data, zero, axis)
     wide = data.astype(np.int64) - zero.astype(np.int64)
     return (wide.astype(np.float32) * scale.astype(np.float32)).astype(np.float32)

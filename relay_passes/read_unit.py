@@ -111,6 +111,17 @@ def _weight(expr: Any, notes: list[str]) -> NDArray[np.float64]:
     return value.astype(np.float64)
 
 
+def _weight_scale(expr: Any, channels: int, axis: int) -> NDArray[np.float64] | None:
+    """Scale of every output channel of dequantised weights; None for float ones."""
+    if constant(expr) is not None:
+        return None
+    scale = constant(expr.args[1])
+    assert scale is not None
+    if scale.size not in (1, channels) or (scale.size > 1 and int(expr.attrs.axis) != axis):
+        return None
+    return np.broadcast_to(scale.reshape(-1).astype(np.float64), channels)
+
+
 def _conv(
     spec: UnitSpec, core: Any, weight_expr: Any, bias: NDArray[Any] | None, notes: list[str]
 ) -> UnitSpec:
@@ -126,6 +137,7 @@ def _conv(
         spec,
         weight=weight,
         bias=_bias(bias, len(weight), 1, notes),
+        weight_scale=_weight_scale(weight_expr, len(weight), 0),
         kernel=(weight.shape[2], weight.shape[3]),
         stride=_pair(attrs.strides),
         padding=_four(attrs.padding),
@@ -140,7 +152,12 @@ def _dense(
         notes.append(f"matmul of {list(spec.inputs[0].shape)} with {list(weight.shape)}")
         return replace(spec, weight=np.zeros((1, 1, 1, 1)))
     rows = np.ascontiguousarray(weight.T)[:, :, None, None]
-    return replace(spec, weight=rows, bias=_bias(bias, len(rows), 0, notes))
+    return replace(
+        spec,
+        weight=rows,
+        bias=_bias(bias, len(rows), 0, notes),
+        weight_scale=_weight_scale(weight_expr, len(rows), 1),
+    )
 
 
 def _bias(

@@ -25,7 +25,8 @@ class QuantizedTensor:
 class UnitSpec:
     """One unit before it is fitted to the hardware.
 
-    ``weight`` is float [O, I, kh, kw] (dense: [O, I, 1, 1]), ``bias`` float [O]; ``low``/``high``
+    ``weight`` is float [O, I, kh, kw] (dense: [O, I, 1, 1]), ``bias`` float [O]; where the network
+    fixes int8 weights, ``weight / weight_scale`` are those, ``weight_scale`` [O]. ``low``/``high``
     are the real bounds of a fused ReLU or clip. ``kernel``, ``stride``, ``padding`` (top, left,
     bottom, right) and ``count_include_pad`` describe the window. ``unsupported`` names what the
     accelerator has no form for.
@@ -36,6 +37,7 @@ class UnitSpec:
     output: QuantizedTensor
     weight: NDArray[np.float64] | None = None
     bias: NDArray[np.float64] | None = None
+    weight_scale: NDArray[np.float64] | None = None
     low: float = -np.inf
     high: float = np.inf
     kernel: tuple[int, int] = (1, 1)

@@ -21,6 +21,7 @@ __all__ = ["VERBS", "main"]
 VERBS: tuple[tuple[str, str], ...] = (
     ("compile", "compile a network for a configuration into a package"),
     ("run", "run a package on the simulator"),
+    ("export", "write a package's files for a board or a driver"),
     ("trace", "simulate sampled layers and configurations into a trace store"),
     ("train", "train the cost model on a trace store"),
     ("predict", "predict a network's cycles on a configuration"),

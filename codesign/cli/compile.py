@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import re
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codesign.cli.common import add_config_argument, notice, print_json, print_table
-from codesign.errors import ModelError
+from codesign.errors import ModelError, VerificationError
 
 if TYPE_CHECKING:
-    from codesign.compiler import Package
+    from codesign.compiler import Package, Verifier
 
 NAME = "compile"
 HELP = "compile a network for a configuration into a package"
@@ -45,6 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="F,...",
         help=f"write beside the package: {', '.join(_DUMPS)}",
     )
+    parser.add_argument(
+        "--verify",
+        nargs="?",
+        const="",
+        metavar="IN.npz",
+        help="hold every phase and every layer against what it must compute; slow",
+    )
     parser.add_argument("--print-pass-times", action="store_true", help="seconds of every phase")
 
 
@@ -61,8 +69,13 @@ def run(args: argparse.Namespace) -> int:
     times: list[tuple[str, float]] = []
     modules: list[tuple[str, Any]] = []
     started = time.perf_counter()
+    verifier = None if args.verify is None else _verifier(args.model, args.verify, shapes)
 
     def callback(phase: str, module: Any) -> None:
+        if verifier is not None:
+            verifier(phase, module)
+        if phase.startswith("vta_region_"):
+            return
         times.append((phase, time.perf_counter() - started - sum(t for _, t in times)))
         if "relax" in dumps:
             modules.append((phase, module))
@@ -76,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
         callback=callback,
         disabled=_list(args.disabled_pass),
     )
+    if verifier is not None:
+        _verify_run(package, verifier.inputs)
     package.save(args.output)
     seconds = time.perf_counter() - started
     _dump(package, Path(args.output), dumps, modules)
@@ -86,9 +101,10 @@ def run(args: argparse.Namespace) -> int:
         "output": str(args.output),
         "seconds": seconds,
         "regions": len(package.graphs),
-        "cycles": package.cycles,
         **package.manifest(),
     }
+    if verifier is not None:
+        summary["verified"] = [asdict(check) for check in verifier.checks]
     if args.print_pass_times:
         summary["pass_seconds"] = dict(times)
     if args.json:
@@ -96,6 +112,22 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(summary, times if args.print_pass_times else [])
     return 0
+
+
+def _verifier(model: str, inputs: str, shapes: Any) -> Verifier:
+    """A verifier on one declared batch of the inputs, or of random numbers."""
+    from codesign.compiler import Verifier
+    from codesign.compiler.verify import one_batch
+
+    return Verifier(one_batch(model, inputs or None, shapes), smallest_cosine=-1.0)
+
+
+def _verify_run(package: Package, inputs: Any) -> None:
+    result = package.run(inputs)
+    if not result.outputs_match:
+        raise VerificationError(
+            f"{result.mismatches} elements of the regions' outputs differ from the reference"
+        )
 
 
 def parse_shapes(text: str) -> dict[str, list[int]]:
@@ -131,9 +163,9 @@ def _dump(package: Package, output: Path, dumps: list[str], modules: list[tuple[
         write_text(f"{stem}.schedule.txt", "\n".join(lines) + "\n")
     if "isa" in dumps:
         parts = [
-            f"; {u.name}\n"
-            + "\n".join(disassemble(decode(u.instructions, package.config), package.config))
-            for u in package.units
+            f"; {name}\n"
+            + "\n".join(disassemble(decode(stream.instructions, package.config), package.config))
+            for name, _, stream in package.streams
         ]
         write_text(f"{stem}.isa.txt", "\n".join(parts) + "\n")
 
@@ -144,11 +176,17 @@ def _show(summary: dict[str, Any], times: list[tuple[str, float]]) -> None:
         ("layer", "op", "dataflow", "MACs", "cycles"),
         [(x["name"], x["op"], x["dataflow"], x["macs"], x["cycles"]) for x in layers],
     )
+    if "verified" in summary:
+        print_table(
+            ("verified phase", "largest change", "cosine"),
+            [(c["phase"], c["largest"], c["cosine"]) for c in summary["verified"]],
+        )
     share = summary["offloaded_macs"] / summary["macs"] if summary["macs"] else 0.0
     print(
         f"{summary['output']}: {len(layers)} units in {summary['regions']} region(s), "
         f"{summary['cycles']} cycles, {share:.1%} of the MACs offloaded, "
-        f"{len(summary['host_ops'])} operators on the host, {summary['seconds']:.1f} s"
+        f"{summary['peak_dram_bytes']} bytes of DRAM, {len(summary['host_ops'])} operators on the "
+        f"host, {summary['seconds']:.1f} s"
     )
     if times:
         print_table(("pass", "seconds"), times)

@@ -15,7 +15,7 @@ from codesign.cli.streams import read_streams
 from codesign.errors import DataError
 
 if TYPE_CHECKING:
-    from codesign.compiler import Package, RunResult
+    from codesign.compiler import LayerResult, Package, RunResult
 
 NAME = "run"
 HELP = "run a package on the simulator"
@@ -37,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--profile", action="store_true", help="figures of every layer")
     parser.add_argument(
+        "--engine",
+        choices=("cpp", "reference"),
+        default="cpp",
+        help="reference: the executable specification, some 10 000 times slower (%(default)s)",
+    )
+    parser.add_argument(
         "--timeline", metavar="T.json", help="write the modules' activity for Perfetto"
     )
     parser.add_argument("--print-time", action="store_true", help="wall time of the simulation")
@@ -49,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     package = Package.load(args.package)
     inputs = args.inputs or filled(package, args.fill_mode)
     started = time.perf_counter()
-    result = package.run(inputs)
+    result = package.run(inputs, args.engine)
     seconds = time.perf_counter() - started
     if args.outputs:
         _write(args.outputs, result.outputs)
@@ -106,45 +112,35 @@ def _write_timeline(package: str, path: str) -> None:
 
 def _show(result: RunResult, profile: bool, seconds: float | None) -> None:
     if profile:
-        columns = (
-            "layer",
-            "op",
-            "dataflow",
-            "cycles",
-            "÷ bound",
-            "utilization",
-            "bound",
-            "DRAM bytes",
-        )
-        print_table(
-            columns,
-            [
-                (
-                    x.name,
-                    x.op,
-                    x.dataflow,
-                    x.cycles,
-                    x.cycles / x.roofline_cycles,
-                    x.utilization,
-                    x.bound,
-                    x.dram_bytes,
-                )
-                for x in result.layers
-            ],
-        )
-        print_table(
-            ("host operator", "buffer", "bytes", "reason"),
-            [(op.name, op.buffer, op.bytes, op.reason) for op in result.host_ops],
-        )
+        _profile(result)
     offloaded = result.offloaded_macs / result.macs if result.macs else 0.0
     match = "yes" if result.outputs_match else f"NO, {result.mismatches} elements differ"
     print(f"{result.model} on {result.config}, {result.samples} sample(s); per declared batch:")
-    print(f"  cycles         {result.cycles}")
+    bound = f", {result.cycles / result.roofline_cycles:.3f} x the lower bound"
+    print(f"  cycles         {result.cycles}{bound if result.cycles else ''} ({result.compose})")
     print(f"  latency        {result.latency_ms:.4g} ms")
     print(f"  energy         {result.energy_mj:.4g} mJ (estimated)")
     print(f"  MACs           {result.macs}, {offloaded:.1%} offloaded")
     print(f"  utilization    {result.utilization:.1%}")
-    print(f"  DRAM           {result.dram_bytes} bytes")
+    print(f"  DRAM           {result.dram_bytes} bytes moved, {result.peak_dram_bytes} taken")
     print(f"  outputs match  {match}")
     if seconds is not None:
         print(f"  wall time      {seconds:.3f} s")
+
+
+def _profile(result: RunResult) -> None:
+    """Every layer, the network, and what the host does."""
+    columns = ("layer", "op", "dataflow", "bound by", "cycles", "lower bound", "÷ bound")
+    rows = [(x.name, x.op, x.dataflow, x.bound, *_figures(x)) for x in result.layers]
+    if rows:
+        rows.append(("network", "", "", "", *_figures(result)))
+    print_table((*columns, "utilization", "ceiling", "DRAM bytes"), rows)
+    print_table(
+        ("host operator", "buffer", "bytes", "reason"),
+        [(op.name, op.buffer, op.bytes, op.reason) for op in result.host_ops],
+    )
+
+
+def _figures(x: LayerResult | RunResult) -> tuple[object, ...]:
+    ratio = x.cycles / x.roofline_cycles
+    return x.cycles, x.roofline_cycles, ratio, x.utilization, x.ceiling, x.dram_bytes

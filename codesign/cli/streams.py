@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false
 # numpy annotates reshape in part only.
-"""The instruction streams behind a file: a package's units, or one raw stream."""
+"""The instruction streams behind a file: a package's, or one raw stream."""
 
 from __future__ import annotations
 
@@ -66,6 +66,6 @@ def _package_streams(path: Path) -> list[Stream]:
     package = Package.load(path)
     images = {graph.name: package.memory_image(graph.name) for graph in package.graphs}
     return [
-        Stream(unit.name, package.config, unit.instructions, *images[unit.region])
-        for unit in package.units
+        Stream(name, package.config, stream.instructions, *images[program.graph.name])
+        for name, program, stream in package.streams
     ]

@@ -18,23 +18,20 @@ import numpy as np
 from codesign.compiler.graph import UnitGraph
 from codesign.compiler.graph_file import from_json, to_json
 from codesign.compiler.host_ops import HostOp
+from codesign.compiler.program import RegionProgram, parse
 from codesign.errors import PackageError
 from codesign.hw.config import VtaConfig
 from codesign.store.atomic import atomic_path
 
 if TYPE_CHECKING:
-    from codesign.compiler.package import Package, PackageUnit
+    from codesign.compiler.package import Package
 
-FORMAT = 1
+FORMAT = 2
 _MANIFEST, _LIBRARY, _GRAPH, _CONSTANTS = "manifest.json", "host.so", "graph.json", "constants.npz"
 
 
 def write(
-    path: str | Path,
-    manifest: dict[str, Any],
-    library: bytes,
-    graphs: Sequence[UnitGraph],
-    units: Sequence[PackageUnit],
+    path: str | Path, manifest: dict[str, Any], library: bytes, graphs: Sequence[UnitGraph]
 ) -> None:
     """Write all members under a temporary name, then rename."""
     from importlib.metadata import version
@@ -48,8 +45,6 @@ def write(
     packed = io.BytesIO()
     np.savez(packed, **arrays)
     members = {_LIBRARY: library, _GRAPH: _json(documents), _CONSTANTS: packed.getvalue()}
-    for unit in units:
-        members[_stream_name(unit.region, unit.name)] = unit.instructions.tobytes()
     manifest = {
         "format": FORMAT,
         "versions": {name: version(name) for name in ("codesign", "apache-tvm", "numpy")},
@@ -79,9 +74,7 @@ def read(path: str | Path) -> Package:
                 unit=_unit(graphs, layer["region"], layer["name"]),
                 schedule=layer["schedule"],
                 cycles=layer["cycles"],
-                instructions=np.frombuffer(
-                    members[_stream_name(layer["region"], layer["name"])], np.uint8
-                ).reshape(-1, config.instruction_bytes),
+                dram_bytes=layer["dram_bytes"],
             )
             for layer in manifest["layers"]
         )
@@ -89,16 +82,18 @@ def read(path: str | Path) -> Package:
         host_ops = tuple(HostOp(**op) for op in manifest["host_ops"])
     except (KeyError, TypeError, ValueError) as error:
         raise PackageError(f"{path}: the manifest does not fit the contents: {error!r}") from error
+    executable = _load_library(members[_LIBRARY])
     return Package(
         model=manifest["model"],
         config=config,
+        compose=manifest["compose"],
         inputs=inputs,
         outputs=tuple(manifest["outputs"]),
-        graphs=graphs,
+        programs=_programs(executable, graphs, config),
         units=units,
         host_ops=host_ops,
         macs=manifest["macs"],
-        executable=_load_library(members[_LIBRARY]),
+        executable=executable,
         model_sha256=manifest["model_sha256"],
     )
 
@@ -151,6 +146,17 @@ def _unit(graphs: tuple[UnitGraph, ...], region: str, name: str) -> Any:
     return next(unit for unit in units if unit.name == name)
 
 
+def _programs(
+    executable: Any, graphs: tuple[UnitGraph, ...], config: VtaConfig
+) -> tuple[RegionProgram, ...]:
+    from codesign.compiler.runtime import vta_modules
+
+    modules = vta_modules(executable)
+    if set(modules) != {graph.name for graph in graphs}:
+        raise PackageError(f"{_LIBRARY} holds regions {sorted(modules)}, {_GRAPH} others")
+    return tuple(parse(bytes(modules[g.name]["program"]()), g, config) for g in graphs)
+
+
 def _load_library(data: bytes) -> Any:
     """Load a shared library from bytes; the file may go once it is mapped."""
     from codesign.compiler.runtime import register
@@ -162,10 +168,6 @@ def _load_library(data: bytes) -> Any:
         library = Path(folder, _LIBRARY)
         library.write_bytes(data)
         return tvm.runtime.load_module(str(library))
-
-
-def _stream_name(region: str, unit: str) -> str:
-    return f"streams/{region}.{unit}.bin"
 
 
 def _json(value: Any) -> bytes:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from codesign.compiler.compose import Compose
 from codesign.compiler.host_ops import count_macs, host_operators
 from codesign.compiler.package import Package, PackageUnit, Port
 from codesign.compiler.pipeline import Callback, Record, pipeline, refusal
@@ -32,6 +33,7 @@ def compile(
     dataflow: Dataflow | None = None,
     callback: Callback | None = None,
     disabled: Iterable[str] = (),
+    compose: Compose = "exact",
 ) -> Package:
     """Compile a network for a configuration.
 
@@ -64,7 +66,7 @@ def compile(
     executable = tvm.compile(
         module,
         target="llvm",
-        relax_pipeline=pipeline(cfg, calibration, callback, disabled, record),
+        relax_pipeline=pipeline(cfg, calibration, callback, disabled, record, compose),
     )
     inputs, outputs = signature_of(module)
     return Package(
@@ -72,7 +74,8 @@ def compile(
         config=cfg,
         inputs=tuple(Port(*entry) for entry in inputs),
         outputs=tuple(outputs),
-        graphs=tuple(program.graph for program in record.programs),
+        compose=compose,
+        programs=tuple(region.program for region in record.regions),
         units=tuple(_units(record)),
         host_ops=host_operators(record.host["main"], record.fallbacks, partial(refusal, cfg=cfg)),
         macs=count_macs(record.quantized["main"]),
@@ -85,15 +88,15 @@ def compile(
 def _units(record: Record) -> list[PackageUnit]:
     return [
         PackageUnit(
-            name=scheduled.name,
-            region=program.graph.name,
+            name=unit.name,
+            region=region.program.graph.name,
             unit=unit,
-            schedule=asdict(scheduled.schedule),
-            cycles=scheduled.cycles,
-            instructions=scheduled.instructions,
+            schedule=asdict(region.schedules[unit.name]),
+            cycles=region.cycles[unit.name],
+            dram_bytes=region.dram_bytes[unit.name],
         )
-        for program in record.programs
-        for unit, scheduled in zip(program.graph.units, program.units, strict=True)
+        for region in record.regions
+        for unit in region.program.graph.units
     ]
 
 

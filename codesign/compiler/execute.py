@@ -5,29 +5,39 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.compiler.compose import attribute_cycles, unit_ends
 from codesign.compiler.graph import TensorSpec, UnitGraph, evaluate
+from codesign.compiler.program import RegionProgram
 from codesign.compiler.runtime import register, vta_modules
+from codesign.sim.simulator import Engine, Simulator
 
 
 class Session:
     """One virtual machine on an executable; not shared between threads (TVM's VM is not safe)."""
 
-    def __init__(self, executable: Any, graphs: tuple[UnitGraph, ...]) -> None:
+    def __init__(
+        self, executable: Any, programs: tuple[RegionProgram, ...], engine: Engine = "cpp"
+    ) -> None:
         register()
         import tvm
         from tvm import relax
 
         self._tvm = tvm
-        self._graphs = {graph.name: graph for graph in graphs}
-        self._modules = {str(m["name"]()): m for m in vta_modules(executable)}
-        for module in self._modules.values():
+        self._programs = {program.graph.name: program for program in programs}
+        self._graphs = {name: program.graph for name, program in self._programs.items()}
+        self._modules = vta_modules(executable)
+        for name, module in self._modules.items():
             module["record_io"](True)
+            run = None if engine == "cpp" else _launcher(self._programs[name], engine)
+            module["engine"](run and tvm.runtime.convert(run))
         self._machine: Any = relax.VirtualMachine(executable, tvm.cpu())
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
@@ -37,23 +47,23 @@ class Session:
         listed = [result] if hasattr(result, "numpy") else list(result)
         return tuple(tensor.numpy() for tensor in listed)
 
+    def region_io(self, region: str) -> tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]:
+        """Inputs and outputs of a region in the last run, as they are outside."""
+        graph = self._graphs[region]
+        recorded = [bytes(data) for data in self._modules[region]["last_io"]()]
+        arrays = tuple(
+            _array(data, graph.tensors[name], graph.batch)
+            for name, data in zip((*graph.inputs, *graph.outputs), recorded, strict=True)
+        )
+        return arrays[: len(graph.inputs)], arrays[len(graph.inputs) :]
+
     def mismatches(self) -> int:
         """Elements of region outputs in the last run that differ from the integer reference."""
         count = 0
-        for name, module in self._modules.items():
-            graph = self._graphs[name]
-            recorded = [bytes(data) for data in module["last_io"]()]
-            inputs, outputs = recorded[: len(graph.inputs)], recorded[len(graph.inputs) :]
-            wanted = evaluate(
-                graph,
-                tuple(
-                    _array(data, graph.tensors[n], graph.batch)
-                    for n, data in zip(graph.inputs, inputs, strict=True)
-                ),
-            )
-            for array, data in zip(wanted, outputs, strict=True):
-                got = np.frombuffer(data, array.dtype).reshape(array.shape)
-                count += int(np.count_nonzero(got != array))
+        for name, graph in self._graphs.items():
+            inputs, outputs = self.region_io(name)
+            for wanted, got in zip(evaluate(graph, inputs), outputs, strict=True):
+                count += int(np.count_nonzero(got != wanted))
         return count
 
     def run_reference(self, inputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
@@ -77,15 +87,42 @@ class Session:
             for module in self._modules.values():
                 module["substitute"](None)
 
-    def counters(self) -> dict[str, dict[str, int]]:
-        """Counters of every unit in the last run, by unit name."""
-        found: dict[str, dict[str, int]] = {}
+    def counters(self) -> Counter[str]:
+        """Counters of all streams in the last run, summed."""
+        total: Counter[str] = Counter()
         for module in self._modules.values():
-            for unit, values in module["last_profile"]().items():
-                found[str(unit)] = {str(k): int(v) for k, v in values.items()}
+            for counters in module["last_counters"]():
+                total.update({str(name): int(value) for name, value in counters.items()})
+        return total
+
+    def unit_cycles(self) -> dict[str, int]:
+        """Cycles of every unit in the last run, all passes of it, by unit name."""
+        found: dict[str, int] = {}
+        for name, module in self._modules.items():
+            rows = zip(
+                self._programs[name].streams,
+                module["last_ends"](),
+                module["last_counters"](),
+                strict=True,
+            )
+            for stream, ends, counters in rows:
+                listed = [int(end) for end in ends]
+                found |= attribute_cycles(stream.units, listed, int(counters["cycles"]))
         return found
+
+
+def _launcher(program: RegionProgram, engine: Engine) -> Any:
+    """Runs a stream of the program on another engine, for the runtime module to call."""
+
+    def run(index: int, address: int, size: int) -> list[Any]:
+        memory = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
+        stream = program.streams[index]
+        result = Simulator(program.cfg, engine).run(stream.instructions, memory, 0)
+        return [result.counters, unit_ends(stream, result)]
+
+    return run
 
 
 def _array(data: bytes, spec: TensorSpec, batch: int) -> NDArray[Any]:
     kind = np.uint8 if spec.unsigned else np.int8
-    return np.frombuffer(data, kind).reshape(batch, *spec.shape[: spec.rank - 1])
+    return np.frombuffer(data, kind).reshape(batch, *spec.outside_shape)

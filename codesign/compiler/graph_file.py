@@ -20,6 +20,7 @@ from codesign.kernels import (
     ElementwiseWorkload,
     GatherParams,
     GatherWorkload,
+    PatchFold,
     PoolParams,
     PoolWorkload,
 )
@@ -67,7 +68,7 @@ def to_json(graph: UnitGraph) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 def from_json(document: Mapping[str, Any], arrays: Arrays) -> UnitGraph:
     """The inverse of `to_json`."""
-    tensors = [TensorSpec(**_frozen(stored)) for stored in document["tensors"]]
+    tensors = [_tensor(_frozen(stored)) for stored in document["tensors"]]
     units = [
         Unit(
             entry["name"],
@@ -86,6 +87,12 @@ def from_json(document: Mapping[str, Any], arrays: Arrays) -> UnitGraph:
         tuple(document["outputs"]),
         tuple(units),
     )
+
+
+def _tensor(stored: dict[str, Any]) -> TensorSpec:
+    values = dict(stored)
+    values["fold"] = PatchFold(**stored["fold"]) if stored["fold"] else None
+    return TensorSpec(**values)
 
 
 def _document(value: Any, unit: str, arrays: dict[str, NDArray[Any]]) -> dict[str, Any] | None:

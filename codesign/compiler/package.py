@@ -13,18 +13,26 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codesign.compiler import archive
+from codesign.compiler.compose import Compose
 from codesign.compiler.graph import Unit, UnitGraph, evaluate
 from codesign.compiler.host_ops import HostOp
-from codesign.compiler.result import LayerResult, RunResult, layer_result, total_energy_mj
+from codesign.compiler.placement import PAGE_BYTES
+from codesign.compiler.program import RegionProgram, UnitStream
+from codesign.compiler.result import LayerResult, RunResult, layer_result
 from codesign.errors import DataError
 from codesign.frontend.calibration import SampleSource, batches, check_samples, load_samples
 from codesign.hw.config import VtaConfig
+from codesign.hw.energy import energy_parts_mj
+from codesign.sim.simulator import Engine
+
+if TYPE_CHECKING:
+    from codesign.compiler.execute import Session
 
 
 @dataclass(frozen=True)
@@ -38,14 +46,18 @@ class Port:
 
 @dataclass(frozen=True, eq=False)
 class PackageUnit:
-    """One accelerator unit: what it computes, its schedule, its stream uint8 [n, bytes]."""
+    """One accelerator unit: what it computes, its schedule, its figures of one pass.
+
+    A pass is BATCH images; with compose "overlap" cycles are counted from the end of the unit
+    before it.
+    """
 
     name: str
     region: str
     unit: Unit
     schedule: Mapping[str, Any]
     cycles: int
-    instructions: NDArray[np.uint8]
+    dram_bytes: int
 
     @property
     def workload(self) -> Any:
@@ -62,9 +74,10 @@ class Package:
 
     model: str
     config: VtaConfig
+    compose: Compose
     inputs: tuple[Port, ...]
     outputs: tuple[str, ...]
-    graphs: tuple[UnitGraph, ...]
+    programs: tuple[RegionProgram, ...]
     units: tuple[PackageUnit, ...]
     host_ops: tuple[HostOp, ...]
     macs: int
@@ -73,24 +86,55 @@ class Package:
     quantized: Any = field(default=None, repr=False)
 
     @property
+    def graphs(self) -> tuple[UnitGraph, ...]:
+        """The integer programs of the regions."""
+        return tuple(program.graph for program in self.programs)
+
+    @property
+    def streams(self) -> tuple[tuple[str, RegionProgram, UnitStream], ...]:
+        """Every instruction stream in the order of a run: its name, its region, itself.
+
+        A stream of one unit has the unit's name, one of a whole region the region's.
+        """
+        return tuple(
+            (s.units[0] if self.compose == "exact" else program.graph.name, program, s)
+            for program in self.programs
+            for s in program.streams
+        )
+
+    @property
     def offloaded_macs(self) -> int:
         """MACs of one declared batch that run on the accelerator."""
-        batch = {graph.name: graph.batch for graph in self.graphs}
-        return sum(u.workload.macs * batch[u.region] for u in self.units)
+        return sum(u.workload.macs * self._graph(u.region).batch for u in self.units)
 
     @property
     def cycles(self) -> int:
-        """Cycles of one declared batch: the sum over units (compose "exact")."""
-        passes = {g.name: -(-g.batch // self.config.batch) for g in self.graphs}
-        return sum(u.cycles * passes[u.region] for u in self.units)
+        """Cycles of one declared batch on the accelerator: the sum over units."""
+        return sum(u.cycles * self._passes(u.region) for u in self.units)
 
-    def run(self, inputs: SampleSource) -> RunResult:
+    @property
+    def peak_dram_bytes(self) -> int:
+        """DRAM that all regions take: constants, micro-ops, activations, instructions."""
+        return sum(
+            program.memory_bytes + sum(_pages(s.instructions.size) for s in program.streams)
+            for program in self.programs
+        )
+
+    def _graph(self, region: str) -> UnitGraph:
+        return next(graph for graph in self.graphs if graph.name == region)
+
+    def _passes(self, region: str) -> int:
+        """Launches of a region for one declared batch."""
+        return -(-self._graph(region).batch // self.config.batch)
+
+    def run(self, inputs: SampleSource, engine: Engine = "cpp") -> RunResult:
         """Run on the simulator, and compare every region output with the integer reference.
 
         Parameters
         ----------
         inputs : arrays by input name, or of the only input, any number of samples on the first
             axis; or an .npz file
+        engine : "cpp", or "reference", the slow executable specification (small networks)
 
         Raises
         ------
@@ -99,22 +143,20 @@ class Package:
         """
         from codesign.compiler.execute import Session
 
-        session = Session(self.executable, self.graphs)
+        session = Session(self.executable, self.programs, engine)
         collected: list[tuple[NDArray[Any], ...]] = []
         mismatches = 0
         steps, samples = self._batches(inputs)
         for batch in steps:
             collected.append(session.run(batch))
             mismatches += session.mismatches()
-        return self._result(
-            self._stack(collected, samples), session.counters(), samples, mismatches
-        )
+        return self._result(self._stack(collected, samples), session, samples, mismatches)
 
     def reference(self, inputs: SampleSource) -> dict[str, NDArray[Any]]:
         """Network outputs with every region computed by the integer reference instead."""
         from codesign.compiler.execute import Session
 
-        session = Session(self.executable, self.graphs)
+        session = Session(self.executable, self.programs)
         steps, samples = self._batches(inputs)
         results = [session.run_reference(batch) for batch in steps]
         return self._stack(results, samples)
@@ -123,13 +165,13 @@ class Package:
         self, region: str, inputs: tuple[NDArray[Any], ...]
     ) -> tuple[NDArray[Any], ...]:
         """Integer reference of one region; needs no TVM."""
-        return evaluate(next(g for g in self.graphs if g.name == region), inputs)
+        return evaluate(self._graph(region), inputs)
 
     def memory_image(self, region: str) -> tuple[NDArray[np.uint8], int]:
         """DRAM of a region before a run (constants, micro-ops, borders), and its base address."""
         from codesign.compiler.runtime import vta_modules
 
-        module = next(m for m in vta_modules(self.executable) if str(m["name"]()) == region)
+        module = vta_modules(self.executable)[region]
         return np.frombuffer(bytes(module["initial_memory"]()), np.uint8).copy(), 0
 
     def save(self, path: str | Path) -> None:
@@ -137,7 +179,7 @@ class Package:
         with tempfile.TemporaryDirectory(prefix="codesign-") as folder:
             library = Path(folder, "host.so")
             self.executable.export_library(str(library))
-            archive.write(path, self.manifest(), library.read_bytes(), self.graphs, self.units)
+            archive.write(path, self.manifest(), library.read_bytes(), self.graphs)
 
     @staticmethod
     def load(path: str | Path) -> Package:
@@ -152,23 +194,26 @@ class Package:
 
     def manifest(self) -> dict[str, Any]:
         """Versions, configuration, hashes, layers and host operators, ready for JSON."""
-        batch = {graph.name: graph.batch for graph in self.graphs}
         return {
             "model": self.model,
             "model_sha256": self.model_sha256,
             "config": asdict(self.config),
+            "compose": self.compose,
             "inputs": [asdict(port) for port in self.inputs],
             "outputs": self.outputs,
             "macs": self.macs,
             "offloaded_macs": self.offloaded_macs,
+            "cycles": self.cycles,
+            "peak_dram_bytes": self.peak_dram_bytes,
             "layers": [
                 {
                     "name": u.name,
                     "region": u.region,
                     "op": u.workload.op,
                     "dataflow": u.schedule["dataflow"],
-                    "macs": u.workload.macs * batch[u.region],
+                    "macs": u.workload.macs * self._graph(u.region).batch,
                     "cycles": u.cycles,
+                    "dram_bytes": u.dram_bytes,
                     "schedule": dict(u.schedule),
                 }
                 for u in self.units
@@ -202,24 +247,31 @@ class Package:
     def _result(
         self,
         outputs: dict[str, NDArray[Any]],
-        counters: Mapping[str, Mapping[str, int]],
+        session: Session,
         samples: int,
         mismatches: int,
     ) -> RunResult:
-        batch = {graph.name: graph.batch for graph in self.graphs}
+        unit_cycles = session.unit_cycles()
         layers: list[LayerResult] = [
             layer_result(
-                u.unit, str(u.schedule["dataflow"]), batch[u.region], counters[u.name], self.config
+                u.unit,
+                str(u.schedule["dataflow"]),
+                self._graph(u.region).batch,
+                unit_cycles[u.name],
+                u.dram_bytes * self._passes(u.region),
+                self.config,
             )
             for u in self.units
         ]
         cycles = sum(layer.cycles for layer in layers)
         offloaded = sum(layer.macs for layer in layers)
-        parts = total_energy_mj(counters, self.config)
+        roofline = sum(layer.roofline_cycles for layer in layers)
+        parts = energy_parts_mj(session.counters(), self.config)
         return RunResult(
             outputs=outputs,
             model=self.model,
             config=self.config.name,
+            compose=self.compose,
             samples=samples,
             cycles=cycles,
             latency_ms=cycles / (self.config.frequency_mhz * 1e3),
@@ -228,9 +280,16 @@ class Package:
             macs=self.macs,
             offloaded_macs=offloaded,
             utilization=offloaded / (cycles * self.config.pes) if cycles else 0.0,
+            ceiling=offloaded / (roofline * self.config.pes) if roofline else 0.0,
+            roofline_cycles=roofline,
             dram_bytes=sum(layer.dram_bytes for layer in layers),
+            peak_dram_bytes=self.peak_dram_bytes,
             outputs_match=mismatches == 0,
             mismatches=mismatches,
             layers=tuple(layers),
             host_ops=self.host_ops,
         )
+
+
+def _pages(nbytes: int) -> int:
+    return -(-nbytes // PAGE_BYTES) * PAGE_BYTES

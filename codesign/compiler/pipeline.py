@@ -15,8 +15,9 @@ import tvm
 from tvm import relax
 
 from codesign.compiler.build_graph import TRIVIAL, build_graph
+from codesign.compiler.compose import Compose, ComposedRegion, compose_region, schedules_of
 from codesign.compiler.fit import fit_unit
-from codesign.compiler.program import RegionProgram, schedule_graph, serialize
+from codesign.compiler.program import serialize
 from codesign.compiler.runtime import register
 from codesign.errors import Infeasible, ModelError
 from codesign.frontend import SampleSource, quantize_module
@@ -36,7 +37,8 @@ from relay_passes import (
 from relay_passes.lower import regions
 
 Callback = Callable[[str, Any], None]
-"""Called with a phase's name and the module after it."""
+"""Called with a phase's name and the module after it; in phase "lower" also with the name of each
+region and its `ComposedRegion`, as soon as that is made."""
 REQUIRED = ("quantize", "lower", "host")
 log = logging.getLogger("codesign.compiler")
 
@@ -45,7 +47,7 @@ log = logging.getLogger("codesign.compiler")
 class Record:
     """What a compilation decided: region programs, units left to the host, the quantised module."""
 
-    programs: list[RegionProgram] = field(default_factory=lambda: [])
+    regions: list[ComposedRegion] = field(default_factory=lambda: [])
     fallbacks: dict[str, Infeasible] = field(default_factory=lambda: {})
     quantized: Any = None
     host: Any = None
@@ -63,7 +65,11 @@ def refusal(spec: UnitSpec, cfg: VtaConfig) -> Infeasible | None:
 
 
 def phases(
-    cfg: VtaConfig, calibration: SampleSource | None, record: Record
+    cfg: VtaConfig,
+    calibration: SampleSource | None,
+    callback: Callback | None,
+    record: Record,
+    compose: Compose,
 ) -> list[tuple[str, Any]]:
     """Names and passes in order; the module can be executed after every one."""
 
@@ -84,9 +90,11 @@ def phases(
         graph = build_graph(function, name, cfg)
         if isinstance(graph, Mapping):
             raise ModelError(f"{name}: " + "; ".join(f"{n}: {r}" for n, r in graph.items()))
-        program = schedule_graph(graph, cfg)
-        record.programs.append(program)
-        return serialize(program)
+        region = compose_region(graph, cfg, schedules_of(graph, cfg), compose)
+        record.regions.append(region)
+        if callback is not None:
+            callback(name, region)
+        return serialize(region.program)
 
     return [
         ("quantize", _keep(record, "quantized", lambda m: quantize_module(m, calibration))),
@@ -108,15 +116,17 @@ def pipeline(
     callback: Callback | None = None,
     disabled: Iterable[str] = (),
     record: Record | None = None,
+    compose: Compose = "exact",
 ) -> Any:
     """A TVM pass for ``tvm.compile(..., relax_pipeline=...)``: Relax in, executable form out.
 
     Parameters
     ----------
     calibration : samples by input name, of the only input, or an .npz path; for float models
-    callback : called after every phase with its name and the module
+    callback : see `Callback`
     disabled : phases to leave out, of "fold_batch_norm", "merge_identical", "partition", ...
     record : receives the region programs and the units that stay on the host
+    compose : see `codesign.compile`
 
     Raises
     ------
@@ -125,7 +135,7 @@ def pipeline(
     """
     register()
     record = record if record is not None else Record()
-    steps = phases(cfg, calibration, record)
+    steps = phases(cfg, calibration, callback, record, compose)
     _check_disabled(tuple(disabled), [name for name, _ in steps])
     leave_out = frozenset(disabled)
 

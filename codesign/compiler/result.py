@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,14 +10,18 @@ from numpy.typing import NDArray
 from codesign.compiler.graph import Unit
 from codesign.compiler.host_ops import HostOp
 from codesign.hw.config import VtaConfig
-from codesign.hw.energy import dram_bytes, energy_parts_mj
 from codesign.kernels import lower_bound
 
 
 @dataclass(frozen=True)
 class LayerResult:
-    """One unit, for one declared batch. ``bound`` names the busiest module of the lower bound
-    ``roofline_cycles``; ``utilization`` is useful MACs / (cycles * PEs)."""
+    """One unit, for one declared batch.
+
+    ``bound`` names the busiest module of the lower bound ``roofline_cycles``; ``utilization`` is
+    useful MACs / (cycles * PEs), ``ceiling`` what it is at the lower bound. With compose "overlap"
+    ``cycles`` are counted from the end of the unit before, so that they sum to the network's; a
+    unit whose loads or computes began earlier may then stay below its own bound.
+    """
 
     name: str
     op: str
@@ -26,6 +29,7 @@ class LayerResult:
     cycles: int
     macs: int
     utilization: float
+    ceiling: float
     bound: str
     dram_bytes: int
     roofline_cycles: int
@@ -33,11 +37,16 @@ class LayerResult:
 
 @dataclass(frozen=True, eq=False)
 class RunResult:
-    """Outputs (stacked on the first axis) and figures per declared batch; energy is estimated."""
+    """Outputs (stacked on the first axis) and figures per declared batch; energy is estimated.
+
+    ``roofline_cycles`` is the sum of the layers' lower bounds, ``dram_bytes`` what moves over the
+    bus, ``peak_dram_bytes`` what the package takes in DRAM.
+    """
 
     outputs: dict[str, NDArray[Any]]
     model: str
     config: str
+    compose: str
     samples: int
     cycles: int
     latency_ms: float
@@ -46,7 +55,10 @@ class RunResult:
     macs: int
     offloaded_macs: int
     utilization: float
+    ceiling: float
+    roofline_cycles: int
     dram_bytes: int
+    peak_dram_bytes: int
     outputs_match: bool
     mismatches: int
     layers: tuple[LayerResult, ...]
@@ -62,30 +74,22 @@ class RunResult:
 
 
 def layer_result(
-    unit: Unit, dataflow: str, batch: int, counters: Mapping[str, int], cfg: VtaConfig
+    unit: Unit, dataflow: str, batch: int, cycles: int, dram_bytes: int, cfg: VtaConfig
 ) -> LayerResult:
-    """Figures of one unit from its counters, summed over the passes of one declared batch."""
+    """Figures of one unit, summed over the passes of one declared batch."""
     bound = lower_bound(unit.workload, cfg)
-    passes = -(-batch // cfg.batch)
+    roofline = bound.cycles * -(-batch // cfg.batch)
     modules = {name: getattr(bound, name) for name in ("compute", "load", "store", "fetch")}
-    cycles, macs = counters["cycles"], unit.workload.macs * batch
+    macs = unit.workload.macs * batch
     return LayerResult(
         name=unit.name,
         op=unit.workload.op,
         dataflow=dataflow,
         cycles=cycles,
         macs=macs,
-        utilization=macs / (cycles * cfg.pes),
+        utilization=macs / (cycles * cfg.pes) if cycles else 0.0,
+        ceiling=macs / (roofline * cfg.pes),
         bound=max(modules, key=lambda name: modules[name]),
-        dram_bytes=dram_bytes(counters),
-        roofline_cycles=bound.cycles * passes,
+        dram_bytes=dram_bytes,
+        roofline_cycles=roofline,
     )
-
-
-def total_energy_mj(counters: Mapping[str, Mapping[str, int]], cfg: VtaConfig) -> dict[str, float]:
-    """Estimated energy by part, summed over units."""
-    total = {"mac": 0.0, "alu": 0.0, "sram": 0.0, "dram": 0.0}
-    for unit in counters.values():
-        for part, value in energy_parts_mj(unit, cfg).items():
-            total[part] += value
-    return total

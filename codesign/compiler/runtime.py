@@ -28,13 +28,13 @@ def register() -> None:
     tvm.register_global_func("relax.ext.vta", codegen, override=True)
 
 
-def vta_modules(executable: Any) -> list[Any]:
+def vta_modules(executable: Any) -> dict[str, Any]:
     """The runtime modules of all regions below a compiled module, by region name."""
-    found: list[Any] = []
+    found: dict[str, Any] = {}
     pending = [getattr(executable, "mod", executable)]
     while pending:
         module = pending.pop()
         if module.kind == "vta":
-            found.append(module)
+            found[str(module["name"]())] = module
         pending.extend(module.imports)
-    return sorted(found, key=lambda m: str(m["name"]()))
+    return dict(sorted(found.items()))

@@ -12,8 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.compiler.compose import ComposedRegion
 from codesign.compiler.pipeline import host_pipeline
-from codesign.errors import ModelError
+from codesign.compiler.verify_region import verify_region
+from codesign.errors import VerificationError
+from codesign.frontend import SampleSource, import_onnx
+from codesign.frontend.calibration import batches, check_samples, load_samples
+from codesign.frontend.importer import signature_of
+from codesign.frontend.model import InputShapes
 
 EXACT = frozenset({"fold_parameters", "merge_identical", "split_dequantize", "partition", "host"})
 """Phases that change no value at all, except that weights lose their rounding in the first."""
@@ -32,6 +38,9 @@ class PhaseCheck:
 class Verifier:
     """Pass an instance as ``callback=``; ``checks`` tells what each phase changed.
 
+    Every region's program is held against the integer reference too, at the level of instructions
+    and as a whole (`verify_region`).
+
     Parameters
     ----------
     inputs : one declared batch, arrays in the order of the network's inputs
@@ -39,8 +48,9 @@ class Verifier:
 
     Raises
     ------
-    ModelError
-        when a phase changes more than it may; names the phase.
+    VerificationError
+        when a phase changes more than it may, or a program computes anything else than its integer
+        reference; names the phase, or the region, layer and element.
     """
 
     inputs: Mapping[str, NDArray[Any]]
@@ -49,6 +59,9 @@ class Verifier:
     _before: list[NDArray[Any]] | None = None
 
     def __call__(self, phase: str, module: Any) -> None:
+        if isinstance(module, ComposedRegion):
+            verify_exactly(module)
+            return
         after = execute(module, self.inputs)
         if self._before is not None:
             self._compare(phase, self._before, after)
@@ -61,10 +74,29 @@ class Verifier:
             exact = phase in EXACT and phase != "fold_parameters"
             if (exact and check.largest > 1e-5) or check.cosine < self.smallest_cosine:
                 worst = np.unravel_index(int(np.abs(new - old).argmax()), old.shape)
-                raise ModelError(
+                raise VerificationError(
                     f"phase {phase} changed output {index} at {tuple(map(int, worst))}: "
                     f"{old[worst]} before, {new[worst]} after (cosine {check.cosine:.5f})"
                 )
+
+
+def one_batch(
+    model: Any, inputs: SampleSource | None, shapes: InputShapes | None = None
+) -> dict[str, NDArray[Any]]:
+    """The first declared batch of ``inputs``; without them seeded random numbers."""
+    signature, _ = signature_of(import_onnx(model, shapes))
+    if inputs is None:
+        rng = np.random.default_rng(0)
+        return {n: rng.standard_normal(shape).astype(kind) for n, shape, kind in signature}
+    arrays = load_samples(inputs, signature)
+    return next(batches(arrays, signature, check_samples(arrays, signature, "verify")))
+
+
+def verify_exactly(region: ComposedRegion) -> None:
+    """Raise `VerificationError` unless the region's program equals the integer reference."""
+    found = verify_region(region)
+    if found is not None:
+        raise VerificationError(str(found))
 
 
 def compare(phase: str, old: NDArray[Any], new: NDArray[Any]) -> PhaseCheck:

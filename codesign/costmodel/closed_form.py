@@ -72,12 +72,16 @@ def work(w: Columns, c: Columns) -> Work:
     """Compulsory work of the pairs (columns broadcast against each other)."""
     b = blocks(w, c)
     conv, averaged = w["is_conv"] > 0, w["is_max_pool"] == 0
+    sparse = conv | (w["is_gather"] > 0)
     outputs = b.out_blocks * w["plane_outputs"]
-    gemm = b.out_blocks * w["plane_gemm"] * np.where(conv, b.in_blocks, b.in_subs)
+    gemm = w["plane_gemm"] * np.where(sparse, b.reads, b.out_blocks * b.in_subs)
+    gemm = gemm + w["residual"] * outputs * b.in_subs
     bias = np.where(conv, conv_bias_tiles(w, c), np.where(averaged, c["default_bias_tiles"], 0.0))
     alu = b.out_blocks * w["plane_alu"] + bias * outputs
     inputs = b.in_groups * b.in_subs * w["pixels_read"]
+    inputs = inputs + w["residual"] * outputs * (c["out_bytes"] / c["inp_bytes"])
     read = inputs * c["inp_bytes"] + b.weights * c["wgt_bytes"]
+    read = read + w["multiply"] * b.out_blocks * c["acc_bytes"]
     written = outputs * c["out_bytes"]
     return Work(
         inputs=inputs,

@@ -13,24 +13,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.hw.config import VtaConfig
+from codesign.kernels.bound import MULTIPLY_CYCLES, pixels_read, plane_taps
 from codesign.kernels.constants import default_bias_tiles
 from codesign.kernels.pool import identity_copies, runs, shift_steps, valid_counts
 from codesign.kernels.window import axes
-from codesign.kernels.workload import ConvWorkload, ElementwiseWorkload, PoolWorkload, Workload
+from codesign.kernels.workload import (
+    ConvWorkload,
+    ElementwiseWorkload,
+    GatherWorkload,
+    PoolWorkload,
+    Workload,
+)
 
 Floats: TypeAlias = NDArray[np.float64]
 Columns: TypeAlias = Mapping[str, Floats]
 
 WORKLOAD_COLUMNS: tuple[str, ...] = (
-    *("is_conv", "is_max_pool", "is_avg_pool", "is_elementwise", "operands"),
+    *("is_conv", "is_max_pool", "is_avg_pool", "is_elementwise", "is_gather", "operands"),
     *("in_channels", "out_channels", "height", "width", "out_height", "out_width"),
     *("kernel_height", "kernel_width", "stride_height", "stride_width"),
     *("pad_top", "pad_left", "pad_bottom", "pad_right", "in_border", "out_border", "bias_tiles"),
-    # Whole-plane counts of one output channel block: GEMM micro-ops (convolution: per input
-    # block; else per input sub-block), ALU and reset cycles without bias, accumulators.
+    # Convolution groups; pixels from the first tap to the last; input grown by (transposed
+    # convolution, or pixels repeated by a gather); a residual; multipliers. Runs of consecutive
+    # channels that a gather picks; useful multiply-accumulates.
+    *("groups", "reach_height", "reach_width", "up_height", "up_width", "residual", "multiply"),
+    *("pick_runs", "macs"),
+    # Whole-plane counts of one output channel block: GEMM micro-ops (convolution and gather: per
+    # input block it reads; else per input sub-block), ALU and reset cycles without bias,
+    # accumulators.
     *("plane_gemm", "plane_alu", "plane_outputs"),
-    # Scaled identities and biases a pooling or addition keeps; GEMM and ALU instructions a tile;
-    # whether only every stride-th input row is loaded.
+    # Scaled identities (gather: sources) and biases that a unit without weights keeps; GEMM and
+    # ALU instructions a tile; whether only every stride-th input row is loaded.
     # Input pixels of one channel group that some output reads, all operands.
     *("identities", "identity_biases", "tile_instructions", "sampled_rows", "pixels_read"),
 )
@@ -77,33 +90,50 @@ def _workload_row(w: Workload) -> tuple[float, ...]:
     shape = (w.height, w.width, w.out_height, w.out_width)
     match w:
         case ConvWorkload():
-            kind, channels = (1, 0, 0, 0, 1), (w.in_channels, w.out_channels)
+            kind, channels = (1, 0, 0, 0, 0, 1), (w.in_channels, w.out_channels)
             window = (*w.kernel, *w.stride, *w.padding)
             borders = (w.in_border, w.out_border, w.bias_tiles)
+            form = (w.groups, *w.reach, *w.up, w.residual_border is not None, w.multiply, 0)
         case PoolWorkload():
-            kind = (0, int(w.kind == "max"), int(w.kind == "avg"), 0, 1)
+            kind = (0, int(w.kind == "max"), int(w.kind == "avg"), 0, 0, 1)
             channels, window = (w.channels, w.channels), (*w.kernel, *w.stride, *w.padding)
             borders = (w.in_border, w.out_border, 0)
+            form = (1, *w.kernel, 1, 1, 0, 0, 0)
         case ElementwiseWorkload():
-            kind, channels = (0, 0, 0, 1, w.operands), (w.channels, w.channels)
+            kind, channels = (0, 0, 0, 1, 0, w.operands), (w.channels, w.channels)
             window = (1, 1, 1, 1, 0, 0, 0, 0)
             borders = (max(w.in_borders[: w.operands], default=0), w.out_border, 0)
-    return (*kind, *channels, *shape, *window, *borders, *_plane(w))
+            form = (1, 1, 1, 1, 1, 0, 0, 0)
+        case GatherWorkload():
+            kind, channels = (0, 0, 0, 0, 1, 1), (len(set(w.picks)), len(w.picks))
+            window = (1, 1, 1, 1, *w.padding)
+            borders = (max(w.in_borders, default=0), w.out_border, 0)
+            form = (1, 1, 1, *w.repeat, 0, 0, _runs(w))
+    return (*kind, *channels, *shape, *window, *borders, *form, w.macs, *_plane(w))
+
+
+def _runs(w: GatherWorkload) -> int:
+    """Runs of consecutive channels of one source among the picks."""
+    pairs = zip(w.picks, w.picks[1:], strict=False)
+    return 1 + sum((a[0], a[1] + 1) != b for a, b in pairs)
 
 
 def _plane(w: Workload) -> tuple[float, ...]:
     """The derived columns, in their order."""
-    outputs = w.out_height * w.out_width
+    outputs, read = w.out_height * w.out_width, pixels_read(w)
     if isinstance(w, ElementwiseWorkload):
-        read = outputs * w.operands
         return (read, 4 * outputs, outputs, w.operands, 1, w.operands + 5, 0, read)
-    vertical, horizontal = axes(w)
-    read = vertical.positions_read(w.out_height) * horizontal.positions_read(w.out_width)
+    if isinstance(w, GatherWorkload):
+        kept = read * w.repeat[0] * w.repeat[1]
+        return (min(kept, outputs), 4 * outputs, outputs, len(w.channels), 0, 6, 0, read)
     if isinstance(w, ConvWorkload):
-        taps = w.kernel[0] * w.kernel[1]
         padded = w.padding[0] or w.padding[2] or w.in_border
-        sampled = w.kernel[0] == 1 and w.stride[0] > 1 and not padded
-        return (outputs * taps, 4 * outputs, outputs, 0, 0, 5, sampled, read)
+        sampled = w.kernel[0] == 1 and w.stride[0] > 1 and not padded and w.up[0] == 1
+        residual = w.residual_border is not None
+        cycles = (MULTIPLY_CYCLES if w.multiply else 4) + residual
+        instructions = 5 + 2 * residual + (8 if w.multiply else 0)
+        return (plane_taps(w), cycles * outputs, outputs, residual, 0, instructions, sampled, read)
+    vertical, horizontal = axes(w)
     rows, cols = runs(vertical, 0, w.out_height), runs(horizontal, 0, w.out_width)
     regions = [
         ((y.stop - y.start) * (x.stop - x.start), (y.hi - y.lo) * (x.hi - x.lo))

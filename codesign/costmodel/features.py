@@ -14,13 +14,14 @@ from codesign.costmodel.closed_form import Bound, bound
 from codesign.costmodel.columns import Columns, Floats
 from codesign.costmodel.tilings import Blocks, blocks, conv_bias_tiles
 
-FEATURE_VERSION = "1"
+FEATURE_VERSION = "2"
 """Changes whenever a feature is added, removed or computed differently."""
 
 FEATURES: dict[str, str] = {
     "is_conv": "1 for a convolution or dense layer",
     "is_max_pool": "1 for a max pooling",
     "is_avg_pool": "1 for an average pooling",
+    "is_gather": "1 for a gather of channels (concat, split, shuffle, upsampling, pad, crop)",
     "operands": "tensors read: 2 for a residual addition, else 1",
     "in_channels": "input channels",
     "out_channels": "output channels",
@@ -33,6 +34,14 @@ FEATURES: dict[str, str] = {
     "stride_height": "window step, rows",
     "stride_width": "window step, columns",
     "padding": "padded rows and columns, all sides",
+    "groups": "groups of a convolution",
+    "reach_height": "rows from the first tap of a window to the last",
+    "reach_width": "columns from the first tap of a window to the last",
+    "up_height": "rows that a transposed convolution or an upsampling makes of one",
+    "up_width": "columns that a transposed convolution or an upsampling makes of one",
+    "residual": "1 where a second tensor is added to a convolution",
+    "multiply": "1 for requantisation with a multiplier a channel",
+    "pick_runs": "runs of consecutive channels that a gather picks",
     "bias_tiles": "weight tiles that carry one bias",
     "batch": "BATCH",
     "block_in": "BLOCK_IN",
@@ -124,7 +133,8 @@ def _shapes(w: Columns, c: Columns) -> dict[str, Floats]:
     same_w = (
         *("is_conv", "is_max_pool", "is_avg_pool", "operands", "in_channels", "out_channels"),
         *("height", "width", "out_height", "out_width", "kernel_height", "kernel_width"),
-        *("stride_height", "stride_width"),
+        *("stride_height", "stride_width", "is_gather", "groups", "reach_height", "reach_width"),
+        *("up_height", "up_width", "residual", "multiply", "pick_runs"),
     )
     same_c = (
         *("batch", "block_in", "block_out", "bus_bytes", "burst_bytes", "read_latency"),
@@ -143,8 +153,7 @@ def _shapes(w: Columns, c: Columns) -> dict[str, Floats]:
 
 def _amounts(w: Columns, c: Columns, b: Blocks, t0: Bound) -> dict[str, Floats]:
     conv = w["is_conv"]
-    taps = w["kernel_height"] * w["kernel_width"]
-    useful = conv * w["plane_outputs"] * taps * w["in_channels"] * w["out_channels"] * c["batch"]
+    useful = w["macs"] * c["batch"]
     lanes = c["block_in"] * c["block_out"] * c["batch"]
     return {
         "in_blocks": b.in_blocks,

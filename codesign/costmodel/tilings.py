@@ -31,7 +31,11 @@ StoreCycles = Callable[[Columns, Floats, Floats], Floats]
 
 @dataclass(frozen=True)
 class Blocks:
-    """Channel blocks and groups of the pairs (`codesign.kernels.blocking`), in elements."""
+    """Channel blocks and groups of the pairs (`codesign.kernels.blocking`), in elements.
+
+    ``reads`` are the pairs of an output block and an input block it reads: exact where block
+    edges are edges of convolution groups, else (and for gathers) the least there can be.
+    """
 
     in_subs: Floats
     out_subs: Floats
@@ -39,6 +43,7 @@ class Blocks:
     out_blocks: Floats
     in_groups: Floats
     out_groups: Floats
+    reads: Floats
     weights: Floats
 
 
@@ -73,11 +78,23 @@ def blocks(w: Columns, c: Columns) -> Blocks:
     out_blocks = np.ceil(w["out_channels"] / c["block_out"])
     taps = w["kernel_height"] * w["kernel_width"]
     identity = np.maximum(group / c["block_in"], group / c["block_out"])
+    into, out = _group_channels(w)
+    # An output block inside one group reads that group; blocks of several groups share them.
+    reads = np.where(
+        out >= c["block_out"],
+        out_blocks * np.ceil(into / c["block_in"]),
+        np.maximum(out_blocks, in_blocks),
+    )
+    reads = np.where(w["groups"] == 1, out_blocks * in_blocks, reads)
+    gather = w["is_gather"] > 0
+    spread = np.maximum(out_blocks, np.ceil(w["out_channels"] / c["block_in"]))
+    reads = np.where(gather, spread, reads)
     weights = np.where(
         w["is_conv"] > 0,
-        out_blocks * (in_blocks * taps + conv_bias_tiles(w, c)),
+        reads * taps + out_blocks * conv_bias_tiles(w, c) + identity * w["identities"],
         identity * w["identities"] + c["default_bias_tiles"] * w["identity_biases"],
     )
+    weights = np.where(gather, w["identities"] + out_blocks * c["default_bias_tiles"], weights)
     return Blocks(
         in_subs=group / c["block_in"],
         out_subs=np.minimum(group / c["block_out"], out_blocks),
@@ -85,8 +102,22 @@ def blocks(w: Columns, c: Columns) -> Blocks:
         out_blocks=out_blocks,
         in_groups=np.ceil(w["in_channels"] / group),
         out_groups=np.ceil(w["out_channels"] / group),
+        reads=reads,
         weights=weights,
     )
+
+
+def _group_channels(w: Columns) -> tuple[Floats, Floats]:
+    """Input and output channels of one convolution group."""
+    return w["in_channels"] / w["groups"], w["out_channels"] / w["groups"]
+
+
+def _tile_groups(w: Columns, c: Columns, b: Blocks, groups: Floats) -> Floats:
+    """Input channel groups that a tile of ``groups`` output channel groups reads."""
+    into, out = _group_channels(w)
+    channels = np.maximum(c["block_in"], c["block_out"])
+    several = np.ceil(np.maximum(groups * channels / out, 1.0) * into / channels)
+    return np.where(w["groups"] == 1, b.in_groups, np.minimum(several, b.in_groups))
 
 
 def conv_bias_tiles(w: Columns, c: Columns) -> Floats:
@@ -99,7 +130,7 @@ def fits_at_all(w: Columns, c: Columns, b: Blocks) -> NDArray[np.bool_]:
     one = np.ones_like(w["height"])
     inp, wgt, acc = _demand(w, c, b, one, one, one, b.in_groups)
     whole = (c["flow_is"] + c["flow_rs"] > 0) & (w["is_conv"] > 0)
-    inp = np.where(whole, inp * b.in_groups, inp)
+    inp = np.where(whole, inp * _tile_groups(w, c, b, one), inp)
     fits = (inp + 1.0 <= c["inp_depth"]) & (wgt <= c["wgt_depth"])
     return fits & (np.maximum(acc, 4.0) <= c["acc_depth"])
 
@@ -147,8 +178,8 @@ def _spatial(w: Columns) -> Iterator[tuple[Floats, Floats]]:
 def _window(w: Columns, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
     """Input rows and columns under a tile; pooling never loads padding."""
     stride = np.where(w["sampled_rows"] > 0, 1.0, w["stride_height"])
-    high = (rows - 1.0) * stride + w["kernel_height"]
-    wide = (cols - 1.0) * w["stride_width"] + w["kernel_width"]
+    high = np.ceil(((rows - 1.0) * stride + w["reach_height"]) / w["up_height"])
+    wide = np.ceil(((cols - 1.0) * w["stride_width"] + w["reach_width"]) / w["up_width"])
     conv = w["is_conv"] > 0
     return (
         np.where(conv, high, np.minimum(high, w["height"])),
@@ -169,11 +200,14 @@ def _demand(
     conv = w["is_conv"] > 0
     high, wide = _window(w, rows, cols)
     taps = w["kernel_height"] * w["kernel_width"]
-    chunk = np.ceil(b.in_groups / chunks)
+    chunk = np.ceil(_tile_groups(w, c, b, groups) / chunks)
     out_blocks = np.minimum(groups * b.out_subs, b.out_blocks)
-    in_blocks = np.minimum(chunk * b.in_subs, b.in_blocks)
+    in_blocks = np.minimum(chunk * b.in_subs, b.reads / b.out_blocks)
     inp = high * wide * b.in_subs * np.where(conv, chunk, groups * w["operands"])
-    wgt = np.where(conv, out_blocks * (in_blocks * taps + conv_bias_tiles(w, c)), b.weights)
+    inp = inp + w["residual"] * rows * cols * groups * b.in_subs
+    own = out_blocks * (in_blocks * taps + conv_bias_tiles(w, c))
+    shared = np.where(w["is_gather"] > 0, b.weights / b.out_groups * groups, b.weights)
+    wgt = np.where(conv, own, shared)
     copied = np.where(w["is_max_pool"] > 0, high * wide, 0.0)
     return inp, wgt, out_blocks * (rows * cols + copied) + np.where(conv, 0.0, 2.0)
 
@@ -188,7 +222,7 @@ def _micro_ops(
     conv = w["is_conv"] > 0
     windowed = conv | (w["is_avg_pool"] > 0)
     blocks_out = np.minimum(groups * b.out_subs, b.out_blocks)
-    reduction = np.where(conv, np.ceil(b.in_blocks / chunks), b.in_subs)
+    reduction = np.where(conv, np.ceil(b.reads / b.out_blocks / chunks), b.in_subs)
     # The vertical and horizontal kernel loops are the shortest: the others compete.
     a, z = np.maximum(rows, cols), np.minimum(rows, cols)
     d, e = np.maximum(blocks_out, reduction), np.minimum(blocks_out, reduction)
@@ -230,12 +264,15 @@ def _price(
     fits &= acc_slots * np.maximum(acc, 4.0) <= c["acc_depth"]
     fits &= ~conv | ((c["flow_is"] if co_major else c["flow_ws"]) == 0)
 
-    # How often the whole input and all weights come in.
+    # How often the whole input and all weights come in; a tile of a grouped convolution reads
+    # its groups' share of the input.
+    share = _tile_groups(w, c, b, groups) / b.in_groups
     if co_major:
-        inp_again = np.where(conv, channel, 1.0)
+        inp_again = np.where(conv, np.maximum(channel * share, 1.0), 1.0)
         wgt_again = np.where(conv & (chunks * wgt > c["wgt_depth"]), spatial, 1.0)
     else:
-        inp_again = np.where(conv & (chunks * inp > c["inp_depth"]), channel, 1.0)
+        again = np.maximum(channel * share, 1.0)
+        inp_again = np.where(conv & (chunks * inp > c["inp_depth"]), again, 1.0)
         wgt_again = np.where(conv, spatial, 1.0)
     stride = np.where(w["sampled_rows"] > 0, 1.0, w["stride_height"])
     line_elements = np.maximum(b.in_groups * wide * b.in_subs, 1.0)
@@ -250,6 +287,10 @@ def _price(
     arriving = np.where(conv, spatial * b.in_groups, spatial * b.out_groups) * w["operands"]
     image = inp_again * arriving * fresh * line
     requests = np.where(whole, np.where(conv, spatial * chunks, tiles), arriving) * inp_again
+    residual = w["residual"] * spatial * b.out_groups
+    out_line = np.maximum(np.ceil(cols * b.in_subs * c["inp_bytes"] / c["bus_bytes"]), 2.0)
+    image = image + residual * rows * out_line
+    requests = requests + residual
     weight_beats = wgt_again * np.ceil(b.weights * c["wgt_bytes"] / c["bus_bytes"])
     weight_requests = np.where(conv, wgt_again * channel * chunks, 1.0)
     load = image + weight_beats + (requests + weight_requests) * latency

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from codesign.errors import ModelError
+from codesign.frontend.qoperator import is_qoperator, to_qdq
 
 InputShapes = Mapping[str, Sequence[int]]
 QUANTIZE_OPS = frozenset({"QuantizeLinear", "DequantizeLinear"})
@@ -16,7 +17,7 @@ _HINT = "give it with --input-shapes 'NAME:[1,3,224,224]' or input_shapes={...}"
 
 
 def read_model(path_or_model: str | Path | Any, input_shapes: InputShapes | None = None) -> Any:
-    """The `onnx.ModelProto` of a file, checked, with every input shape static.
+    """The `onnx.ModelProto` of a file, checked, every input shape static, QOperator made QDQ.
 
     Parameters
     ----------
@@ -26,7 +27,8 @@ def read_model(path_or_model: str | Path | Any, input_shapes: InputShapes | None
     Raises
     ------
     ModelError
-        not an ONNX file, truncated, invalid, or an input with a dynamic shape.
+        not an ONNX file, truncated, invalid, an input with a dynamic shape, or an integer operator
+        without QDQ form.
     """
     import onnx
 
@@ -46,6 +48,8 @@ def read_model(path_or_model: str | Path | Any, input_shapes: InputShapes | None
     _fix_input_shapes(model, dict(input_shapes or {}), where)
     try:
         onnx.checker.check_model(model)
+        if is_qoperator(model):
+            model = to_qdq(model)
         return onnx.shape_inference.infer_shapes(model)
     except onnx.checker.ValidationError as error:
         raise ModelError(f"{where}: not a valid ONNX model: {_first_line(error)}") from error

@@ -1,18 +1,30 @@
 """Workload → schedule space → instruction stream: the accelerator's operator library."""
 
 from codesign.kernels.blocking import Blocking
-from codesign.kernels.bound import Bound, lower_bound
+from codesign.kernels.bound import Bound, lower_bound, utilization_ceiling
 from codesign.kernels.constants import bias_capacity, default_bias_tiles
-from codesign.kernels.layout import TensorLayout, input_layouts, output_layout, pack, unpack
+from codesign.kernels.fold import fold_convolution, patch_folds
+from codesign.kernels.layout import (
+    PatchFold,
+    TensorLayout,
+    fold_input,
+    input_layouts,
+    output_layout,
+    pack,
+    unpack,
+)
+from codesign.kernels.measurement import (
+    ScheduleResult,
+    instruction_counts,
+    measure,
+    measure_many,
+)
 from codesign.kernels.pool import identity_copies, shift_steps, valid_counts
 from codesign.kernels.reference import reference
 from codesign.kernels.schedule import Schedule
 from codesign.kernels.tuner import (
-    ScheduleResult,
     best_schedule,
     candidates,
-    closed_form_pick,
-    measure,
 )
 from codesign.kernels.unit import Placement, UnitProgram, build
 from codesign.kernels.workload import (
@@ -38,6 +50,7 @@ __all__ = [
     "GatherParams",
     "GatherWorkload",
     "Params",
+    "PatchFold",
     "Placement",
     "PoolParams",
     "PoolWorkload",
@@ -50,16 +63,21 @@ __all__ = [
     "bias_capacity",
     "build",
     "candidates",
-    "closed_form_pick",
     "default_bias_tiles",
+    "fold_convolution",
+    "fold_input",
     "identity_copies",
     "input_layouts",
+    "instruction_counts",
     "lower_bound",
     "measure",
+    "measure_many",
     "output_layout",
     "pack",
+    "patch_folds",
     "reference",
     "shift_steps",
     "unpack",
+    "utilization_ceiling",
     "valid_counts",
 ]

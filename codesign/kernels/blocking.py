@@ -7,6 +7,7 @@ keeps together, whichever side of the GEMM core reads or writes it (DESIGN 5).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 
 from codesign.hw.config import VtaConfig
@@ -71,3 +72,30 @@ def channel_tiles(channels: int, step: int, blocking: Blocking) -> tuple[Channel
     if ragged:
         tiles.append(ChannelTile(full, 1, ragged))
     return tuple(tiles)
+
+
+@lru_cache(maxsize=4096)
+def input_ranges(
+    in_channels: int, out_channels: int, groups: int, blocking: Blocking
+) -> tuple[range, ...]:
+    """Input blocks that each output block of a convolution reads: what its groups cover."""
+    ko, ki = blocking.block_out, blocking.block_in
+    of_group, into_group = out_channels // groups, in_channels // groups
+    ranges: list[range] = []
+    for block in range(blocking.out_blocks(out_channels)):
+        first = block * ko // of_group
+        last = (min(block * ko + ko, out_channels) - 1) // of_group
+        ranges.append(range(first * into_group // ki, ceil((last + 1) * into_group / ki)))
+    return tuple(ranges)
+
+
+def input_chunks(
+    ranges: tuple[range, ...], tile: ChannelTile, step: int, blocking: Blocking
+) -> tuple[range, ...]:
+    """Input blocks of each chunk of a channel tile: ``step`` groups at a time of all it reads."""
+    first = tile.first * blocking.out_subs
+    read = ranges[first : first + tile.blocks]
+    subs = blocking.in_subs
+    low = min(r.start for r in read) // subs * subs
+    high = max(r.stop for r in read)
+    return tuple(range(b, min(b + step * subs, high)) for b in range(low, high, step * subs))

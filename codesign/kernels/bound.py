@@ -1,19 +1,40 @@
-"""Lower bound on a unit's cycles: what no schedule can beat (DESIGN 6)."""
+"""Lower bound on a unit's cycles: what no schedule can beat (DESIGN 6).
+
+COMPUTE needs G + A E cycles: G GEMM micro-ops, E accumulator elements, A cycles an element:
+
+* every unit: 5 = reset, bias, SHR, MAX, MIN (a bias of several tiles counts each);
+* residual: 1 more SHR before the sum, and G grows by the identity that brings the residual in;
+* multiply: SHR, MAX, MIN to 16 bits, MUL (register: 2 cycles), SHR twice (15 bits each), ADD of
+  1 + 2 output_offset, SHR by 1, MAX, MIN: 9 + 2, beside reset and bias;
+* groups: an output block reads the input blocks that its channels' groups cover;
+* transposed: each output pixel reads the taps of its phase;
+* max pool: the inputs that are read are reset and copied (2), taps by register MAX (2 each).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil
+from math import ceil, prod
 
 from codesign.hw.config import VtaConfig
-from codesign.kernels.blocking import Blocking
+from codesign.kernels.blocking import Blocking, ChannelTile, input_ranges
 from codesign.kernels.constants import default_bias_tiles
 from codesign.kernels.identity import identity_count
-from codesign.kernels.layout import input_layouts, output_layout
+from codesign.kernels.layout import output_layout
 from codesign.kernels.pool import identity_copies, runs, shift_steps, valid_counts
+from codesign.kernels.selection import select
 from codesign.kernels.window import axes
-from codesign.kernels.workload import ConvWorkload, ElementwiseWorkload, PoolWorkload, Workload
+from codesign.kernels.workload import (
+    ConvWorkload,
+    ElementwiseWorkload,
+    GatherWorkload,
+    PoolWorkload,
+    Workload,
+)
+
+MULTIPLY_CYCLES = 12
+"""Reset and ALU cycles an element of the epilogue with multipliers, bias apart."""
 
 
 @dataclass(frozen=True)
@@ -52,62 +73,135 @@ def _pool_taps(workload: PoolWorkload) -> list[tuple[int, int]]:
     ]
 
 
-def _compute(workload: Workload, blocking: Blocking, cfg: VtaConfig) -> tuple[int, int]:
-    """(GEMM micro-ops, ALU and reset and bias cycles)."""
-    elements = _elements(workload, blocking)
-    epilogue = 4 * elements  # reset, SHR, MAX, MIN
+@dataclass(frozen=True)
+class _Demand:
+    """GEMM micro-ops, other COMPUTE cycles, weight tiles, and bytes beside weights."""
+
+    gemm: int
+    alu: int
+    tiles: int
+    read: int
+
+
+def reads(workload: ConvWorkload, blocking: Blocking) -> int:
+    """Pairs of an output block and an input block that it reads."""
+    w = workload
+    return sum(map(len, input_ranges(w.in_channels, w.out_channels, w.groups, blocking)))
+
+
+@lru_cache(maxsize=1 << 14)
+def plane_taps(workload: ConvWorkload) -> int:
+    """Taps of all output pixels of one channel; transposed: only those of the pixel's phase."""
+    w = workload
+    return prod(
+        sum(len(_taps(axis, w, out)) for out in range(count))
+        for axis, count in enumerate((w.out_height, w.out_width))
+    )
+
+
+@lru_cache(maxsize=1 << 14)
+def pixels_read(workload: Workload) -> int:
+    """Pixels of one channel group of one input that any output reads (elementwise: of all)."""
+    w = workload
+    if isinstance(w, ElementwiseWorkload):
+        return w.operands * w.height * w.width
+    if isinstance(w, GatherWorkload):
+        return prod(len({p // w.repeat[axis] for p in _kept(w, axis)}) for axis in (0, 1))
+    if isinstance(w, PoolWorkload):
+        vertical, horizontal = axes(w)
+        rows = vertical.positions_read(w.out_height)
+        return rows * horizontal.positions_read(w.out_width)
+    found = 1
+    for axis, (extent, count) in enumerate(((w.height, w.out_height), (w.width, w.out_width))):
+        read = {p for out in range(count) for p in _taps(axis, w, out)}
+        found *= len([p for p in read if 0 <= p < extent])
+    return found
+
+
+def _taps(axis: int, w: ConvWorkload, out: int) -> list[int]:
+    """Input positions, padding ones too, that an output position reads along an axis."""
+    start = out * w.stride[axis] - w.padding[axis]
+    grown = (start + tap * w.dilation[axis] for tap in range(w.kernel[axis]))
+    return [p // w.up[axis] for p in grown if p % w.up[axis] == 0]
+
+
+def _kept(w: GatherWorkload, axis: int) -> range:
+    """Positions of the repeated plane that a gather's output shows along an axis."""
+    extent = (w.height, w.width)[axis] * w.repeat[axis]
+    before, after = w.padding[axis], w.padding[axis + 2]
+    return range(max(0, -before), extent - max(0, -after))
+
+
+def _demand(workload: Workload, cfg: VtaConfig) -> _Demand:
+    blocking = Blocking.of(cfg)
     if isinstance(workload, ConvWorkload):
-        taps = workload.kernel[0] * workload.kernel[1]
-        gemm = elements * blocking.in_blocks(workload.in_channels) * taps
-        return gemm, epilogue + elements * workload.bias_tiles
+        return _conv(workload, blocking, cfg)
+    if isinstance(workload, GatherWorkload):
+        return _gather(workload, blocking, cfg)
+    elements = _elements(workload, blocking)
+    bias, identities = default_bias_tiles(cfg), identity_count(blocking)
+    pixels = pixels_read(workload)
+    read = _group_bytes(cfg) * blocking.groups(workload.channels) * pixels
+    epilogue = 4 * elements  # reset, SHR, MAX, MIN
     if isinstance(workload, ElementwiseWorkload):
         gemm = elements * workload.operands * blocking.in_subs
-        return gemm, epilogue + elements * default_bias_tiles(cfg)
+        tiles = workload.operands * identities + bias
+        return _Demand(gemm, epilogue + elements * bias, tiles, read)
     blocks = blocking.out_blocks(workload.channels)
     if workload.kind == "max":
-        copied = blocks * _pixels_read(workload)
+        copied = blocks * pixels
         maxima = sum(outputs * taps for outputs, taps in _pool_taps(workload))
-        return copied * blocking.in_subs, copied + 2 * elements + 2 * blocks * maxima
-    gemm = sum(
-        outputs * taps * identity_copies(workload, taps) for outputs, taps in _pool_taps(workload)
-    )
-    extra = (shift_steps(workload) - 1 + default_bias_tiles(cfg)) * elements
-    return gemm * blocks * blocking.in_subs, epilogue + extra
-
-
-def _weight_tiles(workload: Workload, blocking: Blocking, cfg: VtaConfig) -> int:
-    if isinstance(workload, ConvWorkload):
-        out_blocks = blocking.out_blocks(workload.out_channels)
-        taps = workload.kernel[0] * workload.kernel[1]
-        reductions = blocking.in_blocks(workload.in_channels) * taps
-        return out_blocks * (reductions + workload.bias_tiles)
-    identities, bias = identity_count(blocking), default_bias_tiles(cfg)
-    if isinstance(workload, ElementwiseWorkload):
-        return workload.operands * identities + bias
-    if workload.kind == "max":
-        return identities
+        alu = copied + 2 * elements + 2 * blocks * maxima
+        return _Demand(copied * blocking.in_subs, alu, identities, read)
+    gemm = blocks * blocking.in_subs
+    gemm *= sum(o * taps * identity_copies(workload, taps) for o, taps in _pool_taps(workload))
     counts = valid_counts(workload)
-    return identities * sum(identity_copies(workload, c) for c in counts) + bias * len(counts)
+    tiles = identities * sum(identity_copies(workload, c) for c in counts) + bias * len(counts)
+    extra = (shift_steps(workload) - 1 + bias) * elements
+    return _Demand(gemm, epilogue + extra, tiles, read)
 
 
-def _pixels_read(workload: Workload) -> int:
-    """Pixels of one input channel group that any output reads, over all operands."""
-    if isinstance(workload, ElementwiseWorkload):
-        return workload.operands * workload.height * workload.width
-    vertical, horizontal = axes(workload)
-    rows = vertical.positions_read(workload.out_height)
-    return rows * horizontal.positions_read(workload.out_width)
+def _group_bytes(cfg: VtaConfig) -> int:
+    """Bytes of one pixel of one channel group."""
+    return Blocking.of(cfg).group * cfg.batch
+
+
+def _conv(w: ConvWorkload, blocking: Blocking, cfg: VtaConfig) -> _Demand:
+    elements = _elements(w, blocking)
+    out_blocks, pairs = blocking.out_blocks(w.out_channels), reads(w, blocking)
+    gemm = pairs * plane_taps(w)
+    alu = (MULTIPLY_CYCLES if w.multiply else 4) + w.bias_tiles
+    tiles = pairs * w.kernel[0] * w.kernel[1] + out_blocks * w.bias_tiles
+    read = _group_bytes(cfg) * blocking.groups(w.in_channels) * pixels_read(w)
+    if w.residual_border is not None:
+        gemm += elements * blocking.in_subs
+        alu += 1
+        tiles += identity_count(blocking)
+        read += elements * cfg.out_element_bytes
+    if w.multiply:
+        read += out_blocks * cfg.acc_element_bytes
+    return _Demand(gemm, alu * elements, tiles, read)
+
+
+def _gather(w: GatherWorkload, blocking: Blocking, cfg: VtaConfig) -> _Demand:
+    elements, bias = _elements(w, blocking), default_bias_tiles(cfg)
+    whole = ChannelTile(0, blocking.groups(len(w.picks)), blocking.out_subs)
+    selection = select(w, blocking, whole)
+    terms = [term for block in selection.terms for term in block]
+    gemm = len(terms) * len(_kept(w, 0)) * len(_kept(w, 1))
+    groups = {(term.source, term.block // blocking.in_subs) for term in terms}
+    read = _group_bytes(cfg) * len(groups) * pixels_read(w)
+    tiles = len(selection.patterns) + bias * blocking.out_blocks(len(w.picks))
+    return _Demand(gemm, (4 + bias) * elements, tiles, read)
 
 
 @lru_cache(maxsize=1 << 16)
 def lower_bound(workload: Workload, cfg: VtaConfig) -> Bound:
     """max(G + 5 E, read beats, store-module cycles, fetch) of one unit."""
     blocking = Blocking.of(cfg)
-    gemm, alu = _compute(workload, blocking, cfg)
+    demand = _demand(workload, cfg)
     bus = cfg.bus_bits // 8
-    groups = blocking.groups(input_layouts(workload)[0].channels)
-    read = groups * blocking.group * cfg.batch * _pixels_read(workload)
-    read += _weight_tiles(workload, blocking, cfg) * cfg.wgt_element_bytes
+    read = demand.read + demand.tiles * cfg.wgt_element_bytes
     elements = _elements(workload, blocking)
     written = elements * cfg.out_element_bytes
     bursts = ceil(written / cfg.burst_bytes)
@@ -118,4 +212,17 @@ def lower_bound(workload: Workload, cfg: VtaConfig) -> Bound:
         store = 1 + ceil(written / bus) + elements + bursts * (per_burst + 1)
     least_instructions = 12
     fetch = 3 * least_instructions + cfg.read_latency
-    return Bound(gemm + alu, ceil(read / bus), store, fetch, read + written, gemm, elements)
+    return Bound(
+        demand.gemm + demand.alu,
+        ceil(read / bus),
+        store,
+        fetch,
+        read + written,
+        demand.gemm,
+        elements,
+    )
+
+
+def utilization_ceiling(workload: Workload, cfg: VtaConfig) -> float:
+    """Useful multiply-accumulates / (lower bound x PEs): no schedule has a higher utilization."""
+    return workload.macs * cfg.batch / (lower_bound(workload, cfg).cycles * cfg.pes)

@@ -4,67 +4,30 @@
 
 A bias enters the accumulators as GEMM of one constant input element, whose lanes hold
 [1, 127, 127, ...], with a weight tile that spells the bias in those digits (DESIGN 5).
+
+The order in memory, every part from a multiple of 4096 bytes on:
+
+1. micro-ops;
+2. the constant input element;
+3. weight tiles, in the order in which the unit loads them: a convolution lists its own as
+   `native.PIECE` (a residual's identities first, then, channel tile by channel tile, the weights
+   of each chunk of the reduction, and the biases behind the last chunk);
+4. multipliers (`ConvWorkload.multiply`): one ACC element an output block.
+
+Gathers, for each channel tile: the distinct selection tiles of `selection.select`, then
+``[output block][bias tile]``. Elementwise units: identities of each operand, bias. Average pools:
+for each number of valid taps its identities, then for each its bias; max pools: one identity.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codesign.hw.config import VtaConfig
 from codesign.kernels.blocking import Blocking
-from codesign.kernels.layout import ALIGNMENT
-from codesign.kernels.schedule import uop_capacity
 
 _DIGIT = 127
-
-
-def _align(nbytes: int) -> int:
-    return ceil(nbytes / ALIGNMENT) * ALIGNMENT
-
-
-@dataclass(frozen=True)
-class ConstantMap:
-    """Addresses in a unit's constant buffer, in elements of the memory they are loaded to.
-
-    The micro-ops come first. ``weights[i][k]`` is the first weight tile of block (i, k).
-    """
-
-    unit_element: int
-    weights: tuple[tuple[int, ...], ...]
-    weights_byte: int
-    nbytes: int
-
-    @staticmethod
-    def of(cfg: VtaConfig, tiles: Sequence[Sequence[int]]) -> ConstantMap:
-        """Lay out ``tiles[i][k]`` weight tiles one after the other."""
-        unit = _align(uop_capacity(cfg) * cfg.uop_bytes)
-        start = unit + _align(cfg.inp_element_bytes)
-        position = start // cfg.wgt_element_bytes
-        blocks: list[tuple[int, ...]] = []
-        for row in tiles:
-            firsts: list[int] = []
-            for count in row:
-                firsts.append(position)
-                position += count
-            blocks.append(tuple(firsts))
-        end = position * cfg.wgt_element_bytes
-        return ConstantMap(unit // cfg.inp_element_bytes, tuple(blocks), start, _align(end))
-
-    def fill(
-        self, cfg: VtaConfig, uops: NDArray[np.uint8], weights: NDArray[np.int8]
-    ) -> NDArray[np.uint8]:
-        """The buffer's bytes from encoded micro-ops and all weight tiles in order."""
-        data = np.zeros(self.nbytes, np.uint8)
-        data[: uops.size] = uops.reshape(-1)
-        unit = self.unit_element * cfg.inp_element_bytes
-        data[unit : unit + cfg.inp_element_bytes] = unit_element(cfg).view(np.uint8)
-        data[self.weights_byte : self.weights_byte + weights.size] = weights.view(np.uint8)
-        return data
 
 
 def unit_element(cfg: VtaConfig) -> NDArray[np.int8]:

@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 
 from codesign.hw.config import VtaConfig
 from codesign.kernels.blocking import Blocking
-from codesign.kernels.workload import ConvWorkload, ElementwiseWorkload, Workload
+from codesign.kernels.workload import (
+    ConvWorkload,
+    ElementwiseWorkload,
+    GatherWorkload,
+    Workload,
+)
 
 ALIGNMENT = 4096
 """Byte alignment of every buffer: a multiple of any burst, so timing never depends on placement."""
@@ -71,19 +76,63 @@ def unpack(data: NDArray[np.uint8], layout: TensorLayout, cfg: VtaConfig) -> NDA
     return np.ascontiguousarray(inner)
 
 
+@dataclass(frozen=True)
+class PatchFold:
+    """A tensor packed as patches, so that a first layer of few channels fills the input lanes.
+
+    Lane (dy, dx, c) of packed pixel (Y, X), dx outside c, is pixel
+    ``(Y * step[0] + dy - before[0], X * step[1] + dx - before[1])`` of channel c, or the zero
+    point outside the tensor; ``patch`` is the number of dy and dx.
+    """
+
+    step: tuple[int, int]
+    patch: tuple[int, int]
+    before: tuple[int, int]
+
+
+def fold_input(
+    array: NDArray[np.int8], fold: PatchFold, height: int, width: int, fill: int = 0
+) -> NDArray[np.int8]:
+    """The ``height`` x ``width`` packed pixels of int8 ``[N, C, H, W]``; ``fill``: zero point."""
+    n, channels, rows, cols = array.shape
+    lanes = (n, *fold.patch, channels, height, width)
+    folded = np.full(lanes, fill, np.int8)
+    for dy in range(fold.patch[0]):
+        ys = np.arange(height) * fold.step[0] + dy - fold.before[0]
+        y = np.flatnonzero((ys >= 0) & (ys < rows))
+        for dx in range(fold.patch[1]):
+            xs = np.arange(width) * fold.step[1] + dx - fold.before[1]
+            x = np.flatnonzero((xs >= 0) & (xs < cols))
+            folded[:, dy, dx, :, y[:, None], x] = array[:, :, ys[y, None], xs[x]].transpose(
+                2, 3, 0, 1
+            )
+    return folded.reshape(n, -1, height, width)
+
+
 def input_layouts(workload: Workload) -> tuple[TensorLayout, ...]:
-    """DRAM layouts of the unit's inputs."""
+    """DRAM layouts of the unit's inputs: a residual comes second, borders not named are 0."""
     w = workload
     if isinstance(w, ConvWorkload):
-        return (TensorLayout(w.in_channels, w.height, w.width, w.in_border),)
+        image = TensorLayout(w.in_channels, w.height, w.width, w.in_border)
+        if w.residual_border is None:
+            return (image,)
+        return image, TensorLayout(w.out_channels, w.out_height, w.out_width, w.residual_border)
     if isinstance(w, ElementwiseWorkload):
         borders = w.in_borders[: w.operands]
         return tuple(TensorLayout(w.channels, w.height, w.width, b) for b in borders)
+    if isinstance(w, GatherWorkload):
+        borders = (*w.in_borders, *(0 for _ in w.channels))
+        return tuple(
+            TensorLayout(c, w.height, w.width, b) for c, b in zip(w.channels, borders, strict=False)
+        )
     return (TensorLayout(w.channels, w.height, w.width, w.in_border),)
 
 
 def output_layout(workload: Workload) -> TensorLayout:
     """DRAM layout of the unit's output."""
     w = workload
-    channels = w.out_channels if isinstance(w, ConvWorkload) else w.channels
+    if isinstance(w, ConvWorkload):
+        channels = w.out_channels
+    else:
+        channels = len(w.picks) if isinstance(w, GatherWorkload) else w.channels
     return TensorLayout(channels, w.out_height, w.out_width, w.out_border)

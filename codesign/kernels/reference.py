@@ -2,8 +2,8 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """Integer semantics of every workload, in numpy: what the accelerator must equal exactly.
 
-Sums are exact: int8 products over any layer stay far below 2**53, so convolutions may run as
-float64 matrix products.
+Convolutions run as floating-point matrix products, which are exact: sums of int8 products stay
+below 2**24 (float32) for reductions of at most 1024, and far below 2**53 (float64) for any layer.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from codesign.kernels.workload import (
     ConvParams,
     ConvWorkload,
     ElementwiseParams,
+    GatherParams,
+    GatherWorkload,
     Params,
     PoolParams,
     PoolWorkload,
@@ -28,26 +30,85 @@ def _requantize(acc: NDArray[np.int64], shift: int, low: int, high: int) -> NDAr
     return np.clip((acc + rounding) >> shift, low, high).astype(np.int8)
 
 
+_FLOAT32_REDUCTION = 1024
+
+
 def _windows(
-    x: NDArray[np.int64], workload: ConvWorkload | PoolWorkload, fill: int
+    x: NDArray[np.int64],
+    workload: ConvWorkload | PoolWorkload,
+    fill: int,
+    dilation: tuple[int, int] = (1, 1),
 ) -> NDArray[np.int64]:
     """View ``[N, C, OH, OW, KH, KW]`` of the padded input."""
-    top, left, bottom, right = workload.padding
-    padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=fill)
-    view = np.lib.stride_tricks.sliding_window_view(padded, workload.kernel, axis=(2, 3))
-    return view[:, :, :: workload.stride[0], :: workload.stride[1]]
+    padded = _framed(x, workload.padding, fill)
+    view = np.lib.stride_tricks.sliding_window_view(padded, workload.reach, axis=(2, 3))
+    view = view[:, :, :: workload.stride[0], :: workload.stride[1]]
+    return view[..., :: dilation[0], :: dilation[1]]
 
 
-def _conv(x: NDArray[np.int64], workload: ConvWorkload, p: ConvParams) -> NDArray[np.int8]:
-    out_shape = (len(x), workload.out_channels, workload.out_height, workload.out_width)
-    out = np.empty(out_shape, np.int8)
-    weight = p.weight.reshape(workload.out_channels, -1).astype(np.float64)
-    for n in range(len(x)):
-        view = _windows(x[n : n + 1], workload, p.pad_value)[0]
-        columns = view.transpose(0, 3, 4, 1, 2).reshape(weight.shape[1], -1).astype(np.float64)
-        acc = (weight @ columns).astype(np.int64) + p.bias.astype(np.int64)[:, None]
-        out[n] = _requantize(acc, p.shift, p.low, p.high).reshape(out_shape[1:])
+def _framed(
+    x: NDArray[np.int64], padding: tuple[int, int, int, int], fill: int
+) -> NDArray[np.int64]:
+    """Pixels added, or (negative) cropped, at (top, left, bottom, right)."""
+    top, left, bottom, right = (max(0, p) for p in padding)
+    framed = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=fill)
+    top, left, bottom, right = (max(0, -p) for p in padding)
+    return framed[:, :, top : framed.shape[2] - bottom, left : framed.shape[3] - right]
+
+
+def _grown(x: NDArray[np.int64], up: tuple[int, int]) -> NDArray[np.int64]:
+    """``up - 1`` zeros between the pixels of a transposed convolution's input."""
+    if up == (1, 1):
+        return x
+    n, c, height, width = x.shape
+    shape = (n, c, (height - 1) * up[0] + 1, (width - 1) * up[1] + 1)
+    grown = np.zeros(shape, x.dtype)
+    grown[:, :, :: up[0], :: up[1]] = x
+    return grown
+
+
+def _sums(x: NDArray[np.int64], workload: ConvWorkload, p: ConvParams) -> NDArray[np.int64]:
+    """``sum(x * weight)`` of one image, int64 ``[CO, OH, OW]``."""
+    w = workload
+    taps = w.kernel[0] * w.kernel[1]
+    depth = w.in_channels // w.groups * taps
+    exact = np.float32 if depth <= _FLOAT32_REDUCTION else np.float64
+    view = _windows(_grown(x[None], w.up), w, p.pad_value, w.dilation)[0].astype(exact)
+    columns = view.transpose(0, 3, 4, 1, 2).reshape(w.groups, depth, -1)
+    weight = p.weight.reshape(w.groups, -1, depth).astype(exact)
+    sums = (weight @ columns).astype(np.int64)
+    return sums.reshape(w.out_channels, w.out_height, w.out_width)
+
+
+def _conv(wide: list[NDArray[np.int64]], workload: ConvWorkload, p: ConvParams) -> NDArray[np.int8]:
+    w = workload
+    bias = p.bias.astype(np.int64)[:, None, None]
+    out = np.empty((len(wide[0]), w.out_channels, w.out_height, w.out_width), np.int8)
+    for n, x in enumerate(wide[0]):
+        acc = _sums(x, w, p)
+        if w.multiply:
+            if p.multiplier is None or w.residual_border is not None:
+                raise ValueError(f"{w}: multiply needs a multiplier a channel and no residual")
+            scaled = np.clip((acc + bias) >> p.pre_shift, -32768, 32767)
+            acc = scaled * p.multiplier.astype(np.int64)[:, None, None]
+            offset = acc + (1 << p.shift >> 1)
+            out[n] = np.clip((offset >> p.shift) + p.output_offset, p.low, p.high)
+            continue
+        if w.residual_border is not None:
+            acc = (acc >> p.pre_shift) + p.residual_multiplier * wide[1][n]
+        out[n] = _requantize(acc + bias, p.shift, p.low, p.high)
     return out
+
+
+def _gather(
+    wide: list[NDArray[np.int64]], workload: GatherWorkload, p: GatherParams
+) -> NDArray[np.int8]:
+    first = np.cumsum((0, *workload.channels))
+    scaled = np.concatenate([m * x for m, x in zip(p.multipliers, wide, strict=True)], axis=1)
+    picked = scaled[:, [first[source] + channel for source, channel in workload.picks]]
+    repeated = picked.repeat(workload.repeat[0], axis=2).repeat(workload.repeat[1], axis=3)
+    acc = _framed(repeated, workload.padding, 0) + p.bias.astype(np.int64)[:, None, None]
+    return _requantize(acc, p.shift, p.low, p.high)
 
 
 def _avg_pool(x: NDArray[np.int64], workload: PoolWorkload, p: PoolParams) -> NDArray[np.int8]:
@@ -69,7 +130,10 @@ def reference(
     wide = [x.astype(np.int64) for x in inputs]
     if isinstance(workload, ConvWorkload):
         assert isinstance(params, ConvParams)
-        return _conv(wide[0], workload, params)
+        return _conv(wide, workload, params)
+    if isinstance(workload, GatherWorkload):
+        assert isinstance(params, GatherParams)
+        return _gather(wide, workload, params)
     if isinstance(workload, PoolWorkload):
         if workload.kind == "max":
             lowest = np.iinfo(np.int8).min

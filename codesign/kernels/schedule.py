@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 
 FixedDataflow = Literal["os", "ws", "is", "rs"]
 
+SCRATCH = 2
+"""Accumulators that a slot may keep for partial sums of tiles with fewer than three outputs."""
+REUSE_DISTANCE = 3
+"""An accumulator index repeats after at least two other micro-ops (VTA_SPEC.md 7.3)."""
 MAX_UOPS = 2048
 """Micro-ops one unit may use: the micro-op memory of upstream's RTL (VTA_SPEC.md 8)."""
 
@@ -21,7 +24,8 @@ class Schedule:
     ``out_groups``/``in_groups`` are channel groups a tile (`Blocking.group` channels each);
     ``rows`` x ``cols`` output pixels a tile. ``co_major``: output channels outside, pixels
     inside. Slots count equal parts of INP, WGT and ACC that tiles take in turn. ``strip``
-    (``rs``) is the number of row tiles whose input rows share one INP slot.
+    (``rs``) is the number of row tiles whose input rows share one INP slot. ``kernel_rows`` are
+    those of a convolution whose weights come at once (0: all).
     """
 
     dataflow: FixedDataflow
@@ -34,14 +38,7 @@ class Schedule:
     wgt_slots: int
     acc_slots: int
     strip: int = 1
-
-
-def overflow(*demands: tuple[str, int, int]) -> Infeasible | None:
-    """The first of (scratchpad, elements needed, elements there) that does not fit."""
-    for name, need, have in demands:
-        if need > have:
-            return Infeasible(name, f"needs {need} elements, the configuration has {have}")
-    return None
+    kernel_rows: int = 0
 
 
 def uop_capacity(cfg: VtaConfig) -> int:

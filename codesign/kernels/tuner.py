@@ -2,64 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from codesign.errors import Infeasible
 from codesign.hw.config import Dataflow, VtaConfig
-from codesign.isa import encode
+from codesign.kernels.measurement import (
+    ScheduleResult,
+    instruction_counts,
+    measure,
+    measure_many,
+)
+from codesign.kernels.pricing import Ranked
 from codesign.kernels.schedule import FixedDataflow, Schedule
-from codesign.kernels.space import ranked
-from codesign.kernels.unit import canonical_placement, emit, relocate, unsupported
-from codesign.kernels.workload import Workload
-from codesign.sim import Simulator
+from codesign.kernels.space import DATAFLOWS, ranked, stream_key, varied
+from codesign.kernels.unit import unsupported
+from codesign.kernels.workload import ConvWorkload, Workload
 
-TRIALS = 6
-"""Schedules the simulator compares for one (workload, configuration)."""
-
-
-@dataclass(frozen=True)
-class ScheduleResult:
-    """A schedule with its simulated cycles and counters (truth level T2)."""
-
-    schedule: Schedule
-    cycles: int
-    counters: Mapping[str, int]
+TRIALS = 3
+"""Schedules of each dataflow that the simulator compares for one (workload, configuration)."""
+SLACK = 1.005
+"""Cycles within this factor of the best are equal: the least DRAM traffic decides."""
 
 
-def _fixed(dataflow: Dataflow | None, cfg: VtaConfig) -> FixedDataflow | None:
-    chosen = cfg.dataflow if dataflow in (None, "auto") else dataflow
-    return None if chosen == "auto" else chosen
-
-
-def candidates(
-    workload: Workload, cfg: VtaConfig, dataflow: Dataflow | None = None
-) -> list[Schedule]:
+def candidates(workload: Workload, cfg: VtaConfig) -> list[Schedule]:
     """Schedules that fit the scratchpads, best closed-form estimate first."""
     if unsupported(workload, cfg):
         return []
-    return [r.schedule for r in ranked(workload, cfg, _fixed(dataflow, cfg))]
+    options = [r for flow in _dataflows(workload, cfg, None) for r in ranked(workload, cfg, flow)]
+    return [r.schedule for r in sorted(options, key=lambda r: r.cycles)]
 
 
-def measure(workload: Workload, cfg: VtaConfig, schedule: Schedule) -> ScheduleResult | Infeasible:
-    """Simulated cycles of one schedule (timing only), or the limit it breaks."""
-    emitted = emit(workload, cfg, schedule)
-    if isinstance(emitted, Infeasible):
-        return emitted
-    stream, constants = emitted
-    table, buffers, _ = stream.table()
-    placement = canonical_placement(workload, cfg, constants.nbytes)
-    program = encode(relocate(table, buffers, placement, cfg), cfg)
-    result = Simulator(cfg).run(program, None, base_address=0, timing_only=True)
-    return ScheduleResult(schedule, result.cycles, result.counters)
-
-
-def _emittable(
+def _dataflows(
     workload: Workload, cfg: VtaConfig, dataflow: Dataflow | None
-) -> Iterator[ScheduleResult | Infeasible]:
-    for schedule in candidates(workload, cfg, dataflow):
-        yield measure(workload, cfg, schedule)
+) -> tuple[FixedDataflow, ...]:
+    """Dataflows to choose from; those of a workload that has none are all the same."""
+    chosen = cfg.dataflow if dataflow in (None, "auto") else dataflow
+    if not isinstance(workload, ConvWorkload):
+        return ("os",)
+    return DATAFLOWS if chosen == "auto" else (chosen,)
+
+
+class _Trials:
+    """Simulated schedules of one pair; equal streams are simulated once."""
+
+    def __init__(self, workload: Workload, cfg: VtaConfig) -> None:
+        self._pair = workload, cfg
+        self._cycles: dict[tuple[object, ...], int | Infeasible] = {}
+        self._best: float = float("inf")
+        self.last: Infeasible | None = None
+
+    def run(self, options: Sequence[Ranked], count: int) -> list[tuple[Ranked, int]]:
+        """The first ``count`` options that can be emitted and might matter, with their cycles."""
+        found: list[tuple[Ranked, int]] = []
+        rest = iter(options)
+        while len(found) < count and (batch := self._batch(rest, count - len(found))):
+            self._simulate(batch)
+            for option in batch:
+                cycles = self._cycles[stream_key(option.schedule)]
+                if isinstance(cycles, Infeasible):
+                    self.last = cycles
+                else:
+                    found.append((option, cycles))
+                    self._best = min(self._best, cycles)
+        return found
+
+    def _batch(self, rest: Iterable[Ranked], count: int) -> list[Ranked]:
+        batch: list[Ranked] = []
+        for option in rest:
+            if option.floor <= SLACK * self._best:
+                batch.append(option)
+            if len(batch) == count:
+                break
+        return batch
+
+    def _simulate(self, batch: Sequence[Ranked]) -> None:
+        new = {stream_key(r.schedule): r.schedule for r in batch}
+        new = {key: s for key, s in new.items() if key not in self._cycles}
+        if new:
+            self._cycles.update(
+                zip(new, measure_many(*self._pair, list(new.values())), strict=True)
+            )
+
+
+def _least_traffic(trials: Iterable[tuple[Ranked, int]], cycles: float) -> tuple[Ranked, int]:
+    """Of the trials that take at most ``cycles``, the one that moves the fewest bytes."""
+    good = [trial for trial in trials if trial[1] <= cycles]
+    return min(good, key=lambda trial: (trial[0].dram_bytes, trial[1]))
 
 
 _SMALLEST = Schedule("os", 1, 1, 1, 1, co_major=False, inp_slots=1, wgt_slots=1, acc_slots=1)
@@ -67,7 +96,7 @@ _SMALLEST = Schedule("os", 1, 1, 1, 1, co_major=False, inp_slots=1, wgt_slots=1,
 
 def _nothing_fits(workload: Workload, cfg: VtaConfig) -> Infeasible:
     """What even the smallest tile overflows, with the numbers; else that no tiling was found."""
-    smallest = emit(workload, cfg, _SMALLEST)
+    (smallest,) = instruction_counts(workload, cfg, [_SMALLEST])
     if isinstance(smallest, Infeasible):
         return smallest
     return Infeasible("no_schedule", f"no tiling of {workload} fits the scratchpads")
@@ -77,37 +106,25 @@ def _nothing_fits(workload: Workload, cfg: VtaConfig) -> Infeasible:
 def best_schedule(
     workload: Workload, cfg: VtaConfig, dataflow: Dataflow | None = None, trials: int = TRIALS
 ) -> ScheduleResult | Infeasible:
-    """The fastest of the ``trials`` most promising schedules, by simulation.
+    """The fastest of the ``trials`` most promising schedules of each dataflow, by simulation.
 
-    ``dataflow`` overrides the configuration's; ``auto`` lets the layer choose. An `Infeasible`
-    names the limit that the last rejected schedule broke.
+    ``dataflow`` overrides the configuration's; ``auto`` takes the best over all four and is never
+    slower than any of them alone. Of schedules as fast as the best (`SLACK`), the one with the
+    least DRAM traffic. An `Infeasible` names the limit that the last rejected schedule broke.
     """
     problem = unsupported(workload, cfg)
     if problem is not None:
         return problem
-    best: ScheduleResult | None = None
-    last: Infeasible | None = None
-    measured = 0
-    for result in _emittable(workload, cfg, dataflow):
-        if isinstance(result, Infeasible):
-            last = result
-            continue
-        measured += 1
-        if best is None or result.cycles < best.cycles:
-            best = result
-        if measured == trials:
-            break
-    return best or last or _nothing_fits(workload, cfg)
-
-
-def closed_form_pick(
-    workload: Workload, cfg: VtaConfig, dataflow: Dataflow | None = None
-) -> Schedule | Infeasible:
-    """The first schedule by estimate that can be emitted; no simulation."""
-    last = unsupported(workload, cfg)
-    for schedule in candidates(workload, cfg, dataflow):
-        emitted = emit(workload, cfg, schedule)
-        if not isinstance(emitted, Infeasible):
-            return schedule
-        last = emitted
-    return last or _nothing_fits(workload, cfg)
+    spaces = [ranked(workload, cfg, flow) for flow in _dataflows(workload, cfg, dataflow)]
+    spaces = sorted((space for space in spaces if space), key=lambda space: space[0].cycles)
+    simulated = _Trials(workload, cfg)
+    runs = [simulated.run(varied(space), trials) for space in spaces]
+    runs = [run for run in runs if run]
+    if not runs:
+        return simulated.last or _nothing_fits(workload, cfg)
+    # The best of each dataflow alone; the last comparison may not give any of it up.
+    alone = [_least_traffic(run, SLACK * min(cycles for _, cycles in run))[1] for run in runs]
+    chosen, _ = _least_traffic((trial for run in runs for trial in run), min(alone))
+    found = measure(workload, cfg, chosen.schedule)
+    assert not isinstance(found, Infeasible)
+    return found

@@ -13,35 +13,31 @@ from numpy.typing import NDArray
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.isa import Memory, encode, encode_uops
-from codesign.kernels.blocking import Blocking
-from codesign.kernels.constants import (
-    ConstantMap,
-    bias_tiles,
-    default_bias_tiles,
-    identity_tiles,
-)
-from codesign.kernels.conv import ConvTiling, emit_conv
-from codesign.kernels.elementwise import emit_elementwise
+from codesign.kernels.constants import unit_element
 from codesign.kernels.layout import ALIGNMENT, input_layouts, output_layout
-from codesign.kernels.output import Requant
-from codesign.kernels.pool import emit_pool, identity_copies, shift_steps, valid_counts
+from codesign.kernels.native import Emitted, Epilogue, emit_unit
+from codesign.kernels.pool import shift_steps
 from codesign.kernels.schedule import Schedule
-from codesign.kernels.stream import Buffer, UnitStream
+from codesign.kernels.weights import pack_multipliers, pack_weights
 from codesign.kernels.workload import (
-    ConvParams,
     ConvWorkload,
-    ElementwiseParams,
-    ElementwiseWorkload,
+    GatherWorkload,
     Params,
-    PoolParams,
     PoolWorkload,
     Workload,
 )
 
+CONSTANTS, OUTPUT, INPUT = 1, 2, 3
+"""DRAM buffers that an instruction's address may count from; further inputs follow the first."""
+
 
 @dataclass(frozen=True)
 class Placement:
-    """Byte addresses of a unit's buffers in DRAM, each a multiple of 4096."""
+    """Byte addresses of a unit's buffers in DRAM.
+
+    Constants are at a multiple of 4096. So are activations that `measure` counts cycles for; a part
+    of a larger tensor may begin at any channel group.
+    """
 
     inputs: tuple[int, ...]
     output: int
@@ -56,7 +52,7 @@ class UnitProgram:
     cfg: VtaConfig
     schedule: Schedule
     table: NDArray[np.void]
-    buffers: NDArray[np.int64]
+    buffers: NDArray[np.int32]
     constants: NDArray[np.uint8]
 
     def instructions(self, placement: Placement) -> NDArray[np.uint8]:
@@ -65,15 +61,18 @@ class UnitProgram:
 
 
 def relocate(
-    table: NDArray[np.void], buffers: NDArray[np.int64], placement: Placement, cfg: VtaConfig
+    table: NDArray[np.void], buffers: NDArray[np.int32], placement: Placement, cfg: VtaConfig
 ) -> NDArray[np.void]:
     """The table with buffer-relative DRAM addresses made absolute."""
-    base = np.zeros(Buffer.INPUT + len(placement.inputs), np.int64)
-    base[Buffer.CONSTANTS] = placement.constants
-    base[Buffer.OUTPUT] = placement.output
-    base[Buffer.INPUT :] = placement.inputs
-    if (base % ALIGNMENT).any():
-        raise ValueError(f"{placement}: every address must be a multiple of {ALIGNMENT}")
+    base = np.zeros(INPUT + len(placement.inputs), np.int64)
+    base[CONSTANTS] = placement.constants
+    base[OUTPUT] = placement.output
+    base[INPUT:] = placement.inputs
+    pixel = cfg.batch * max(cfg.block_in, cfg.block_out)
+    if placement.constants % ALIGNMENT or (base % pixel).any():
+        raise ValueError(
+            f"{placement}: constants must be at a multiple of {ALIGNMENT}, activations of {pixel}"
+        )
     element = np.ones(8, np.int64)
     element[Memory.UOP] = cfg.uop_bytes
     element[Memory.WGT] = cfg.wgt_element_bytes
@@ -96,15 +95,14 @@ def canonical_placement(workload: Workload, cfg: VtaConfig, constant_bytes: int)
     return Placement(tuple(addresses[:-2]), addresses[-2], addresses[-1])
 
 
-def _requant(workload: Workload, params: Params) -> Requant:
-    steps = 1
-    if isinstance(workload, PoolWorkload):
-        steps = shift_steps(workload)
+def epilogue(workload: Workload, params: Params = None) -> Epilogue:
+    """Immediates of the unit; without ``params`` placeholders of the same cost."""
+    steps = shift_steps(workload) if isinstance(workload, PoolWorkload) else 1
     if params is None:
-        return Requant(shift=8 * steps, steps=steps)
+        return Epilogue(shift=8 * steps, steps=steps)
     if not steps <= params.shift <= 15 * steps:
         raise ValueError(f"{workload}: shift {params.shift} must be {steps}..{15 * steps}")
-    return Requant(params.shift, params.low, params.high, steps)
+    return Epilogue(params.shift, params.low, params.high, steps)
 
 
 def unsupported(workload: Workload, cfg: VtaConfig) -> Infeasible | None:
@@ -119,22 +117,17 @@ def unsupported(workload: Workload, cfg: VtaConfig) -> Infeasible | None:
         )
     if workload.out_height < 1 or workload.out_width < 1:
         return Infeasible("empty_output", f"{workload} has no output pixel")
+    if isinstance(workload, GatherWorkload) or (
+        isinstance(workload, ConvWorkload) and not _plain(workload)
+    ):
+        return Infeasible("operator", f"no kernel computes {workload} yet")
     return None
 
 
-def emit(
-    workload: Workload, cfg: VtaConfig, schedule: Schedule, params: Params = None
-) -> tuple[UnitStream, ConstantMap] | Infeasible:
-    """Steps of a unit; without ``params`` the immediates are placeholders of the same cost."""
-    problem = unsupported(workload, cfg)
-    if problem is not None:
-        return problem
-    numbers = _requant(workload, params)
-    if isinstance(workload, ConvWorkload):
-        return emit_conv(workload, cfg, schedule, numbers)
-    if isinstance(workload, PoolWorkload):
-        return emit_pool(workload, cfg, schedule, numbers)
-    return emit_elementwise(workload, cfg, schedule, numbers)
+def _plain(w: ConvWorkload) -> bool:
+    """Whether a convolution has none of the extensions that the emission lacks."""
+    extended = w.groups > 1 or w.dilation != (1, 1) or w.up != (1, 1)
+    return not (extended or w.multiply or w.residual_border is not None)
 
 
 def build(workload: Workload, params: Params, cfg: VtaConfig, schedule: Schedule) -> UnitProgram:
@@ -145,76 +138,28 @@ def build(workload: Workload, params: Params, cfg: VtaConfig, schedule: Schedule
     ValueError
         The schedule does not fit the configuration, or a number its field.
     """
-    emitted = emit(workload, cfg, schedule, params)
+    emitted = unsupported(workload, cfg)
+    if emitted is None:
+        emitted = emit_unit(workload, cfg, schedule, epilogue(workload, params))
     if isinstance(emitted, Infeasible):
         raise ValueError(f"{workload} with {schedule}: {emitted}")
-    stream, constants = emitted
-    table, buffers, uops = stream.table()
-    weights = _weights(workload, params, cfg, schedule)
-    data = constants.fill(cfg, encode_uops(uops, cfg), weights)
-    return UnitProgram(workload, cfg, schedule, table, buffers, data)
+    weights = pack_weights(workload, params, cfg, schedule, emitted.pieces)
+    multipliers = pack_multipliers(workload, params, cfg)
+    data = _constants(emitted, cfg, weights, multipliers)
+    return UnitProgram(workload, cfg, schedule, emitted.table, emitted.buffers, data)
 
 
-def _weights(
-    workload: Workload, params: Params, cfg: VtaConfig, schedule: Schedule
-) -> NDArray[np.int8]:
-    """All weight tiles in the order of the unit's `ConstantMap`, flat int8."""
-    if isinstance(workload, ConvWorkload):
-        assert isinstance(params, ConvParams)
-        return _conv_weights(workload, params, cfg, schedule)
-    if isinstance(workload, ElementwiseWorkload):
-        assert isinstance(params, ElementwiseParams)
-        tiles = [identity_tiles(cfg, m) for m in params.multipliers]
-        bias = _uniform_bias(params.bias + (1 << params.shift >> 1), cfg)
-        return np.concatenate([*tiles, bias]).reshape(-1)
-    if workload.kind == "max":
-        return identity_tiles(cfg, 1).reshape(-1)
-    assert isinstance(params, PoolParams)
-    return _avg_weights(workload, params, cfg)
-
-
-def _uniform_bias(value: int, cfg: VtaConfig) -> NDArray[np.int8]:
-    values = np.full((1, cfg.block_out), value, np.int64)
-    return bias_tiles(values, cfg, default_bias_tiles(cfg))[0]
-
-
-def _avg_weights(workload: PoolWorkload, params: PoolParams, cfg: VtaConfig) -> NDArray[np.int8]:
-    tiles: list[NDArray[np.int8]] = []
-    biases: list[NDArray[np.int8]] = []
-    for count in valid_counts(workload):
-        if count not in params.by_count:
-            raise ValueError(f"{workload}: no multiplier for {count} valid taps")
-        multiplier, bias = params.by_count[count]
-        copies = identity_copies(workload, count)
-        if not 0 <= multiplier <= 127 * copies:
-            raise ValueError(f"{workload}: multiplier {multiplier} must be 0..{127 * copies}")
-        for _ in range(copies):
-            tiles.append(identity_tiles(cfg, min(multiplier, 127)))
-            multiplier -= min(multiplier, 127)
-        biases.append(_uniform_bias(bias + (1 << params.shift >> 1), cfg))
-    return np.concatenate([*tiles, *biases]).reshape(-1)
-
-
-def _conv_weights(
-    workload: ConvWorkload, params: ConvParams, cfg: VtaConfig, schedule: Schedule
-) -> NDArray[np.int8]:
-    tiling, blocking = ConvTiling(workload, cfg, schedule), Blocking.of(cfg)
-    ki, ko = cfg.block_in, cfg.block_out
-    out_blocks = blocking.out_blocks(workload.out_channels)
-    in_blocks = blocking.in_blocks(workload.in_channels)
-    kh, kw = workload.kernel
-    padded = np.zeros((out_blocks * ko, in_blocks * ki, kh, kw), np.int8)
-    padded[: workload.out_channels, : workload.in_channels] = params.weight
-    tiles = padded.reshape(out_blocks, ko, in_blocks, ki, kh, kw).transpose(0, 2, 4, 5, 1, 3)
-    total = np.zeros(out_blocks * ko, np.int64)
-    total[: workload.out_channels] = params.bias.astype(np.int64) + (1 << params.shift >> 1)
-    bias = bias_tiles(total.reshape(out_blocks, ko), cfg, workload.bias_tiles)
-    parts: list[NDArray[np.int8]] = []
-    for channels in tiling.channels:
-        first = channels.first * blocking.out_subs
-        out = slice(first, first + channels.blocks)
-        for chunk in tiling.chunks:
-            start = chunk.first * blocking.in_subs
-            parts.append(tiles[out, start : start + chunk.blocks].reshape(-1))
-        parts.append(bias[out].reshape(-1))
-    return np.concatenate(parts)
+def _constants(
+    emitted: Emitted, cfg: VtaConfig, weights: NDArray[np.int8], multipliers: NDArray[np.int32]
+) -> NDArray[np.uint8]:
+    """The constant buffer: parts in the order that `constants` documents."""
+    data = np.zeros(emitted.nbytes, np.uint8)
+    parts = (
+        (0, encode_uops(emitted.uops, cfg).reshape(-1)),
+        (emitted.unit_byte, unit_element(cfg)),
+        (emitted.weights_byte, weights),
+        (emitted.multiplier_byte, multipliers),
+    )
+    for begin, part in parts:
+        data[begin : begin + part.nbytes] = part.view(np.uint8)
+    return data

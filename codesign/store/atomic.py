@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ def atomic_path(path: str | Path) -> Generator[Path]:
     Raises
     ------
     DataError
-        The folder does not exist or cannot be written, or ``path`` is a folder.
+        The folder does not exist or cannot be written, the disk is full, or ``path`` is a folder.
     """
     final = Path(path)
     if final.is_dir():
@@ -31,8 +32,8 @@ def atomic_path(path: str | Path) -> Generator[Path]:
     try:
         yield temporary
         temporary.replace(final)
-    except PermissionError as error:
-        raise DataError(f"{final}: cannot be written: {error.strerror}") from error
+    except OSError as error:
+        raise DataError(f"{final}: cannot be written: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -46,3 +47,29 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 def write_text(path: str | Path, content: str) -> None:
     """Write a whole UTF-8 file, or leave what was there."""
     write_bytes(path, content.encode())
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Generator[Path]:
+    """A temporary folder beside ``path`` that becomes it when the block ends without an error.
+
+    Raises
+    ------
+    DataError
+        ``path`` is a file or a folder with something in it, its parent does not exist, or cannot
+        be written.
+    """
+    final = Path(path).absolute()
+    if final.exists() and (not final.is_dir() or any(final.iterdir())):
+        raise DataError(f"{final}: exists and is no empty folder; name a new one")
+    if not final.parent.is_dir():
+        raise DataError(f"{final}: the folder {final.parent} does not exist; create it first")
+    temporary = final.with_name(f".{final.name}.{os.getpid()}")
+    try:
+        temporary.mkdir()
+        yield temporary
+        temporary.replace(final)
+    except OSError as error:
+        raise DataError(f"{final}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

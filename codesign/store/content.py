@@ -20,6 +20,7 @@ from codesign.hw.config import VtaConfig
 from codesign.kernels.workload import (
     ConvWorkload,
     ElementwiseWorkload,
+    GatherWorkload,
     PoolWorkload,
     Workload,
 )
@@ -28,6 +29,7 @@ _WORKLOADS: dict[str, type[Workload]] = {
     "ConvWorkload": ConvWorkload,
     "PoolWorkload": PoolWorkload,
     "ElementwiseWorkload": ElementwiseWorkload,
+    "GatherWorkload": GatherWorkload,
 }
 
 

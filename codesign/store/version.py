@@ -23,8 +23,8 @@ def simulator_version() -> str:
             if entry.is_file() and entry.name.endswith(".py"):
                 digest.update(f"{folder}/{entry.name}\0".encode())
                 digest.update(entry.read_bytes())
-    core = resources.files("codesign") / "sim" / "csrc"
-    if core.is_dir():
+    for folder in ("sim", "kernels"):
+        core = resources.files("codesign") / folder / "csrc"
         for entry in sorted(core.iterdir(), key=lambda item: item.name):
             if entry.is_file() and entry.name.endswith((".cc", ".cpp", ".h", ".hpp")):
                 digest.update(entry.name.encode() + b"\0" + entry.read_bytes())

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
+import codesign
 from codesign.cli import main
 from codesign.cli.compile import parse_shapes
 from codesign.errors import ModelError
@@ -32,8 +33,16 @@ def test_compile_and_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert result["outputs_match"] is True
     assert result["model"] == "net.onnx"
     assert np.load(out)["y"].shape == (4, 8, 1, 1)
+    assert sum(layer["cycles"] for layer in result["layers"]) == result["cycles"]
+    assert result["peak_dram_bytes"] > max(layer["dram_bytes"] for layer in result["layers"]) / 2
     assert main(["run", package, "--profile", "--print-time", "--fill-mode", "ones"]) == 0
-    assert "outputs match  yes" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "outputs match  yes" in shown
+    for column in ("lower bound", "÷ bound", "ceiling", "DRAM bytes", "host operator"):
+        assert column in shown
+    assert f"{result['peak_dram_bytes']} taken" in shown
+    assert main(["run", package, "-i", calibration, "--engine", "reference", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == result
 
 
 def test_user_errors_have_no_traceback_and_leave_nothing(
@@ -54,6 +63,33 @@ def test_user_errors_have_no_traceback_and_leave_nothing(
     package.write_bytes(b"half a tar")
     assert main(["run", str(package)]) == 4
     assert "module.tar" in capsys.readouterr().err
+
+
+def test_compile_verifies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, package = str(tmp_path / "net.onnx"), str(tmp_path / "module.tar")
+    onnx.save(conv_net(), model)
+    np.savez(tmp_path / "c.npz", **samples())
+    calibration = str(tmp_path / "c.npz")
+    arguments = ["compile", model, "-c", "pynq", "-o", package, "--calibration", calibration]
+    assert main([*arguments, "--verify", calibration, "--json"]) == 0
+    checks = {check["phase"]: check for check in json.loads(capsys.readouterr().out)["verified"]}
+    assert checks["partition"]["largest"] < 1e-5
+    assert checks["lower"]["cosine"] > 0.9
+    assert main([*arguments, "--verify", str(tmp_path / "absent.npz")]) == 4
+    assert "absent.npz" in capsys.readouterr().err
+
+
+def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    package, folder = str(tmp_path / "module.tar"), str(tmp_path / "out")
+    codesign.compile(qdq_conv(), codesign.load_config("pynq")).save(package)
+    assert main(["export", package, "--base", "0x10000000", "-o", folder]) == 0
+    assert "bytes of memory at 0x10000000, 1 instruction stream(s)" in capsys.readouterr().out
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert names == {"memory.bin", "streams", "symbols.json"}
+    assert main(["export", package, "--base", "0x10000000", "-o", folder]) == 4
+    assert "no empty folder" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["export", package, "--base", "here", "-o", folder])
 
 
 def test_host_fallback_is_a_notice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

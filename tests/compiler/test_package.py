@@ -16,7 +16,7 @@ from onnx import helper
 import codesign
 from codesign.compiler import Package, Verifier
 from codesign.errors import ConfigError, DataError, ModelError, PackageError
-from codesign.isa.check import check, find
+from codesign.isa import check
 from tests.onnx_models import conv_net, model, onnxruntime_outputs, qdq_conv, qdq_pool, samples
 
 CFG = codesign.load_config("pynq")
@@ -58,9 +58,9 @@ def test_save_and_load(package: Package, tmp_path: Path) -> None:
     ours, theirs = package.run(data), loaded.run(data)
     np.testing.assert_array_equal(ours.outputs["y"], theirs.outputs["y"])
     assert ours.to_json() == theirs.to_json()
-    assert [u.instructions.tolist() for u in loaded.units] == [
-        u.instructions.tolist() for u in package.units
-    ]
+    for (name, _, stream), (other, _, same) in zip(loaded.streams, package.streams, strict=True):
+        assert name == other
+        np.testing.assert_array_equal(stream.instructions, same.instructions)
     assert [p.name for p in tmp_path.iterdir()] == ["module.tar"]
 
 
@@ -81,10 +81,9 @@ def test_fresh_process_needs_neither_torch_nor_onnx(package: Package, tmp_path: 
 
 
 def test_memory_image_lets_the_checker_see_micro_ops(package: Package) -> None:
-    for unit in package.units:
-        image, base = package.memory_image(unit.region)
-        assert check(unit.instructions, CFG, memory=image, base_address=base) == []
-        assert find(unit.instructions, CFG, image, base) == []
+    for _, program, stream in package.streams:
+        image, base = package.memory_image(program.graph.name)
+        assert check(stream.instructions, CFG, memory=image, base_address=base) == []
 
 
 def test_damaged_packages(package: Package, tmp_path: Path) -> None:

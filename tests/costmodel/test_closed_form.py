@@ -10,11 +10,11 @@ import pytest
 from samples import random_config, random_layer
 
 from codesign.costmodel import on_config
-from codesign.costmodel.closed_form import bound, infeasible
+from codesign.costmodel.closed_form import bound, infeasible, work
 from codesign.costmodel.columns import config_columns, grid, take, workload_columns
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
-from codesign.kernels import best_schedule, lower_bound
+from codesign.kernels import ConvWorkload, GatherWorkload, best_schedule, lower_bound
 
 _RNG = np.random.default_rng(11)
 LAYERS = [random_layer(_RNG) for _ in range(80)]
@@ -37,6 +37,31 @@ def test_modules_equal_the_kernels_lower_bound() -> None:
             expected = lower_bound(on_config(layer, config), config)
             got = [np.broadcast_to(a, (80, 80))[u, c] for a in (found.compute, found.load)]
             assert got == [expected.compute, expected.load]
+
+
+ALIGNED = (
+    ConvWorkload(96, 96, 14, 14, (3, 3), (1, 1), (1, 1, 1, 1), groups=96),
+    ConvWorkload(128, 128, 7, 7, (3, 3), (2, 2), (1, 1, 1, 1), groups=32),
+    ConvWorkload(64, 32, 9, 9, (3, 3), (1, 1), (2, 2, 2, 2), dilation=(2, 2)),
+    ConvWorkload(32, 16, 6, 5, (4, 4), padding=(2, 2, 2, 2), up=(2, 2)),
+    ConvWorkload(64, 64, 8, 8, residual_border=0),
+    ConvWorkload(64, 64, 8, 8, multiply=True),
+)
+
+
+def test_least_work_of_grouped_fused_and_gathered_units() -> None:
+    """Equal where block edges are group edges; else, and for gathers, not more."""
+    picks = tuple((c % 2, 7 * c % 20) for c in range(50))
+    gather = GatherWorkload((20, 20), picks, 6, 7, (1, 2), (0, 1, 0, 0))
+    uneven = ConvWorkload(72, 48, 5, 5, (3, 3), groups=3)
+    layers = (*ALIGNED, gather, uneven)
+    configs = [VtaConfig(log_block_in=i, log_block_out=o) for i, o in ((4, 4), (3, 5), (5, 3))]
+    found = work(*grid(workload_columns(layers), config_columns(configs))).roofline
+    want = np.array([[lower_bound(on_config(w, c), c).cycles for c in configs] for w in layers])
+    exact = len(ALIGNED)
+    np.testing.assert_array_equal(found[:exact], want[:exact])
+    assert (found[exact:] <= want[exact:]).all()
+    assert (found[exact:] >= 0.5 * want[exact:]).all()
 
 
 def test_estimate_is_at_least_the_roofline_and_finite_where_feasible() -> None:

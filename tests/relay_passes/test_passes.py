@@ -223,3 +223,13 @@ def test_partition_is_repeated_without_what_fails_in_context() -> None:
     module = Partition(lambda spec: None, validate, lambda n, _: told.append(n))(Residual)
     assert told == ["add_1"]
     assert not regions(module)
+
+
+def test_fold_parameters_can_keep_the_rounding() -> None:
+    data = np.linspace(-1, 1, 6, dtype=np.float32).reshape(3, 2)
+    scale, zero = relax.const(np.float32(0.1)), relax.const(np.int8(0))
+    weight = relax.op.quantize(relax.const(data), scale, zero, axis=0, out_dtype="int8")
+    module = _weights_module(relax.op.dequantize(weight, scale, zero, axis=0))
+    values = list(definitions(FoldParameters(keep_rounding=True)(module)["main"]).values())
+    assert [op_name(v) for v in values] == ["dequantize", "matmul", "add"]
+    np.testing.assert_array_equal(values[0].args[0].value.numpy(), [[-10, -2, 6], [-6, 2, 10]])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
 
 from codesign.errors import DataError
-from codesign.store.atomic import atomic_path, write_text
+from codesign.store.atomic import atomic_folder, atomic_path, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -21,6 +22,32 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     assert path.read_text() == "old"
     write_text(path, "new")
     assert path.read_text() == "new"
+
+
+def test_a_full_disk_is_a_user_error_and_leaves_nothing(tmp_path: Path) -> None:
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, old[1]))
+    try:
+        with pytest.raises(DataError, match=r"module\.tar: cannot be written: File too large"):
+            write_text(tmp_path / "module.tar", "x" * 5000)
+        with (
+            pytest.raises(DataError, match=r"out: cannot be written: File too large"),
+            atomic_folder(tmp_path / "out") as folder,
+        ):
+            (folder / "a").write_text("x")
+            (folder / "b").write_text("x" * 5000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_replaces_an_empty_one_only(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with atomic_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("x")
+    assert [p.name for p in tmp_path.rglob("*")] == ["out", "a"]
+    with pytest.raises(DataError, match="no empty folder"), atomic_folder(tmp_path / "out"):
+        raise AssertionError
 
 
 def test_a_missing_folder_and_a_folder_are_named(tmp_path: Path) -> None:

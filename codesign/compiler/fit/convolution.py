@@ -52,7 +52,7 @@ def fit_convolution(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | I
     most_tiles = tiles if symmetric else MAX_BIAS_TILES
     peak = 0
     for candidate in range(shift, 0, -1):
-        weight = _rounded(ratio, candidate)
+        weight = rounded(ratio, candidate)
         total = _folded_bias(weight, bias / out.scale, candidate, zero_in, zero_out)
         peak = int(np.abs(total).max(initial=0)) + (1 << candidate >> 1)
         fitting = next(
@@ -90,7 +90,7 @@ def conv_workload(spec: UnitSpec, borders: Borders, bias_tiles: int) -> ConvWork
     )
 
 
-def _rounded(ratio: NDArray[np.float64], shift: int) -> NDArray[np.int8]:
+def rounded(ratio: NDArray[np.float64], shift: int) -> NDArray[np.int8]:
     """``ratio * 2**shift`` in int8, keeping the sum over each kernel and each output channel.
 
     Activations have a mean, so rounding errors that sum to zero leave the output's mean where it

@@ -47,6 +47,8 @@ class Decoder {
   Instruction fields(const uint8_t* bytes) const;
   // `fields` of instruction `index`, checked by every rule that needs neither SRAM nor DRAM contents.
   Instruction decode(const uint8_t* bytes, int64_t index) const;
+  // The same checks of a decoded instruction, whose fields are taken to fit their widths.
+  void check(const Instruction& in, int64_t index) const;
   MicroOp decode_uop(const uint8_t* bytes) const;
   // Whether all bits outside the fields of the instruction's opcode are 0.
   bool reserved_bits_clear(const uint8_t* bytes) const;
@@ -59,7 +61,6 @@ class Decoder {
     int32_t word, shift;
     uint64_t mask;
   };
-  void check(const Instruction& in, int64_t index) const;
   void check_transfer(const Instruction& in, int64_t index) const;
   void check_loops(const Instruction& in, int64_t index) const;
 

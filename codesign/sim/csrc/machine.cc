@@ -59,10 +59,13 @@ struct Counts {
 
 class Machine {
  public:
-  Machine(const Config& config, const uint8_t* instructions, int64_t count, uint64_t address,
-          State* state, const Decoder& decoder, std::vector<Span>* timeline)
-      : config_(config), decoder_(decoder), instructions_(instructions), count_(count),
-        state_(state), timeline_(timeline), bus_(config), fetch_(config, count, address) {}
+  // The program is `instructions`, encoded, or where that is null `decoded`.
+  Machine(const Config& config, const uint8_t* instructions, const Instruction* decoded,
+          int64_t count, uint64_t address, State* state, const Decoder& decoder,
+          std::vector<Span>* timeline)
+      : config_(config), decoder_(decoder), instructions_(instructions), program_(decoded),
+        count_(count), state_(state), timeline_(timeline), bus_(config),
+        fetch_(config, count, address) {}
 
   void run() {
     for (int64_t now = 1; now != kNever; now = next_event(now)) {
@@ -235,12 +238,19 @@ class Machine {
     }
   }
 
+  Instruction instruction(int64_t index) const {
+    if (instructions_) {
+      return decoder_.decode(instructions_ + index * config_.instruction_bytes, index);
+    }
+    decoder_.check(program_[index], index);
+    return program_[index];
+  }
+
   void enqueue(int64_t now) {
     if (fetch_.dispatch_at() > now) return;
     const int64_t index = fetch_.next();
     if (decoded_ != index) {
-      pending_ = {decoder_.decode(instructions_ + index * config_.instruction_bytes, index), index, 0,
-                  0};
+      pending_ = {instruction(index), index, 0, 0};
       decoded_ = index;
       if ((pending_.in.opcode == kFinish) != (index == count_ - 1)) {
         fault(index, "finish_last", "FINISH must be the last instruction, exactly once");
@@ -319,6 +329,7 @@ class Machine {
   const Config& config_;
   const Decoder& decoder_;
   const uint8_t* instructions_;
+  const Instruction* program_;
   int64_t count_;
   State* state_;
   std::vector<Span>* timeline_;
@@ -332,7 +343,28 @@ class Machine {
   Counts counts_;
 };
 
+RunResult run_machine(Machine& machine) {
+  machine.run();
+  RunResult result;
+  result.cycles = machine.cycles();
+  result.counters = machine.counters();
+  return result;
+}
+
 }  // namespace
+
+RunResult run_timing(const Config& config, const Instruction* instructions, size_t count,
+                     uint64_t instruction_address, bool with_timeline) {
+  if (count == 0) throw ProgramFault("the program is empty; allowed: at least FINISH");
+  const Decoder decoder(config);
+  std::vector<Span> timeline(with_timeline ? count : 0);
+  const auto machine = std::make_unique<Machine>(
+      config, nullptr, instructions, static_cast<int64_t>(count), instruction_address, nullptr,
+      decoder, with_timeline ? &timeline : nullptr);
+  RunResult result = run_machine(*machine);
+  result.timeline = std::move(timeline);
+  return result;
+}
 
 RunResult run(const Config& config, const uint8_t* instructions, size_t count, uint8_t* memory,
               size_t memory_bytes, uint64_t base_address, uint64_t instruction_address,
@@ -343,14 +375,12 @@ RunResult run(const Config& config, const uint8_t* instructions, size_t count, u
   if (!timing_only) {
     state = std::make_unique<State>(config, decoder, memory, memory_bytes, base_address);
   }
-  RunResult result;
-  if (with_timeline) result.timeline.resize(count);
-  auto machine = std::make_unique<Machine>(config, instructions, static_cast<int64_t>(count),
-                                           instruction_address, state.get(), decoder,
-                                           with_timeline ? &result.timeline : nullptr);
-  machine->run();
-  result.cycles = machine->cycles();
-  result.counters = machine->counters();
+  std::vector<Span> timeline(with_timeline ? count : 0);
+  const auto machine = std::make_unique<Machine>(
+      config, instructions, nullptr, static_cast<int64_t>(count), instruction_address, state.get(),
+      decoder, with_timeline ? &timeline : nullptr);
+  RunResult result = run_machine(*machine);
+  result.timeline = std::move(timeline);
   return result;
 }
 

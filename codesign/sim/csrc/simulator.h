@@ -63,6 +63,12 @@ RunResult run(const Config& config, const uint8_t* instructions, size_t count, u
               size_t memory_bytes, uint64_t base_address, uint64_t instruction_address,
               bool timing_only, bool with_timeline = false);
 
+struct Instruction;
+
+// The cycles of `count` decoded instructions (isa.h), without computing.
+RunResult run_timing(const Config& config, const Instruction* instructions, size_t count,
+                     uint64_t instruction_address, bool with_timeline = false);
+
 }  // namespace codesign
 
 #endif  // CODESIGN_SIM_SIMULATOR_H_

@@ -13,103 +13,21 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <map>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "region_program.h"
 #include "simulator.h"
 
 namespace {
 
 namespace ffi = tvm::ffi;
-
-// Reads the serialised program; every length is checked against what is left.
-class Reader {
- public:
-  explicit Reader(const std::string& bytes) : data_(bytes) {}
-  int64_t integer() {
-    int64_t value;
-    std::memcpy(&value, take(sizeof(value)), sizeof(value));
-    return value;
-  }
-  size_t count() {
-    const int64_t value = integer();
-    if (value < 0 || static_cast<size_t>(value) > data_.size()) fail();
-    return static_cast<size_t>(value);
-  }
-  std::string text() {
-    const size_t n = count();
-    return std::string(take(n), n);
-  }
-  const char* take(size_t n) {
-    if (n > data_.size() - position_) fail();
-    const char* at = data_.data() + position_;
-    position_ += n;
-    return at;
-  }
-
- private:
-  [[noreturn]] static void fail() {
-    TVM_FFI_THROW(ValueError) << "vta program: truncated or foreign bytes";
-    TVM_FFI_UNREACHABLE();
-  }
-  const std::string& data_;
-  size_t position_ = 0;
-};
-
-// An activation in DRAM: [group][row][column][batch lane][channel of group], border included.
-struct Activation {
-  int64_t address, channels, height, width, border, fill, is_unsigned, rank;
-};
-
-struct Unit {
-  std::string name, instructions;
-};
-
-struct Program {
-  std::vector<int64_t> config_values;
-  codesign::Config config;
-  std::string name;
-  int64_t batch, memory_bytes;
-  std::vector<std::pair<size_t, std::string>> segments;
-  std::vector<Activation> tensors;
-  std::vector<int64_t> inputs, outputs;
-  std::vector<Unit> units;
-
-  explicit Program(const std::string& bytes) {
-    Reader in(bytes);
-    if (std::memcmp(in.take(8), "VTAPROG1", 8) != 0) {
-      TVM_FFI_THROW(ValueError) << "vta program: foreign bytes, or of another version";
-    }
-    config_values.resize(in.count());
-    for (int64_t& value : config_values) value = in.integer();
-    config = codesign::Config::from_values(config_values.data(), config_values.size());
-    name = in.text();
-    batch = in.integer();
-    memory_bytes = in.integer();
-    for (size_t n = in.count(); n > 0; --n) {
-      const size_t offset = static_cast<size_t>(in.integer());
-      segments.emplace_back(offset, in.text());
-    }
-    for (size_t n = in.count(); n > 0; --n) {
-      Activation t;
-      for (int64_t* field : {&t.address, &t.channels, &t.height, &t.width, &t.border, &t.fill,
-                             &t.is_unsigned, &t.rank}) {
-        *field = in.integer();
-      }
-      tensors.push_back(t);
-    }
-    for (auto* list : {&inputs, &outputs}) {
-      list->resize(in.count());
-      for (int64_t& index : *list) index = in.integer();
-    }
-    for (size_t n = in.count(); n > 0; --n) {
-      std::string unit = in.text();
-      units.push_back({std::move(unit), in.text()});
-    }
-  }
-};
+using codesign::Activation;
+using codesign::RegionProgram;
+using Counters = ffi::Map<ffi::String, int64_t>;
 
 int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
@@ -129,8 +47,11 @@ class VtaModule : public ffi::ModuleObj {
       return ffi::Function::FromPacked(
           [self, this](const ffi::AnyView* args, int32_t count, ffi::Any*) { call(args, count); });
     }
-    if (name == "last_profile") {
-      return ffi::Function::FromTyped([self, this]() { return profile(); });
+    if (name == "last_counters") {
+      return ffi::Function::FromTyped([self, this]() { return last_counters(); });
+    }
+    if (name == "last_ends") {
+      return ffi::Function::FromTyped([self, this]() { return last_ends(); });
     }
     if (name == "record_io") {
       return ffi::Function::FromTyped([self, this](bool on) { record_ = on; });
@@ -143,11 +64,19 @@ class VtaModule : public ffi::ModuleObj {
         substitute_ = std::move(function);
       });
     }
-    if (name == "initial_memory") {
-      return ffi::Function::FromTyped([self, this]() {
-        const std::vector<uint8_t> image = initial_memory();
-        return ffi::Bytes(std::string(image.begin(), image.end()));
+    if (name == "engine") {
+      return ffi::Function::FromTyped([self, this](ffi::Optional<ffi::Function> function) {
+        engine_ = std::move(function);
       });
+    }
+    if (name == "initial_memory") {
+      return ffi::Function::FromTyped([self, this]() { return bytes(initial_memory(program_)); });
+    }
+    if (name == "last_memory") {
+      return ffi::Function::FromTyped([self, this]() { return bytes(memory_); });
+    }
+    if (name == "program") {
+      return ffi::Function::FromTyped([self, this]() { return ffi::Bytes(bytes_); });
     }
     if (name == "name") {
       return ffi::Function::FromTyped([self, this]() { return ffi::String(program_.name); });
@@ -156,7 +85,18 @@ class VtaModule : public ffi::ModuleObj {
   }
 
  private:
-  // Arguments: inputs, then outputs, each uint8 or int8 [batch, C, H, W] or [batch, C].
+  // One stream of the last call, summed over its passes. `ends` are the cycles from launch to the
+  // end of each unit's last instruction.
+  struct StreamTotals {
+    std::map<std::string, int64_t> counters;
+    std::vector<int64_t> ends;
+  };
+
+  static ffi::Bytes bytes(const std::vector<uint8_t>& data) {
+    return ffi::Bytes(std::string(data.begin(), data.end()));
+  }
+
+  // Arguments: inputs, then outputs, each a contiguous uint8 or int8 array of `batch` images.
   void call(const ffi::AnyView* args, int32_t count) {
     const std::lock_guard<std::mutex> lock(mutex_);
     const size_t in = program_.inputs.size(), out = program_.outputs.size();
@@ -171,13 +111,20 @@ class VtaModule : public ffi::ModuleObj {
       call_substitute(args, views);
       return;
     }
-    if (memory_.empty()) memory_ = initial_memory();
-    counters_.assign(program_.units.size(), {});
+    if (memory_.empty()) memory_ = initial_memory(program_);
+    totals_.clear();
+    for (const codesign::Stream& stream : program_.streams) {
+      totals_.push_back({{}, std::vector<int64_t>(stream.units.size(), 0)});
+    }
     const int64_t lanes = program_.config.batch;
     for (int64_t first = 0; first < program_.batch; first += lanes) {
-      for (size_t i = 0; i < in; ++i) pack(views[i], tensor(i), first);
-      run_units();
-      for (size_t i = in; i < in + out; ++i) unpack(views[i], tensor(i), first);
+      for (size_t i = 0; i < in; ++i) {
+        pack(program_, tensor(i), data(views[i]), first, memory_.data());
+      }
+      for (size_t i = 0; i < program_.streams.size(); ++i) run_stream(i);
+      for (size_t i = in; i < in + out; ++i) {
+        unpack(program_, tensor(i), memory_.data(), first, data(views[i]));
+      }
     }
     if (record_) keep(views);
   }
@@ -198,6 +145,10 @@ class VtaModule : public ffi::ModuleObj {
     }
   }
 
+  static uint8_t* data(const ffi::TensorView& view) {
+    return static_cast<uint8_t*>(view.data_ptr());
+  }
+
   const Activation& tensor(size_t argument) const {
     const size_t in = program_.inputs.size();
     return program_.tensors[argument < in ? program_.inputs[argument]
@@ -205,7 +156,7 @@ class VtaModule : public ffi::ModuleObj {
   }
 
   void check(const ffi::TensorView& view, const Activation& t) const {
-    const int64_t elements = program_.batch * t.channels * t.height * t.width;
+    const int64_t elements = program_.batch * t.image_elements;
     const DLDataType type = view.dtype();
     if (type.bits != 8 || view.numel() != elements || !view.IsContiguous()) {
       TVM_FFI_THROW(ValueError) << program_.name << ": a contiguous 8-bit tensor of " << elements
@@ -214,92 +165,43 @@ class VtaModule : public ffi::ModuleObj {
     }
   }
 
-  int64_t group() const { return std::max(program_.config.block_in, program_.config.block_out); }
-
-  uint8_t* at(std::vector<uint8_t>& memory, const Activation& t, int64_t c, int64_t y,
-              int64_t lane) const {
-    const int64_t km = group(), pitch = t.width + 2 * t.border, rows = t.height + 2 * t.border;
-    const int64_t pixel = ((c / km) * rows + y + t.border) * pitch + t.border;
-    return memory.data() + t.address + (pixel * program_.config.batch + lane) * km + c % km;
-  }
-
-  // Constants and borders in place, zeros elsewhere.
-  std::vector<uint8_t> initial_memory() const {
-    std::vector<uint8_t> memory(static_cast<size_t>(program_.memory_bytes), 0);
-    for (const auto& [offset, data] : program_.segments) {
-      if (offset > memory.size() || data.size() > memory.size() - offset) {
-        TVM_FFI_THROW(ValueError) << program_.name << ": constants lie outside the memory";
-      }
-      std::memcpy(memory.data() + offset, data.data(), data.size());
+  void run_stream(size_t index) {
+    const codesign::Stream& stream = program_.streams[index];
+    StreamTotals& totals = totals_[index];
+    if (engine_.has_value()) {
+      run_on_engine(index, totals);
+      return;
     }
-    const int64_t step = program_.config.batch * group();
-    for (const Activation& t : program_.tensors) {
-      if (t.border == 0 || t.fill == 0) continue;
-      for (int64_t c = 0; c < t.channels; ++c) {
-        for (int64_t lane = 0; lane < program_.config.batch; ++lane) {
-          for (int64_t y = -t.border; y < t.height + t.border; ++y) {
-            uint8_t* row = at(memory, t, c, y, lane) - t.border * step;
-            for (int64_t x = 0; x < t.width + 2 * t.border; ++x) {
-              row[x * step] = static_cast<uint8_t>(t.fill);
-            }
-          }
-        }
-      }
-    }
-    return memory;
-  }
-
-  // Lanes beyond the batch hold zero images.
-  void pack(const ffi::TensorView& view, const Activation& t, int64_t first) {
-    const auto* source = static_cast<const uint8_t*>(view.data_ptr());
-    const int64_t step = program_.config.batch * group();
-    const uint8_t flip = t.is_unsigned ? 128 : 0;
-    for (int64_t lane = 0; lane < program_.config.batch; ++lane) {
-      const bool present = first + lane < program_.batch;
-      for (int64_t c = 0; c < t.channels; ++c) {
-        for (int64_t y = 0; y < t.height; ++y) {
-          uint8_t* to = at(memory_, t, c, y, lane);
-          const uint8_t* from =
-              source + (((first + lane) * t.channels + c) * t.height + y) * t.width;
-          for (int64_t x = 0; x < t.width; ++x) {
-            to[x * step] = present ? static_cast<uint8_t>(from[x] ^ flip) : 0;
-          }
-        }
-      }
-    }
-  }
-
-  void unpack(const ffi::TensorView& view, const Activation& t, int64_t first) {
-    auto* target = static_cast<uint8_t*>(view.data_ptr());
-    const int64_t step = program_.config.batch * group();
-    const uint8_t flip = t.is_unsigned ? 128 : 0;
-    const int64_t lanes = std::min(program_.config.batch, program_.batch - first);
-    for (int64_t lane = 0; lane < lanes; ++lane) {
-      for (int64_t c = 0; c < t.channels; ++c) {
-        for (int64_t y = 0; y < t.height; ++y) {
-          const uint8_t* from = at(memory_, t, c, y, lane);
-          uint8_t* to = target + (((first + lane) * t.channels + c) * t.height + y) * t.width;
-          for (int64_t x = 0; x < t.width; ++x) to[x] = from[x * step] ^ flip;
-        }
-      }
-    }
-  }
-
-  void run_units() {
     constexpr int64_t kPage = 4096;
-    const int64_t instruction_address = kPage + round_up(program_.memory_bytes, kPage);
-    for (size_t i = 0; i < program_.units.size(); ++i) {
-      const Unit& unit = program_.units[i];
-      const size_t count = unit.instructions.size() / program_.config.instruction_bytes;
-      try {
-        const codesign::RunResult result = codesign::run(
-            program_.config, reinterpret_cast<const uint8_t*>(unit.instructions.data()), count,
-            memory_.data(), memory_.size(), 0, instruction_address, false);
-        for (const auto& [name, value] : result.counters) counters_[i][name] += value;
-      } catch (const std::exception& error) {
-        TVM_FFI_THROW(ValueError) << program_.name << ", unit " << unit.name << ": "
-                                  << error.what();
+    const bool with_timeline = stream.units.size() > 1;
+    try {
+      const codesign::RunResult result = codesign::run(
+          program_.config, reinterpret_cast<const uint8_t*>(stream.instructions.data()),
+          stream.count, memory_.data(), memory_.size(), 0,
+          round_up(program_.memory_bytes, kPage), false, with_timeline);
+      for (const auto& [name, value] : result.counters) totals.counters[name] += value;
+      for (size_t i = 0; i < totals.ends.size(); ++i) {
+        totals.ends[i] +=
+            with_timeline ? result.timeline[stream.units[i].last].end : result.cycles;
       }
+    } catch (const std::exception& error) {
+      TVM_FFI_THROW(ValueError) << program_.name << ", stream " << index << ": " << error.what();
+    }
+  }
+
+  // The engine takes the stream's index and the memory's address and size; it changes the memory
+  // and returns the counters and the units' ends.
+  void run_on_engine(size_t index, StreamTotals& totals) {
+    const auto result = (*engine_)(static_cast<int64_t>(index),
+                                   static_cast<int64_t>(reinterpret_cast<uintptr_t>(memory_.data())),
+                                   static_cast<int64_t>(memory_.size()))
+                            .cast<ffi::Array<ffi::Any>>();
+    for (const auto& [name, value] : result[0].cast<Counters>()) {
+      totals.counters[std::string(name)] += value;
+    }
+    const auto ends = result[1].cast<ffi::Array<int64_t>>();
+    for (size_t i = 0; i < totals.ends.size(); ++i) {
+      totals.ends[i] += ends[static_cast<int64_t>(i)];
     }
   }
 
@@ -311,14 +213,24 @@ class VtaModule : public ffi::ModuleObj {
     }
   }
 
-  // Counters of every unit in the last call, summed over its passes: {unit: {counter: value}}.
-  ffi::Map<ffi::String, ffi::Map<ffi::String, int64_t>> profile() {
+  // Counters of every stream.
+  ffi::Array<Counters> last_counters() {
     const std::lock_guard<std::mutex> lock(mutex_);
-    ffi::Map<ffi::String, ffi::Map<ffi::String, int64_t>> all;
-    for (size_t i = 0; i < counters_.size(); ++i) {
-      ffi::Map<ffi::String, int64_t> unit;
-      for (const auto& [name, value] : counters_[i]) unit.Set(name, value);
-      all.Set(program_.units[i].name, unit);
+    ffi::Array<Counters> all;
+    for (const StreamTotals& totals : totals_) {
+      Counters counters;
+      for (const auto& [name, value] : totals.counters) counters.Set(name, value);
+      all.push_back(counters);
+    }
+    return all;
+  }
+
+  // Ends of the units of every stream.
+  ffi::Array<ffi::Array<int64_t>> last_ends() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ffi::Array<ffi::Array<int64_t>> all;
+    for (const StreamTotals& totals : totals_) {
+      all.push_back(ffi::Array<int64_t>(totals.ends.begin(), totals.ends.end()));
     }
     return all;
   }
@@ -332,13 +244,13 @@ class VtaModule : public ffi::ModuleObj {
   }
 
   const std::string bytes_;
-  const Program program_;
+  const RegionProgram program_;
   std::mutex mutex_;
   std::vector<uint8_t> memory_;
-  std::vector<std::map<std::string, int64_t>> counters_;
+  std::vector<StreamTotals> totals_;
   std::vector<std::string> io_;
   bool record_ = false;
-  ffi::Optional<ffi::Function> substitute_;
+  ffi::Optional<ffi::Function> substitute_, engine_;
 };
 
 ffi::Module create(const ffi::Bytes& bytes) {

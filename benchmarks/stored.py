@@ -1,0 +1,56 @@
+"""Results that a long benchmark keeps in a file: rows by content key, rebuilt where stale."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from codesign.store.atomic import write_text
+
+ROOT = Path(__file__).resolve().parents[1]
+_PRODUCT = ("codesign/frontend", "codesign/hw", "codesign/isa", "codesign/kernels",
+            "codesign/sim", "codesign/compiler", "relay_passes")  # fmt: skip
+_SUFFIXES = (".py", ".cc", ".h")
+
+
+def sources_key(*folders: str) -> str:
+    """sha256 over the sources in folders of the repository, 16 digits."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in _SUFFIXES:
+                digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def product_key() -> str:
+    """Content key of everything between an ONNX file and a cycle count."""
+    return sources_key(*_PRODUCT)
+
+
+@dataclass
+class StoredRows:
+    """Rows of a benchmark in ``results/NAME.json``, each with the key of what it was made from."""
+
+    path: Path
+    rows: dict[str, dict[str, Any]] = field(default_factory=lambda: {})
+
+    @staticmethod
+    def load(name: str) -> StoredRows:
+        path = Path(__file__).parent / "results" / f"{name}.json"
+        rows = json.loads(path.read_text())["rows"] if path.is_file() else {}
+        return StoredRows(path, rows)
+
+    def is_current(self, name: str, key: str) -> bool:
+        """Whether the row exists and was made from what ``key`` says."""
+        return self.rows.get(name, {}).get("key") == key
+
+    def put(self, name: str, key: str, row: Mapping[str, Any]) -> None:
+        """Keep a row; the file is written at once, so that a killed run resumes."""
+        self.rows[name] = {"key": key, **row}
+        lines = (f"{json.dumps(n)}: {json.dumps(self.rows[n])}" for n in sorted(self.rows))
+        write_text(self.path, '{"rows": {\n' + ",\n".join(lines) + "\n}}\n")

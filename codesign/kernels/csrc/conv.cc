@@ -1,0 +1,234 @@
+// Convolution and dense units: a tiled GEMM with a fused bias and requantisation.
+#include "conv_tiling.h"
+#include "emit.h"
+#include "output.h"
+#include "ring.h"
+
+namespace codesign::units {
+namespace {
+
+class ConvUnit {
+ public:
+  ConvUnit(Stream& stream, const Conv& workload, const Schedule& schedule, const Requant& numbers)
+      : stream_(stream), tiling_(workload, stream.config(), schedule), numbers_(numbers),
+        subs_(tiling_.blocking.in_subs()), inp_ring_(schedule.inp_slots, tiling_.inp_slot),
+        wgt_ring_(schedule.wgt_slots, tiling_.wgt_slot) {}
+
+  Constants run() {
+    const bool co_major = tiling_.schedule.co_major;
+    stream_.begin_unit();
+    if (co_major) {
+      for (size_t c = 0; c < tiling_.tiles.size(); ++c) {
+        each_tile([&](const Place& place) { tile(c, place); });
+      }
+    } else {
+      each_tile([&](const Place& place) {
+        for (size_t c = 0; c < tiling_.tiles.size(); ++c) tile(c, place);
+      });
+    }
+    stream_.end_unit();
+    return tiling_.constants;
+  }
+
+ private:
+  // A spatial tile, and where it lies in its strip of vertically adjacent tiles.
+  struct Place {
+    int64_t number, strip, position;
+    SpatialTile tile;
+    Window view;
+  };
+  struct Addresses {
+    int64_t acc, inp, wgt, pitch;
+  };
+
+  template <class Visit>
+  void each_tile(const Visit& visit) {
+    Place place{};
+    int64_t x = 0;
+    for (const SpatialTile& tile : tiling_.spatial) {
+      const bool full = place.position == tiling_.schedule.strip || tile.x != x;
+      if (place.number > 0 && full) ++place.strip, place.position = 0;
+      place.tile = tile, place.view = tiling_.window(tile), x = tile.x;
+      visit(place);
+      ++place.number, ++place.position;
+    }
+  }
+
+  // All reduction chunks of one output tile.
+  void tile(size_t c, const Place& place) {
+    const ConvTile& part = tiling_.tiles[c];
+    const ChannelTile& channels = part.channels;
+    const Schedule& s = tiling_.schedule;
+    const int64_t acc = tiles_done_++ % s.acc_slots * tiling_.acc_slot;
+    const int64_t count = channels.blocks() * place.tile.pixels();
+    const int64_t partials = tiling_.simple() ? partial_sums(count) : 1;
+    for (const Chunk& chunk : part.chunks) {
+      const bool first = &chunk == &part.chunks.front();
+      stream_.begin_step();
+      load_constants();
+      Addresses at = {acc, 0, 0, 0};
+      load_inputs(c, part, chunk, place, first, &at);
+      load_weights(c, static_cast<int64_t>(&chunk - part.chunks.data()), chunk, &at);
+      if (first) {
+        stream_.writes(acc, acc + count * partials);
+        stream_.pre(reset(stream_, acc, count * partials));
+      }
+      gemms(channels, chunk, place, at);
+      if (chunk.last) {
+        bias(channels, place.tile, acc, at.wgt + chunk.bias);
+        finish(channels, place.tile, acc, partials);
+      }
+      stream_.end_step();
+    }
+  }
+
+  void load_constants() {
+    if (constants_loaded_) return;
+    constants_loaded_ = true;
+    stream_.load(kInp, kConstants,
+                 {stream_.unit_element(), tiling_.constants.unit_element(), 1});
+  }
+
+  void load_inputs(size_t c, const ConvTile& part, const Chunk& chunk, const Place& place,
+                   bool first, Addresses* at) {
+    const Window& view = place.view;
+    if (tiling_.sliding()) return slide(c, part, chunk, place, first, at);
+    at->pitch = view.rows() * view.cols() * subs_;
+    // Chunks of one tile differ in their input groups, or share them.
+    const int64_t most = tiling_.blocking.groups(tiling_.workload.in_channels) + 1;
+    const int64_t key = (place.number * most + chunk.inputs.first) * most + chunk.inputs.count;
+    const auto [address, missing] = inp_ring_.use(key);
+    at->inp = address;
+    if (missing) {
+      load_window(stream_, view, tiling_.source, chunk.inputs, subs_, kInput, at->inp, at->pitch);
+    }
+    stream_.reads(kInp, at->inp, at->inp + chunk.inputs.count * at->pitch);
+  }
+
+  // Row stationary: brings in the rows that the tile above in its strip has not.
+  void slide(size_t c, const ConvTile& part, const Chunk& chunk, const Place& place, bool first,
+             Addresses* at) {
+    const Schedule& s = tiling_.schedule;
+    const Window& view = place.view;
+    const int64_t strips = tiling_.workload.out_height() * tiling_.workload.out_width();
+    const int64_t number = s.co_major ? static_cast<int64_t>(c) : 0;
+    const int64_t base = inp_ring_.use(number * strips + place.strip).address;
+    const int64_t line = view.cols() * subs_;
+    const int64_t start = place.position * s.rows * tiling_.row_stride;
+    at->pitch = tiling_.strip_pitch;
+    if (first && (s.co_major || c == 0)) {
+      int64_t old = 0;
+      if (place.position > 0) {
+        old = std::max<int64_t>(0, tiling_.workload.reach().y - tiling_.row_stride);
+        // Where only padding is new, one row of data comes again.
+        old = std::min(old, view.pads.top + view.valid_rows - 1);
+      }
+      load_window(stream_, view.without_top(old), tiling_.source, part.inputs, subs_, kInput,
+                  base + (start + old) * line, at->pitch);
+    }
+    const int64_t group = chunk.inputs.first - part.inputs.first;
+    at->inp = base + start * line + group * at->pitch;
+    for (int64_t g = 0; g < chunk.inputs.count; ++g) {
+      const int64_t begin = at->inp + g * at->pitch;
+      stream_.reads(kInp, begin, begin + view.rows() * line);
+    }
+  }
+
+  void load_weights(size_t c, int64_t k, const Chunk& chunk, Addresses* at) {
+    constexpr int64_t kMostChunks = int64_t{1} << 32;
+    const auto [address, missing] = wgt_ring_.use(static_cast<int64_t>(c) * kMostChunks + k);
+    at->wgt = address;
+    if (missing) stream_.load(kWgt, kConstants, {at->wgt, chunk.address, chunk.tiles});
+    stream_.reads(kWgt, at->wgt, at->wgt + chunk.tiles);
+  }
+
+  // GEMMs of one (output tile, chunk).
+  void gemms(const ChannelTile& channels, const Chunk& chunk, const Place& place, Addresses at) {
+    const auto rows = tiling_.vertical_phases(place.tile, chunk.rows);
+    const auto cols = tiling_.horizontal_phases(place.tile);
+    for (const Run& run : chunk.runs) {
+      for (const Phase& y : rows) {
+        for (const Phase& x : cols) {
+          const int64_t taps = y.taps.count * x.taps.count;
+          if (y.count > 0 && x.count > 0 && taps > 0) gemm(channels, run, place, y, x, at);
+          at.wgt += run.groups * channels.subs * run.in_blocks(subs_) * taps;
+        }
+      }
+    }
+  }
+
+  void gemm(const ChannelTile& channels, const Run& run, const Place& place, const Phase& y,
+            const Phase& x, const Addresses& at) {
+    const int64_t subs = channels.subs, taps = y.taps.count * x.taps.count;
+    const int64_t line = place.view.cols() * subs_, cols = place.tile.cols;
+    const int64_t reductions = run.in_blocks(subs_) * taps;
+    const Dims outputs = {
+        {run.groups, place.tile.pixels() * subs, run.in_step * at.pitch, subs * reductions},
+        {subs, 1, 0, reductions},
+        {y.count, y.out_step * cols * subs, y.in_step * line},
+        {x.count, x.out_step * subs, x.in_step * subs_}};
+    const Dims kernel = {{y.taps.count, 0, y.tap_step * line, x.taps.count},
+                         {x.taps.count, 0, x.tap_step * subs_, 1}};
+    const int64_t acc = at.acc + run.first * place.tile.pixels() * subs +
+                        (y.out0 * cols + x.out0) * subs;
+    const int64_t inp = at.inp + run.in_first * at.pitch + y.in0 * line + x.in0 * subs_;
+    const auto add = [&](int64_t src, int64_t wgt, const Dims& blocks) {
+      Dims dims = outputs;
+      dims.insert(dims.end(), blocks.begin(), blocks.end());
+      dims.insert(dims.end(), kernel.begin(), kernel.end());
+      multiply(dims, run.groups * subs * y.count * x.count, at.acc, acc, inp + src, at.wgt + wgt,
+               channels.blocks() * place.tile.pixels());
+    };
+    if (run.full) add(0, 0, {{run.full, 0, at.pitch, subs_ * taps}, {subs_, 0, 1, taps}});
+    if (run.ragged) {
+      add(run.full * at.pitch, run.full * subs_ * taps, {{run.ragged, 0, 1, taps}});
+    }
+  }
+
+  // `count` outputs at `acc` of a slot at `slot` with `all` outputs.
+  void multiply(const Dims& dims, int64_t count, int64_t slot, int64_t acc, int64_t inp,
+                int64_t wgt, int64_t all) {
+    if (!tiling_.simple()) return summed_gemm(stream_, dims, count, acc, inp, wgt, slot + all);
+    const NestPtr nest = partial_sums(count) > 1
+                             ? stream_.require(plan_partial(dims, count, count, stream_.max_uops()))
+                             : stream_.planned(dims);
+    stream_.main(stream_.gemm(nest, acc, inp, wgt));
+  }
+
+  void bias(const ChannelTile& channels, const SpatialTile& tile, int64_t acc, int64_t wgt) {
+    const int64_t tiles = tiling_.workload.bias_tiles, subs = channels.subs;
+    add_bias(stream_,
+             {{channels.groups, tile.pixels() * subs, 0, subs * tiles},
+              {subs, 1, 0, tiles},
+              {tile.pixels(), subs}},
+             acc, wgt, tiles);
+  }
+
+  // Epilogue and stores of a complete tile; partial sums are added first.
+  void finish(const ChannelTile& channels, const SpatialTile& tile, int64_t acc,
+              int64_t partials) {
+    const int64_t count = channels.blocks() * tile.pixels();
+    for (int64_t p = 1; p < partials; ++p) {
+      stream_.post(stream_.alu(kAdd, *linear(count), acc, acc + p * count));
+    }
+    requantize(stream_, acc, count, numbers_);
+    store_tile(stream_, acc, channels, tile, tiling_.target);
+  }
+
+  Stream& stream_;
+  const ConvTiling tiling_;
+  const Requant& numbers_;
+  int64_t subs_;  // INP elements of one pixel of one group
+  Ring inp_ring_, wgt_ring_;
+  int64_t tiles_done_ = 0;
+  bool constants_loaded_ = false;
+};
+
+}  // namespace
+
+Constants emit(Stream& stream, const Conv& workload, const Schedule& schedule,
+               const Requant& numbers) {
+  return ConvUnit(stream, workload, schedule, numbers).run();
+}
+
+}  // namespace codesign::units

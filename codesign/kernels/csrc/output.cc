@@ -1,0 +1,81 @@
+#include "output.h"
+
+namespace codesign::units {
+
+int64_t default_bias_tiles(const Config& config) {
+  return std::max<int64_t>(1, 16 / config.block_in);
+}
+
+Instruction reset(Stream& stream, int64_t base, int64_t count) {
+  return stream.gemm(linear(count, 1, 0), base, 0, 0, true);
+}
+
+void summed_gemm(Stream& stream, const Dims& dims, int64_t outputs, int64_t acc, int64_t src,
+                 int64_t wgt, int64_t scratch) {
+  const int64_t partials = partial_sums(outputs);
+  const bool reduces = std::any_of(dims.begin(), dims.end(),
+                                   [](const Dim& d) { return d.dst == 0 && d.extent > 1; });
+  if (partials == 1 || !reduces) {
+    stream.main(stream.gemm(stream.planned(dims), acc, src, wgt));
+    return;
+  }
+  const NestPtr nest =
+      stream.require(plan_partial(dims, outputs, scratch - acc, stream.max_uops()));
+  stream.main(reset(stream, scratch, (partials - 1) * outputs));
+  stream.main(stream.gemm(nest, acc, src, wgt));
+  for (const Nest& sum : partial_sum_nests(dims, outputs, scratch - acc)) {
+    stream.main(stream.alu(kAdd, sum, acc, acc));
+  }
+}
+
+void add_bias(Stream& stream, const Dims& dims, int64_t acc, int64_t wgt, int64_t tiles) {
+  const NestPtr nest = stream.planned(dims);
+  for (int64_t k = 0; k < tiles; ++k) {
+    stream.main(stream.gemm(nest, acc, stream.unit_element(), wgt + k));
+  }
+}
+
+void requantize(Stream& stream, int64_t base, int64_t count, const Requant& numbers) {
+  const NestPtr nest = linear(count);
+  const auto apply = [&](AluOp op, int64_t imm) {
+    stream.post(stream.alu(op, *nest, base, base, imm));
+  };
+  for (int64_t shift : numbers.shifts()) apply(kShr, shift);
+  apply(kMax, numbers.low);
+  apply(kMin, numbers.high);
+}
+
+void store_tile(Stream& stream, int64_t base, const ChannelTile& channels, const SpatialTile& tile,
+                const TensorLayout& layout) {
+  const int64_t subs = channels.subs;
+  const int64_t pitch = Blocking::of(stream.config()).out_subs();
+  const bool whole = tile.cols == layout.pitch();
+  for (int64_t i = 0; i < channels.groups; ++i) {
+    const int64_t sram = base + i * tile.pixels() * subs;
+    const int64_t dram = layout.pixel(channels.first + i, tile.y, tile.x) * pitch;
+    if (subs < pitch) {  // ragged group: one pixel a row, the group's other lanes stay zero
+      const int64_t lines = whole ? 1 : tile.rows, pixels = tile.pixels() / lines;
+      for (int64_t y = 0; y < lines; ++y) {
+        stream.store({sram + y * pixels * subs, dram + y * layout.pitch() * pitch, subs, pixels,
+                      pitch});
+      }
+    } else if (whole && tile.pixels() * pitch <= kMaxField) {
+      stream.store({sram, dram, tile.pixels() * pitch});
+    } else {
+      stream.store({sram, dram, tile.cols * pitch, tile.rows, layout.pitch() * pitch});
+    }
+  }
+}
+
+int64_t identity_count(const Blocking& blocking) {
+  return std::max(blocking.in_subs(), blocking.out_subs());
+}
+
+Dims lane_dims(const Blocking& blocking, const ChannelTile& channels, int64_t dst_group,
+               int64_t src_group) {
+  return {{channels.groups, dst_group, src_group},
+          {channels.subs, 1, 0, 1},
+          {blocking.in_subs(), 0, 1, 1}};
+}
+
+}  // namespace codesign::units

@@ -1,0 +1,140 @@
+"""Multipliers: int8 weights kept, nothing overflows, one LSB from exact requantisation."""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import codesign
+from codesign.compiler.fit import Borders, conv_workload
+from codesign.compiler.fit.multiplier import fit_multiplied
+from codesign.errors import Infeasible
+from codesign.kernels import ConvParams, ConvWorkload, bias_capacity
+from relay_passes import QuantizedTensor, UnitSpec
+
+CFG = replace(codesign.load_config("pynq"), has_mul=True)
+
+
+def unit(
+    rng: np.random.Generator, spread: float = 1.0, zero_in: int = 0, zero_out: int = 0
+) -> UnitSpec:
+    """A 1x1 convolution of 40 to 12 channels; weight scales vary by ``2**(+-spread)``."""
+    weight_scale = 0.003 * np.exp2(rng.uniform(-spread, spread, 12)).astype(np.float32)
+    integers = rng.integers(-127, 128, (12, 40, 1, 1))
+    bias = rng.integers(-9000, 9000, 12) * (np.float32(0.02) * weight_scale)
+    return UnitSpec(
+        "conv2d",
+        (QuantizedTensor((1, 40, 6, 6), "int8", float(np.float32(0.02)), zero_in),),
+        QuantizedTensor((1, 12, 6, 6), "int8", 0.11, zero_out),
+        weight=integers * weight_scale[:, None, None, None].astype(np.float64),
+        bias=bias.astype(np.float64),
+        weight_scale=weight_scale.astype(np.float64),
+    )
+
+
+def fitted(spec: UnitSpec) -> tuple[ConvWorkload, ConvParams]:
+    result = fit_multiplied(spec, CFG, conv_workload(spec, Borders(), 1))
+    assert not isinstance(result, Infeasible)
+    workload, params = result
+    assert isinstance(workload, ConvWorkload)
+    assert isinstance(params, ConvParams)
+    assert workload.multiply
+    return workload, params
+
+
+def run(params: ConvParams, x: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The documented integers, with every step checked against int32."""
+    assert params.multiplier is not None
+    acc = params.weight[:, :, 0, 0].astype(np.int64) @ x + params.bias[:, None]
+    assert np.abs(acc).max() <= 2**31 - 1
+    factor = np.clip(acc >> params.pre_shift, -32768, 32767)
+    product = factor * params.multiplier[:, None] + (1 << params.shift >> 1)
+    assert np.abs(product).max() <= 2**31 - 1
+    return np.clip((product >> params.shift) + params.output_offset, params.low, params.high)
+
+
+def exact(spec: UnitSpec, x: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Requantisation in real numbers, half to even."""
+    assert spec.weight is not None
+    assert spec.bias is not None
+    source, out = spec.inputs[0], spec.output
+    real = spec.weight[:, :, 0, 0] @ ((x - source.zero_point) * source.scale)
+    steps = np.rint((real + spec.bias[:, None]) / out.scale) + out.zero_point
+    return np.clip(steps, -128, 127).astype(np.int64)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    spread=st.sampled_from([0.0, 1.0, 3.0]),
+    zeros=st.tuples(st.integers(-128, 127), st.integers(-128, 127)),
+)
+def test_within_one_step_of_exact_requantisation(
+    seed: int, spread: float, zeros: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(seed)
+    spec = unit(rng, spread, *zeros)
+    workload, params = fitted(spec)
+    x = np.concatenate([rng.integers(-128, 128, (40, 300)), rng.choice([-128, 127], (40, 100))], 1)
+    difference = np.abs(run(params, x) - exact(spec, x))
+    assert difference.max() <= 1
+    assert (difference > 0).mean() <= 0.02
+    peak = int(np.abs(params.bias.astype(np.int64)).max())
+    assert peak <= bias_capacity(CFG, workload.bias_tiles)
+    assert params.multiplier is not None
+    assert 0 <= params.multiplier.min() <= params.multiplier.max() <= 32767
+    assert 1 <= params.shift <= 30
+
+
+def test_the_networks_int8_weights_are_kept() -> None:
+    spec = unit(np.random.default_rng(0))
+    assert spec.weight is not None
+    assert spec.weight_scale is not None
+    _, params = fitted(spec)
+    kept = np.rint(spec.weight / spec.weight_scale[:, None, None, None])
+    np.testing.assert_array_equal(params.weight, kept)
+
+
+def test_float_weights_are_rounded_per_channel() -> None:
+    spec = replace(unit(np.random.default_rng(0)), weight_scale=None)
+    _, params = fitted(spec)
+    np.testing.assert_array_equal(np.abs(params.weight).max(axis=(1, 2, 3)), 127)
+
+
+def test_channels_without_weights_give_their_bias() -> None:
+    spec = unit(np.random.default_rng(0))
+    assert spec.weight is not None
+    assert spec.bias is not None
+    weight, bias = spec.weight.copy(), spec.bias.copy()
+    weight[[3, 5]], bias[3], bias[5] = 0.0, 3.3, 0.0
+    scale = np.where(np.arange(12) == 3, 1e-38, spec.weight_scale)
+    spec = replace(spec, weight=weight, bias=bias, weight_scale=scale)
+    _, params = fitted(spec)
+    out = run(params, np.full((40, 2), 77))
+    assert (out[3] == 30).all()
+    assert (out[5] == 0).all()
+    none = replace(spec, weight=np.zeros_like(weight))
+    x = np.full((40, 2), -5)
+    np.testing.assert_array_equal(run(fitted(none)[1], x), exact(none, x))
+
+
+def test_a_channel_of_tiny_weights_does_not_cost_the_others_bits() -> None:
+    rng = np.random.default_rng(2)
+    spec = unit(rng, spread=0.0)
+    assert spec.weight is not None
+    assert spec.weight_scale is not None
+    weight, scale = spec.weight.copy(), spec.weight_scale.copy()
+    weight[0] *= 2.0**-12
+    scale[0] *= 2.0**-12
+    spec = replace(spec, weight=weight, weight_scale=scale)
+    x = rng.integers(-128, 128, (40, 2000))
+    assert np.abs(run(fitted(spec)[1], x) - exact(spec, x)).max() <= 1
+
+
+def test_scales_beyond_a_multiplier_are_refused() -> None:
+    spec = unit(np.random.default_rng(0))
+    source = replace(spec.inputs[0], scale=1e9)
+    result = fit_multiplied(replace(spec, inputs=(source,)), CFG, conv_workload(spec, Borders(), 1))
+    assert isinstance(result, Infeasible)
+    assert result.constraint == "weight_range"

@@ -1,0 +1,83 @@
+"""The chosen schedule: legal, exact, never slower than a fixed dataflow, light on DRAM."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codesign.errors import Infeasible
+from codesign.hw.config import VtaConfig
+from codesign.hw.space import load_space
+from codesign.kernels import ConvWorkload, best_schedule, default_bias_tiles, lower_bound, measure
+from codesign.kernels.space import DATAFLOWS, ranked, varied
+from tests.kernels.support import random_params, run_unit
+
+POINTS = load_space("neuhardco").configs()
+PYNQ = VtaConfig(name="pynq")
+
+
+@st.composite
+def layers(draw: st.DrawFn) -> ConvWorkload:
+    """Convolutions small enough to compute."""
+    kernel, stride = draw(st.sampled_from([1, 3, 5])), draw(st.sampled_from([1, 2]))
+    size = draw(st.integers(kernel, 20))
+    channels = st.sampled_from([3, 8, 24, 64, 100])
+    pad = kernel // 2
+    return ConvWorkload(
+        draw(channels),
+        draw(channels),
+        size,
+        draw(st.integers(kernel, 20)),
+        (kernel, kernel),
+        (stride, stride),
+        (pad, pad, pad, pad),
+    )
+
+
+@settings(max_examples=15)
+@given(layers(), st.sampled_from(POINTS))
+def test_auto_is_never_slower_than_a_fixed_dataflow(layer: ConvWorkload, cfg: VtaConfig) -> None:
+    layer = replace(layer, bias_tiles=default_bias_tiles(cfg))
+    auto = best_schedule(layer, replace(cfg, dataflow="auto"))
+    fixed = [best_schedule(layer, cfg, dataflow) for dataflow in DATAFLOWS]
+    cycles = [f.cycles for f in fixed if not isinstance(f, Infeasible)]
+    if isinstance(auto, Infeasible):
+        assert not cycles
+    else:
+        assert lower_bound(layer, cfg).cycles <= auto.cycles <= min(cycles)
+
+
+@settings(max_examples=8)
+@given(layers(), st.sampled_from(POINTS), st.sampled_from(DATAFLOWS))
+def test_every_candidate_that_is_emitted_is_exact(
+    layer: ConvWorkload, cfg: VtaConfig, dataflow: str
+) -> None:
+    layer = replace(layer, bias_tiles=default_bias_tiles(cfg))
+    options = ranked(layer, cfg, dataflow)  # pyright: ignore[reportArgumentType]
+    rng = np.random.default_rng(5)
+    params = random_params(layer, rng)
+    for option in rng.permutation(np.array(options, dtype=object))[:2]:
+        measured = measure(layer, cfg, option.schedule)
+        if isinstance(measured, Infeasible):
+            continue
+        assert option.floor <= measured.cycles
+        got, want = run_unit(layer, cfg, option.schedule, params, rng)
+        np.testing.assert_array_equal(got, want, err_msg=str(option.schedule))
+
+
+def test_the_estimate_is_near_the_simulator() -> None:
+    """On layers of real size; the simulator decides among what lies this close together."""
+    errors: list[float] = []
+    for cfg in (PYNQ, *POINTS[5::40]):
+        layer = ConvWorkload(128, 256, 28, 28, (3, 3), (2, 2), (1, 1, 1, 1))
+        layer = replace(layer, bias_tiles=default_bias_tiles(cfg))
+        for dataflow in DATAFLOWS:
+            for option in varied(ranked(layer, cfg, dataflow))[:3]:
+                measured = measure(layer, cfg, option.schedule)
+                if not isinstance(measured, Infeasible):
+                    errors.append(abs(option.cycles / measured.cycles - 1))
+    assert len(errors) > 50
+    assert np.median(errors) < 0.02 and np.quantile(errors, 0.9) < 0.12
