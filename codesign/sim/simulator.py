@@ -50,6 +50,7 @@ class Simulator:
         base_address: int = 0x1000,
         instruction_address: int | None = None,
         timing_only: bool = False,
+        timeline: bool = True,
     ) -> SimResult:
         """Run one stream from launch to FINISH, on-chip memories starting at zero.
 
@@ -67,6 +68,9 @@ class Simulator:
             first multiple of 4096 behind ``memory``.
         timing_only
             Count cycles without computing; micro-op contents and data are not looked at.
+        timeline
+            False leaves ``result.timeline`` empty: the run then needs no memory that grows with
+            the program.
 
         Raises
         ------
@@ -75,8 +79,9 @@ class Simulator:
             deadlocks: names instruction, rule and disassembly. ``memory`` may then hold partial
             results.
         """
-        # A copy, because tvm-ffi takes writable arrays only.
-        stream = np.array(as_bytes(instructions))
+        stream = as_bytes(instructions)
+        if not stream.flags.writeable:  # tvm-ffi takes writable arrays only; it is not written
+            stream = stream.copy()
         if stream.size == 0 or stream.size % self.cfg.instruction_bytes:
             raise ProgramError(
                 f"the program has {stream.size} bytes; allowed: a positive multiple of "
@@ -91,7 +96,7 @@ class Simulator:
         fetched_from = _address("instruction_address", instruction_address)
         used = None if timing_only else memory
         try:
-            return _RUNNERS[self.engine](self.cfg, stream, used, base, fetched_from)
+            return _RUNNERS[self.engine](self.cfg, stream, used, base, fetched_from, timeline)
         except ProgramError as error:
             raise ProgramError(_with_disassembly(str(error), stream, self.cfg)) from None
 

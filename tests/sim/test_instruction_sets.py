@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from codesign.hw.config import VtaConfig
+from codesign.hw.feasibility import violations
 from codesign.hw.space import load_space
 from codesign.isa import INSTRUCTION, UOP, AluOp, Memory, Opcode, encode, encode_uops
 from codesign.testing.engines import assert_engines_agree
@@ -79,12 +80,34 @@ def test_loop_nests(seed: int, blocks: tuple[int, int]) -> None:
         VtaConfig(),
         log_block_in=blocks[0],
         log_block_out=blocks[1],
-        log_batch=seed % 2,
+        log_batch=seed % 3,
         log_acc_buff_size=15,
         encoding="wide",
         **small,
     )
     assert_engines_agree(cfg, loops(cfg, seed))
+
+
+@pytest.mark.parametrize("widths", [(2, 2), (2, 1), (3, 2), (1, 3), (0, 0)])
+@pytest.mark.parametrize("blocks", [(4, 4), (3, 5), (5, 4)])
+def test_narrow_data(widths: tuple[int, int], blocks: tuple[int, int]) -> None:
+    """Inputs and weights of 1 to 8 bits, batches of 1 to 4."""
+    inp, wgt = widths
+    cfg = dataclasses.replace(
+        VtaConfig(),
+        log_inp_width=inp,
+        log_wgt_width=wgt,
+        log_block_in=blocks[0],
+        log_block_out=blocks[1],
+        log_batch=(inp + wgt + blocks[0]) % 3,
+        log_uop_buff_size=9,
+        log_inp_buff_size=11,
+        log_wgt_buff_size=13,
+        log_acc_buff_size=15,
+        encoding="wide",
+    )
+    assert not violations(cfg)
+    assert_engines_agree(cfg, loops(cfg, 3 * inp + wgt))
 
 
 def test_the_largest_machine() -> None:
