@@ -25,6 +25,7 @@ from codesign.kernels.schedule import Schedule
 from codesign.kernels.tuner import (
     best_schedule,
     candidates,
+    known_schedules,
 )
 from codesign.kernels.unit import Placement, UnitProgram, build
 from codesign.kernels.workload import (
@@ -69,6 +70,7 @@ __all__ = [
     "identity_copies",
     "input_layouts",
     "instruction_counts",
+    "known_schedules",
     "lower_bound",
     "measure",
     "measure_many",

@@ -16,6 +16,7 @@ from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.isa import INSTRUCTION, UOP
 from codesign.isa.native import config_values, library
+from codesign.kernels.layout import input_layouts
 from codesign.kernels.schedule import Schedule
 from codesign.kernels.workload import (
     ConvWorkload,
@@ -24,7 +25,7 @@ from codesign.kernels.workload import (
     Workload,
 )
 
-_CONV, _MAX_POOL, _AVG_POOL, _ELEMENTWISE = range(4)
+_CONV, _MAX_POOL, _AVG_POOL, _ELEMENTWISE, _GATHER = range(5)
 _DATAFLOWS = ("os", "ws", "is", "rs")
 
 WEIGHTS, BIASES, IDENTITIES = range(3)
@@ -103,7 +104,10 @@ def workload_values(workload: Workload) -> tuple[int, ...]:
     if isinstance(w, ElementwiseWorkload):
         borders = w.in_borders[: w.operands]
         return (_ELEMENTWISE, w.operands, w.channels, w.height, w.width, w.out_border, *borders)
-    raise TypeError(f"no emission of {type(w).__name__}")
+    inputs = [n for t in input_layouts(w) for n in (t.channels, t.border)]
+    picks = [n for pick in w.picks for n in pick]
+    sizes = (w.height, w.width, *w.repeat, *w.padding, w.out_border)
+    return (_GATHER, *sizes, len(w.channels), len(w.picks), *inputs, *picks)
 
 
 def schedule_values(schedule: Schedule) -> tuple[int, ...]:

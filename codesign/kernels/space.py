@@ -11,7 +11,7 @@ from codesign.kernels.conv_space import conv_schedules
 from codesign.kernels.pricing import NEAR, Ranked
 from codesign.kernels.schedule import FixedDataflow, Schedule
 from codesign.kernels.streaming_space import streaming_schedules
-from codesign.kernels.workload import ConvWorkload, GatherWorkload, Workload
+from codesign.kernels.workload import ConvWorkload, Workload
 
 DATAFLOWS: tuple[FixedDataflow, ...] = ("os", "ws", "is", "rs")
 _ALIKE = 2
@@ -21,8 +21,6 @@ def ranked(workload: Workload, cfg: VtaConfig, dataflow: FixedDataflow) -> list[
     """Schedules that fit, best estimate first; only convolutions have a dataflow."""
     if isinstance(workload, ConvWorkload):
         return conv_schedules(workload, cfg, dataflow)
-    if isinstance(workload, GatherWorkload):
-        return []
     return streaming_schedules(workload, cfg)
 
 

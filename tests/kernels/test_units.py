@@ -13,6 +13,7 @@ from codesign.isa import check
 from codesign.kernels import (
     ConvWorkload,
     ElementwiseWorkload,
+    GatherWorkload,
     PoolWorkload,
     Workload,
     best_schedule,
@@ -44,6 +45,22 @@ WORKLOADS: tuple[Workload, ...] = (
     ElementwiseWorkload(1, 70, 6, 6, (1, 0), 1),
     ElementwiseWorkload(2, 8, 1, 1),
 )
+
+
+def whole(*channels: int) -> tuple[tuple[int, int], ...]:
+    """All channels of all sources, one after the other."""
+    return tuple((source, c) for source, count in enumerate(channels) for c in range(count))
+
+
+GATHERS: tuple[Workload, ...] = (
+    GatherWorkload((32, 48, 20), whole(32, 48, 20), 9, 9, in_borders=(0, 2, 0), out_border=1),
+    GatherWorkload((24,), tuple((0, c % 2 * 12 + c // 2) for c in range(24)), 7, 7),
+    GatherWorkload((40,), whole(40), 5, 6, (2, 2), in_borders=(1,)),
+    GatherWorkload((20,), whole(20), 6, 6, padding=(2, 1, 2, 17)),
+    GatherWorkload((64,), whole(64)[20:50], 8, 8, padding=(-1, -2, 0, -1)),
+    GatherWorkload((24, 24), whole(24, 24), 6, 5, (3, 2), (1, -1, -2, 1)),
+    GatherWorkload((100,), whole(100), 1, 1, (7, 7)),
+)
 CORES = ((4, 4), (8, 32), (16, 16), (32, 8), (64, 64))
 
 
@@ -61,7 +78,7 @@ def core(block_in: int, block_out: int, bus: int = 128, batch: int = 1) -> VtaCo
     )
 
 
-@pytest.mark.parametrize("workload", WORKLOADS, ids=str)
+@pytest.mark.parametrize("workload", WORKLOADS + GATHERS, ids=lambda w: str(w)[:70])
 @pytest.mark.parametrize("shape", CORES, ids=str)
 def test_best_schedule_is_exact(workload: Workload, shape: tuple[int, int]) -> None:
     cfg = core(*shape)
@@ -108,7 +125,7 @@ def test_cpp_and_reference_engines_agree_on_a_unit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("workload", "dataflow"), list(product(WORKLOADS[::3], ["os", "ws", "is", "rs"]))
+    ("workload", "dataflow"), list(product(WORKLOADS[::3] + GATHERS[::3], ["os", "ws", "is", "rs"]))
 )
 def test_streams_pass_the_strict_checker(workload: Workload, dataflow: str) -> None:
     best = best_schedule(workload, PYNQ, dataflow)  # pyright: ignore[reportArgumentType]

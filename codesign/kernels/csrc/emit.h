@@ -15,6 +15,8 @@ Constants emit(Stream& stream, const Pool& workload, const Schedule& schedule,
                const Requant& numbers);
 Constants emit(Stream& stream, const Elementwise& workload, const Schedule& schedule,
                const Requant& numbers);
+Constants emit(Stream& stream, const Gather& workload, const Schedule& schedule,
+               const Requant& numbers);
 
 }  // namespace codesign::units
 

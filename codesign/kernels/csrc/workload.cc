@@ -5,7 +5,7 @@
 namespace codesign::units {
 namespace {
 
-enum Kind : int64_t { kConv, kMaxPool, kAvgPool, kElementwise };
+enum Kind : int64_t { kConv, kMaxPool, kAvgPool, kElementwise, kGather };
 
 // Takes values one by one, in the order of the Python fields.
 class Reader {
@@ -38,6 +38,13 @@ Workload parse(Reader& from) {
     case kElementwise: {
       Elementwise w{from.next(), from.next(), from.next(), from.next(), {}, from.next()};
       for (int64_t i = 0; i < w.operands; ++i) w.in_borders.push_back(from.next());
+      return w;
+    }
+    case kGather: {
+      Gather w{from.next(), from.next(), from.pair(), from.pads(), from.next(), {}, {}};
+      const int64_t inputs = from.next(), picks = from.next();
+      for (int64_t i = 0; i < inputs; ++i) w.inputs.push_back({from.next(), from.next()});
+      for (int64_t i = 0; i < picks; ++i) w.picks.push_back({from.next(), from.next()});
       return w;
     }
     default: throw std::invalid_argument("unknown workload kind " + std::to_string(kind));

@@ -79,7 +79,33 @@ struct Elementwise {
   }
 };
 
-using Workload = std::variant<Conv, Pool, Elementwise>;
+struct Gather {
+  struct Source {
+    int64_t channels, border;
+  };
+  struct Pick {
+    int64_t source, channel;
+  };
+  int64_t height, width;
+  Pair repeat;
+  Pads padding;  // negative: cropped
+  int64_t out_border;
+  std::vector<Source> inputs;
+  std::vector<Pick> picks;
+
+  TensorLayout target() const {
+    return {static_cast<int64_t>(picks.size()),
+            height * repeat.y + padding.top + padding.bottom,
+            width * repeat.x + padding.left + padding.right, out_border};
+  }
+  std::vector<TensorLayout> sources() const {
+    std::vector<TensorLayout> all;
+    for (const Source& s : inputs) all.push_back({s.channels, height, width, s.border});
+    return all;
+  }
+};
+
+using Workload = std::variant<Conv, Pool, Elementwise, Gather>;
 
 // Reads the flat form; throws std::invalid_argument where it is none.
 Workload parse_workload(const std::vector<int64_t>& values);
