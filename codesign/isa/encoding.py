@@ -120,7 +120,7 @@ def decode_uops(data: Bytes | bytes, cfg: VtaConfig) -> Table:
     return uops
 
 
-def as_bytes(data: Bytes | bytes) -> Bytes:
+def as_bytes(data: object) -> Bytes:
     """``bytes`` or a uint8 array of any shape as flat uint8; copies only what is not contiguous.
 
     Raises
@@ -128,12 +128,11 @@ def as_bytes(data: Bytes | bytes) -> Bytes:
     ProgramError
         Something else, an array of other numbers for example.
     """
-    if isinstance(data, np.ndarray) and data.dtype == np.uint8:
-        return np.ascontiguousarray(data).reshape(-1)
     if isinstance(data, bytes | bytearray | memoryview):
         return np.frombuffer(data, np.uint8)
-    array = isinstance(data, np.ndarray)
-    kind = f"an array of {data.dtype.name}" if array else f"a {type(data).__name__}"
+    if isinstance(data, np.ndarray) and data.dtype == np.uint8:
+        return np.ascontiguousarray(data).reshape(-1)
+    kind = f"an array of {data.dtype.name}" if isinstance(data, np.ndarray) else type(data)
     raise ProgramError(f"the stream is {kind}; allowed: bytes or uint8 (codesign.isa.encode)")
 
 

@@ -81,7 +81,7 @@ class Simulator:
         """
         stream = as_bytes(instructions)
         if not stream.flags.writeable:  # tvm-ffi takes writable arrays only; it is not written
-            stream = stream.copy()
+            stream = np.array(stream)
         if stream.size == 0 or stream.size % self.cfg.instruction_bytes:
             raise ProgramError(
                 f"the program has {stream.size} bytes; allowed: a positive multiple of "
