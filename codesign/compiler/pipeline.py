@@ -130,7 +130,7 @@ def phases(
                 record, "quantized", lambda m: quantize_module(m, calibration, calibration_method)
             ),
         ),
-        ("fold_parameters", FoldParameters()),
+        ("fold_parameters", FoldParameters(keep_rounding=cfg.has_mul)),
         ("fold_batch_norm", FoldBatchNorm()),
         ("merge_identical", MergeIdentical()),
         ("quantize_before_reshape", QuantizeBeforeReshape()),
@@ -202,7 +202,7 @@ def partition_for_vta(module: Any, cfg: VtaConfig, calibration: SampleSource | N
     ModelError
         a float module without calibration data.
     """
-    for name, step in phases(cfg, calibration, None, Record(), "exact"):
+    for name, step in phases(cfg, calibration, "minmax", None, Record(), "exact"):
         if name == "lower":
             break
         module = step(module)
