@@ -25,6 +25,7 @@ QUANTIZED_OPERATORS = [
     *("Conv", "Gemm", "MatMul", "Add", "Relu", "Clip"),
     *("MaxPool", "AveragePool", "GlobalAveragePool"),
     *("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Resize", "Transpose"),
+    *("ConvTranspose", "ReduceMean", "Split", "Slice", "Pad"),
 ]
 _HOW_TO = (
     "a float model needs calibration data: make an .npz with one array per input, samples on the "
