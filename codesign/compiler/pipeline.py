@@ -21,7 +21,7 @@ from codesign.compiler.parts import is_free
 from codesign.compiler.program import serialize
 from codesign.compiler.runtime import register
 from codesign.errors import Infeasible, ModelError
-from codesign.frontend import SampleSource, quantize_module
+from codesign.frontend import CalibrationMethod, SampleSource, quantize_module
 from codesign.hw.config import VtaConfig
 from codesign.kernels import best_schedule
 from relay_passes import (
@@ -91,6 +91,7 @@ def _cycles(spec: UnitSpec, cfg: VtaConfig) -> int | Infeasible:
 def phases(
     cfg: VtaConfig,
     calibration: SampleSource | None,
+    calibration_method: CalibrationMethod,
     callback: Callback | None,
     record: Record,
     compose: Compose,
@@ -123,7 +124,12 @@ def phases(
         return serialize(region.program)
 
     return [
-        ("quantize", _keep(record, "quantized", lambda m: quantize_module(m, calibration))),
+        (
+            "quantize",
+            _keep(
+                record, "quantized", lambda m: quantize_module(m, calibration, calibration_method)
+            ),
+        ),
         ("fold_parameters", FoldParameters()),
         ("fold_batch_norm", FoldBatchNorm()),
         ("merge_identical", MergeIdentical()),
@@ -145,6 +151,7 @@ def pipeline(
     disabled: Iterable[str] = (),
     record: Record | None = None,
     compose: Compose = "exact",
+    calibration_method: CalibrationMethod = "minmax",
 ) -> Any:
     """A TVM pass for ``tvm.compile(..., relax_pipeline=...)``: Relax in, executable form out.
 
@@ -155,7 +162,7 @@ def pipeline(
     disabled : phases to leave out, of "fold_batch_norm", "merge_identical", "partition", ..., and
         the decisions "fuse_additions" and "fold_inputs"
     record : receives the region programs and the units that stay on the host
-    compose : see `codesign.compile`
+    compose, calibration_method : see `codesign.compile`
 
     Raises
     ------
@@ -165,7 +172,7 @@ def pipeline(
     register()
     record = record if record is not None else Record()
     leave_out = frozenset(disabled)
-    steps = phases(cfg, calibration, callback, record, compose, leave_out)
+    steps = phases(cfg, calibration, calibration_method, callback, record, compose, leave_out)
     _check_disabled(tuple(sorted(leave_out)), [*(name for name, _ in steps), *DECISIONS])
 
     @tvm.transform.module_pass(opt_level=0, name="codesign.pipeline")
