@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import astuple
+from dataclasses import fields
+from operator import attrgetter
 
 from codesign.hw.config import VtaConfig
 from codesign.kernels.conv_space import conv_schedules
@@ -15,6 +16,7 @@ from codesign.kernels.workload import ConvWorkload, Workload
 
 DATAFLOWS: tuple[FixedDataflow, ...] = ("os", "ws", "is", "rs")
 _ALIKE = 2
+_shape_and_slots = attrgetter(*(f.name for f in fields(Schedule) if f.name != "dataflow"))
 
 
 def ranked(workload: Workload, cfg: VtaConfig, dataflow: FixedDataflow) -> list[Ranked]:
@@ -26,7 +28,7 @@ def ranked(workload: Workload, cfg: VtaConfig, dataflow: FixedDataflow) -> list[
 
 def stream_key(schedule: Schedule) -> tuple[object, ...]:
     """Equal for schedules whose streams are: only ``rs`` emits differently from the others."""
-    return (schedule.dataflow == "rs", *astuple(schedule)[1:])
+    return (schedule.dataflow == "rs", *_shape_and_slots(schedule))
 
 
 def varied(options: Sequence[Ranked]) -> list[Ranked]:
