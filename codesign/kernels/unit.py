@@ -20,6 +20,7 @@ from codesign.kernels.pool import shift_steps
 from codesign.kernels.schedule import Schedule
 from codesign.kernels.weights import pack_multipliers, pack_weights
 from codesign.kernels.workload import (
+    ConvParams,
     ConvWorkload,
     Params,
     PoolWorkload,
@@ -96,12 +97,22 @@ def canonical_placement(workload: Workload, cfg: VtaConfig, constant_bytes: int)
 
 def epilogue(workload: Workload, params: Params = None) -> Epilogue:
     """Immediates of the unit; without ``params`` placeholders of the same cost."""
+    multiply = isinstance(workload, ConvWorkload) and workload.multiply
     steps = shift_steps(workload) if isinstance(workload, PoolWorkload) else 1
     if params is None:
         return Epilogue(shift=8 * steps, steps=steps)
-    if not steps <= params.shift <= 15 * steps:
-        raise ValueError(f"{workload}: shift {params.shift} must be {steps}..{15 * steps}")
-    return Epilogue(params.shift, params.low, params.high, steps)
+    highest = 30 if multiply else 15 * steps
+    if not steps <= params.shift <= highest:
+        raise ValueError(f"{workload}: shift {params.shift} must be {steps}..{highest}")
+    if not isinstance(params, ConvParams):
+        return Epilogue(params.shift, params.low, params.high, steps)
+    if not 0 <= params.pre_shift <= 15:
+        raise ValueError(f"{workload}: pre_shift {params.pre_shift} must be 0..15")
+    if not -128 <= params.output_offset <= 127:
+        raise ValueError(f"{workload}: output_offset {params.output_offset} must be -128..127")
+    return Epilogue(
+        params.shift, params.low, params.high, steps, params.pre_shift, params.output_offset
+    )
 
 
 def unsupported(workload: Workload, cfg: VtaConfig) -> Infeasible | None:
@@ -116,15 +127,7 @@ def unsupported(workload: Workload, cfg: VtaConfig) -> Infeasible | None:
         )
     if workload.out_height < 1 or workload.out_width < 1:
         return Infeasible("empty_output", f"{workload} has no output pixel")
-    if isinstance(workload, ConvWorkload) and not _plain(workload):
-        return Infeasible("operator", f"no kernel computes {workload} yet")
     return None
-
-
-def _plain(w: ConvWorkload) -> bool:
-    """Whether a convolution has none of the extensions that the emission lacks."""
-    extended = w.groups > 1 or w.dilation != (1, 1) or w.up != (1, 1)
-    return not (extended or w.multiply or w.residual_border is not None)
 
 
 def build(workload: Workload, params: Params, cfg: VtaConfig, schedule: Schedule) -> UnitProgram:

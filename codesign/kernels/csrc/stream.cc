@@ -11,6 +11,17 @@ constexpr int64_t kRtlUops = 2048;
 
 int32_t narrow(int64_t value) { return static_cast<int32_t>(value); }
 
+Instruction transfer_of(Opcode opcode, Memory memory, const Transfer& t) {
+  Instruction in{};
+  in.opcode = opcode, in.memory_type = memory;
+  in.sram_base = narrow(t.sram), in.dram_base = t.dram;
+  in.x_size = narrow(t.x_size), in.y_size = narrow(t.y_size);
+  in.x_stride = narrow(t.x_stride ? t.x_stride : t.x_size);
+  in.y_pad_0 = narrow(t.top), in.y_pad_1 = narrow(t.bottom);
+  in.x_pad_0 = narrow(t.left), in.x_pad_1 = narrow(t.right);
+  return in;
+}
+
 void require_field(const char* name, int64_t value, int64_t bits) {
   if (value >= 0 && value >> bits == 0) return;
   throw Infeasible{"instruction_field",
@@ -45,9 +56,7 @@ int32_t Stream::append(const Instruction& in, int32_t buffer) {
 }
 
 void Stream::begin_unit() {
-  Instruction in{};
-  in.opcode = kLoad, in.memory_type = kUop, in.y_size = 1;
-  uop_load_ = append(in, kConstants);
+  uop_load_ = append(transfer_of(kLoad, kUop, {0, 0, 0}), kConstants);
 }
 
 void Stream::end_unit() {
@@ -68,14 +77,15 @@ void Stream::begin_step() {
   stored_.clear();
 }
 
+void Stream::load_accumulators(int32_t buffer, const Transfer& t) {
+  begin_step();
+  writes(t.sram, t.sram + t.x_size * t.y_size);
+  compute(transfer_of(kLoad, kAcc, t), false);
+  buffers_.back() = buffer;
+}
+
 void Stream::load(Memory memory, int32_t buffer, const Transfer& t) {
-  Instruction in{};
-  in.opcode = kLoad, in.memory_type = memory;
-  in.sram_base = narrow(t.sram), in.dram_base = t.dram;
-  in.x_size = narrow(t.x_size), in.y_size = narrow(t.y_size);
-  in.x_stride = narrow(t.x_stride ? t.x_stride : t.x_size);
-  in.y_pad_0 = narrow(t.top), in.y_pad_1 = narrow(t.bottom);
-  in.x_pad_0 = narrow(t.left), in.x_pad_1 = narrow(t.right);
+  Instruction in = transfer_of(kLoad, memory, t);
   const int64_t size = (t.left + t.x_size + t.right) * (t.top + t.y_size + t.bottom);
   const int32_t reader = (memory == kInp ? inp_ : wgt_).max(t.sram, t.sram + size);
   if (reader > waited_compute_) {
@@ -116,11 +126,7 @@ void Stream::compute(const Instruction& in, bool main) {
 }
 
 void Stream::store(const Transfer& t) {
-  Instruction in{};
-  in.opcode = kStore, in.memory_type = kOut;
-  in.sram_base = narrow(t.sram), in.dram_base = t.dram;
-  in.x_size = narrow(t.x_size), in.y_size = narrow(t.y_size);
-  in.x_stride = narrow(t.x_stride ? t.x_stride : t.x_size);
+  Instruction in = transfer_of(kStore, kOut, t);
   if (stored_.empty()) {
     rows_[last_compute_].push_next = true;
     in.pop_prev = true;

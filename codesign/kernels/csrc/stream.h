@@ -48,6 +48,9 @@ class Stream {
   // Ends the program with FINISH, which waits for the last store.
   void finish();
 
+  // A load of accumulators by COMPUTE, before the unit's first step.
+  void load_accumulators(int32_t buffer, const Transfer& transfer);
+
   // Parts of a step, in the order in which they are to be called. `pre` needs no operand of this
   // step, `main` does, `post` no longer needs any.
   void begin_step();
