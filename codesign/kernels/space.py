@@ -34,15 +34,14 @@ def stream_key(schedule: Schedule) -> tuple[object, ...]:
 def varied(options: Sequence[Ranked]) -> list[Ranked]:
     """All options, those to try first in front: good estimates of different shapes.
 
-    Among them are the two with the least DRAM traffic of those near the best estimate.
+    Among them are those of least DRAM traffic among the estimates near the best (`NEAR`).
     """
     if not options:
         return []
-    near = [r for r in options if r.cycles <= NEAR * options[0].cycles]
-    light = sorted(near, key=lambda r: r.dram_bytes)
-    light = [r for r in light if _shape(r) != _shape(light[0])][:1] + light[:1]
+    best = options[0].cycles
+    bounds = [[r for r in options if r.cycles <= factor * best] for factor in NEAR]
+    front = [options[0], *(min(near, key=lambda r: r.dram_bytes) for near in bounds)]
     alike: Counter[tuple[int, int, int, bool]] = Counter()
-    front = [options[0], *light]
     for option in options:
         alike[_shape(option)] += 1
         if alike[_shape(option)] <= _ALIKE:
