@@ -118,16 +118,27 @@ def conv_schedules(w: ConvWorkload, cfg: VtaConfig, flow: FixedDataflow) -> list
     table = np.stack([*tiles, *orders]).T.tolist()
     estimates = np.stack([cycles, dram_bytes, floor])[:, first].T.tolist()
     return [
-        Ranked(_schedule(flow, *row), *estimate)
+        Ranked(_schedule(flow, row), *estimate)
         for row, estimate in zip(table, estimates, strict=True)
     ]
 
 
-def _schedule(flow: FixedDataflow, *row: int) -> Schedule:
-    rows, cols, out_groups, in_groups, kernel_rows, co_major, *slots, strip, alternate = row
-    order = bool(co_major)
-    tile = rows, cols, out_groups, in_groups
-    return Schedule(flow, *tile, order, *slots, strip, kernel_rows, bool(alternate))
+def _schedule(flow: FixedDataflow, row: list[int]) -> Schedule:
+    rows, cols, out_groups, in_groups, kernel_rows, co_major, inp, wgt, acc, strip, turns = row
+    return Schedule(
+        flow,
+        rows,
+        cols,
+        out_groups,
+        in_groups,
+        bool(co_major),
+        inp,
+        wgt,
+        acc,
+        strip,
+        kernel_rows,
+        bool(turns),
+    )
 
 
 def _input_groups(w: ConvWorkload, blocking: Blocking) -> Iterator[range]:
