@@ -15,8 +15,8 @@ from typing import Any
 from codesign.compiler.compose import Compose
 from codesign.compiler.host_ops import count_macs, host_operators
 from codesign.compiler.package import Package, PackageUnit, Port
-from codesign.compiler.pipeline import Callback, Record, pipeline, refusal
-from codesign.errors import ConfigError, ModelError
+from codesign.compiler.pipeline import Callback, Record, build_executable, pipeline, refusal
+from codesign.errors import ConfigError
 from codesign.frontend import CalibrationMethod, SampleSource, import_onnx
 from codesign.frontend.importer import signature_of
 from codesign.frontend.model import InputShapes
@@ -74,11 +74,8 @@ def compile(
     record = Record()
     known = None if records is None else load_records(records).lookup
     passes = pipeline(cfg, calibration, callback, disabled, record, compose, calibration_method)
-    try:
-        with known_schedules(known):
-            executable = tvm.compile(module, target="llvm", relax_pipeline=passes)
-    except tvm.error.InternalError as error:  # a check in TVM's own passes
-        raise ModelError(f"TVM cannot compile the model: {_first_line(error)}") from error
+    with known_schedules(known):
+        executable = build_executable(module, passes)
     inputs, outputs = signature_of(module)
     return Package(
         model=Path(model).name if isinstance(model, (str, Path)) else "module",
@@ -109,11 +106,6 @@ def _units(record: Record) -> list[PackageUnit]:
         for region in record.regions
         for unit in region.program.graph.units
     ]
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
 
 
 def _sha256(model: Any) -> str:

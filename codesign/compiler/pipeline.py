@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportUntypedFunctionDecorator=false
+# pyright: reportUntypedFunctionDecorator=false, reportArgumentType=false
 # tvm's annotations are partial and partly wrong.
 """The compilation as a list of named phases, each an ordinary TVM pass."""
 
@@ -186,6 +186,22 @@ def pipeline(
         return host_pipeline()(module)
 
     return run
+
+
+def build_executable(module: Any, passes: Any) -> Any:
+    """``tvm.compile`` for the host's processor.
+
+    Raises
+    ------
+    ModelError
+        one of TVM's own checks fails; what our passes refuse keeps its class.
+    """
+    register()
+    try:
+        return tvm.compile(module, target="llvm", relax_pipeline=passes)
+    except tvm.error.InternalError as error:
+        text = str(error).strip().splitlines() or ["internal error"]
+        raise ModelError(f"TVM cannot compile the model: {text[0]}") from error
 
 
 def partition_for_vta(

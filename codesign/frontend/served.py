@@ -1,4 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportAttributeAccessIssue=false
 # tvm and onnx carry no usable annotations.
 """What TVM's importer would take and get wrong, refused before and after it runs."""
 
