@@ -81,7 +81,7 @@ def max_form(workload: PoolWorkload, blocking: Blocking, kernel_rows: int = 0) -
         return "copied"
     copy, tap = 1 + blocking.in_subs, 1 + 2 * blocking.in_subs
     after = 2 * maxima(ky, sy)
-    copied = sy * (sx * copy + 2 * maxima(kx, sx)) + 4
+    copied = sy * (sx * copy + 2 * maxima(kx, sx)) + 3
     rows, taps = sy * (copy + (kx - 1) * tap), copy + (ky * kx - 1) * tap
     if taps <= min(copied, rows) + after:
         return "taps"
@@ -91,7 +91,8 @@ def max_form(workload: PoolWorkload, blocking: Blocking, kernel_rows: int = 0) -
 def max_work(workload: PoolWorkload) -> dict[MaxForm, tuple[int, int]]:
     """(GEMM micro-ops an input sub-block, ALU and reset cycles) of an output block in each form.
 
-    No less is possible: padding, halos of tiles and gathering strided maxima are left out.
+    No less is possible: padding and halos of tiles are left out. Copied maxima that are not
+    neighbours are added to cleared accumulators.
     """
     w = workload
     vertical, horizontal = axes(w)
@@ -101,9 +102,10 @@ def max_work(workload: PoolWorkload) -> dict[MaxForm, tuple[int, int]]:
     valid_y = sum((r.stop - r.start) * (r.hi - r.lo) for r in runs(vertical, 0, w.out_height))
     outputs = w.out_height * w.out_width
     along_y = 2 * maxima(w.kernel[0], w.stride[0]) * outputs
+    gathered = 3 * outputs if w.stride[1] > 1 else 0
     along_x = 2 * maxima(w.kernel[1], w.stride[1]) * rows * w.out_width
     return {
-        "copied": (pixels, pixels + along_x + along_y),
+        "copied": (pixels, pixels + along_x + along_y + gathered),
         "rows": (rows * (2 * valid_x - w.out_width), rows * valid_x + along_y),
         "taps": (2 * valid_y * valid_x - outputs, valid_y * valid_x),
     }

@@ -35,7 +35,7 @@ Form form_of(const Pool& w, int64_t kernel_rows, int64_t in_subs) {
   if (s.x == 1 || kernel_rows < k.y) return Form::kCopied;
   const int64_t copy = 1 + in_subs, tap = 1 + 2 * in_subs;
   const int64_t after = 2 * maxima(k.y, s.y);
-  const int64_t copied = s.y * (s.x * copy + 2 * maxima(k.x, s.x)) + 4;
+  const int64_t copied = s.y * (s.x * copy + 2 * maxima(k.x, s.x)) + 3;
   const int64_t rows = s.y * (copy + (k.x - 1) * tap), taps = copy + (k.y * k.x - 1) * tap;
   if (taps <= std::min(copied, rows) + after) return Form::kTaps;
   return rows <= copied ? Form::kRows : Form::kCopied;
@@ -64,7 +64,7 @@ class MaxPool {
         kernel_rows_(schedule.kernel_rows ? std::min(schedule.kernel_rows, workload.kernel.y)
                                           : workload.kernel.y),
         form_(form_of(workload, kernel_rows_, blocking_.in_subs())),
-        gathered_(form_ == Form::kCopied && (w_.stride.x > 1 || kernel_rows_ < w_.kernel.y)),
+        gathered_(form_ == Form::kCopied && (w_.stride.x > 1 || parts())),
         identities_(identity_count(blocking_)) {}
 
   Constants run() {
@@ -111,6 +111,9 @@ class MaxPool {
     require_room("wgt_depth", 2 * identities_, int64_t{1} << config_.log_wgt_depth);
   }
 
+  // Whether a window comes in several steps.
+  bool parts() const { return kernel_rows_ < w_.kernel.y; }
+
   // Rows and columns of the area in which maxima form.
   int64_t high(int64_t rows) const {
     return form_ == Form::kTaps ? rows : (rows - 1) * w_.stride.y + kernel_rows_;
@@ -140,12 +143,12 @@ class MaxPool {
     stream_.writes(acc, scratch_ + kScratch);
     if (gathered_ && row == 0) {
       stream_.pre(reset(stream_, acc, kept));
-      lowest(out, {0, out.rows}, {0, out.cols});
+      if (parts()) lowest(out, {0, out.rows}, {0, out.cols});
     }
     if (any) {
       stream_.pre(reset(stream_, area_.base, scratch_ + kScratch - area_.base));
       fill();
-      if (form_ == Form::kCopied) along_x();
+      if (form_ == Form::kCopied) along_x({view_.y - y_, view_.y - y_ + view_.rows()});
       if (form_ != Form::kTaps) along_y(part.vertical.reach);
       if (gathered_) gather(out);
     }
@@ -256,57 +259,70 @@ class MaxPool {
     return {std::max(start, first) - start, std::min(start + count, end) - start};
   }
 
-  // Maxima in place: every `stride`-th of `extent` neighbours takes the `count` from itself on.
-  // Those `stride` apart double; `apply(outputs, distance)` takes, for as many outputs from the
-  // first on and in that order, the neighbour at a distance. What it reads is written later.
+  // Maxima in place: each of `outputs` neighbours `stride` apart takes the `count` from itself on.
+  // `apply(n, step, distance)` takes, for n neighbours `step` apart from the first on and in that
+  // order, the neighbour at a distance: what it reads is written later. One output halves its
+  // neighbours; several double the reach of those `stride` apart, then take the taps between.
   template <class Apply>
   static void in_place(int64_t outputs, int64_t count, int64_t stride, const Apply& apply) {
+    if (outputs == 1) {
+      for (int64_t left = count; left > 1; left = ceil_div(left, 2)) {
+        apply(left / 2, 1, ceil_div(left, 2));
+      }
+      return;
+    }
     const int64_t own = ceil_div(count, stride);
     for (int64_t have = 1; have < own;) {
       const int64_t more = std::min(have, own - have);
-      apply(outputs + own - have - more, more * stride);
+      apply(outputs + own - have - more, stride, more * stride);
       have += more;
     }
     for (int64_t tap = 0; tap < count; ++tap) {
-      if (tap % stride) apply(outputs, tap);
+      if (tap % stride) apply(outputs, stride, tap);
     }
   }
 
-  void along_x() {
+  // Along the rows that hold pixels: the others are -128 as they are.
+  void along_x(const Span& rows) {
     const int64_t subs = area_.subs;
-    in_place(tile_.cols, w_.kernel.x, w_.stride.x, [&](int64_t outputs, int64_t distance) {
-      ordered({part_.groups * area_.rows, area_.row(), area_.row()},
-              {outputs, w_.stride.x * subs, w_.stride.x * subs}, {{subs, 1, 1}},
-              distance * subs);
+    const bool all = rows.count() == area_.rows;
+    const int64_t count = all ? part_.groups * area_.rows : rows.count();
+    Dims lanes = {{subs, 1, 1}};
+    if (!all) lanes.push_back({part_.groups, area_.group(), area_.group()});
+    in_place(tile_.cols, w_.kernel.x, w_.stride.x, [&](int64_t n, int64_t step, int64_t distance) {
+      ordered({count, area_.row(), area_.row()}, {n, step * subs, step * subs}, lanes,
+              at(area_, rows, {0, 0}), distance * subs);
     });
   }
 
   void along_y(int64_t count) {
-    const bool copied = form_ == Form::kCopied;
-    const int64_t step = w_.stride.y * area_.row(), subs = area_.subs;
-    const bool apart = copied && w_.stride.x > 1;  // outputs are not neighbours
+    const int64_t subs = area_.subs;
+    const bool apart = form_ == Form::kCopied && w_.stride.x > 1;  // outputs are no neighbours
     const int64_t next = apart ? w_.stride.x * subs : 1;
     Dims lanes = {{part_.groups, area_.group(), area_.group()}};
     if (apart) lanes.push_back({subs, 1, 1});
-    in_place(tile_.rows, count, w_.stride.y, [&](int64_t outputs, int64_t distance) {
-      ordered({outputs, step, step}, {apart ? tile_.cols : tile_.cols * subs, next, next}, lanes,
+    in_place(tile_.rows, count, w_.stride.y, [&](int64_t n, int64_t step, int64_t distance) {
+      ordered({n, step * area_.row(), step * area_.row()},
+              {apart ? tile_.cols : tile_.cols * subs, next, next}, lanes, area_.base,
               distance * area_.row());
     });
   }
 
   // Register MAX with the accumulator `distance` behind: iterations in the order given.
-  void ordered(const Dim& outer, const Dim& inner, const Dims& uops, int64_t distance) {
+  void ordered(const Dim& outer, const Dim& inner, const Dims& uops, int64_t base,
+               int64_t distance) {
     const Nest nest = {outer, inner, unrolled(uops)};
-    stream_.post(stream_.alu(kMax, nest, area_.base, area_.base + distance));
+    stream_.post(stream_.alu(kMax, nest, base, base + distance));
   }
 
-  // Outputs take the maxima of the area.
+  // Outputs take the maxima of the area; those of the only step are added to zeros.
   void gather(const Area& out) {
     const Dims dims = {{part_.groups, out.group(), area_.group()},
                        {out.rows, out.row(), w_.stride.y * area_.row()},
                        {out.cols, out.subs, w_.stride.x * area_.subs},
                        {out.subs, 1, 1}};
-    stream_.post(stream_.alu(kMax, *stream_.planned(dims), out.base, area_.base));
+    const AluOp op = parts() ? kMax : kAdd;
+    stream_.post(stream_.alu(op, *stream_.planned(dims), out.base, area_.base));
   }
 
   // Output rows lie in the area, perhaps with others between them.
