@@ -10,16 +10,18 @@ from typing import Any
 
 from tvm import relax
 
-from relay_passes.ir import definitions, each_function, op_name, same_constant, users
+from relay_passes.ir import constant, definitions, each_function, op_name, same_constant, users
+from relay_passes.patterns import AVERAGES, CONVOLUTIONS
 
-PRODUCERS = ("nn.conv2d", "matmul", "add", "nn.avg_pool2d", "mean")
+PRODUCERS = (*CONVOLUTIONS, *AVERAGES, "matmul", "add", "concat")
 ACTIVATIONS = ("nn.relu", "clip")
 
 
 def AbsorbRequantize() -> Any:
     """``act(dequantize(quantize(op)))`` becomes ``act(op)`` where nothing else reads the pair.
 
-    The accelerator keeps the sum at full width until the activation's own quantisation. Also
+    So does the addition of a constant to a matmul, which is its bias. The accelerator keeps the
+    sum at full width until the activation's own quantisation. Also
     ``quantize(dequantize(q))`` with equal scale and zero point becomes q.
     """
     return each_function("AbsorbRequantize", _absorb)
@@ -53,9 +55,10 @@ class _Absorb(relax.PyExprMutator):
         self._defined, self._through = defined, through
 
     def visit_call_(self, call: Any) -> Any:
-        if op_name(call) in ACTIVATIONS:
+        bias = op_name(call) == "add" and constant(call.args[1]) is not None
+        if op_name(call) in ACTIVATIONS or bias:
             producer = self._through(call)
-            if producer is not None:
+            if producer is not None and not (bias and op_name(self._defined[producer]) != "matmul"):
                 args = [self.visit_expr(producer), *call.args[1:]]
                 return relax.Call(call.op, args, call.attrs, call.ty_args)
         if op_name(call) == "quantize":

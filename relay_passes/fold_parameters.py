@@ -38,6 +38,8 @@ class _Fold(relax.PyExprMutator):
             return self._dequantize(call)
         if name == "permute_dims":
             return self._permute(call)
+        if name == "add" and constant(call.args[0]) is not None:
+            return relax.op.add(*call.args[::-1])
         value = constant(call.args[0]) if name in ("reshape", "squeeze", "expand_dims") else None
         return call if value is None else relax.const(value.reshape(shape(call)))
 

@@ -15,12 +15,14 @@ from tvm.relax.transform import FusionPattern
 
 from codesign.errors import Infeasible
 from relay_passes.ir import constant, definitions, is_call, is_static, op_name
-from relay_passes.patterns import CORE, unit_patterns
+from relay_passes.patterns import CORE, RESIDUAL, unit_patterns
 from relay_passes.read_unit import KINDS, read_unit
 from relay_passes.spec import UnitSpec
 
 CODEGEN = "vta"
 UNIT_ATTR = "vta.unit"
+FUSED = "+"
+"""Joins the names of the units that a fused one stands for; refused, it becomes those again."""
 Accept = Callable[[UnitSpec], Infeasible | None]
 Validate = Callable[[Any], Mapping[str, Infeasible]]
 Reject = Callable[[str, Infeasible], None]
@@ -45,7 +47,7 @@ def Partition(
                 break
             refused.update(failed)
         for name, reason in refused.items():
-            if reject is not None:
+            if reject is not None and FUSED not in name:
                 reject(name, reason)
         return partitioned
 
@@ -91,7 +93,7 @@ def _partition(module: Any, accept: Accept, refused: dict[str, Infeasible]) -> A
         return module
 
     def check(context: Any) -> bool:
-        name = names.get(_core(context.annotated_expr), "")
+        name = _name(names, context.annotated_expr)
         if not name or name in refused or not _owns_all(context):
             return False
         bound = dict(context.matched_bindings.items())
@@ -104,7 +106,7 @@ def _partition(module: Any, accept: Accept, refused: dict[str, Infeasible]) -> A
         return problem is None
 
     def attributes(annotated: Any) -> dict[str, str]:
-        return {UNIT_ATTR: names[_core(annotated)]}
+        return {UNIT_ATTR: _name(names, annotated)}
 
     patterns = [
         FusionPattern(name, pattern, {**annotations}, check, attributes)
@@ -123,8 +125,10 @@ def _has_match_cast(function: Any) -> bool:
     return any(isinstance(b, relax.MatchCast) for b in bindings)
 
 
-def _core(annotated: Any) -> Any:
-    return annotated[CORE]
+def _name(names: Mapping[Any, str], annotated: Any) -> str:
+    """Name of a match's unit, "" where its operator is none."""
+    parts = [names.get(annotated[key], "") for key in (CORE, RESIDUAL) if key in annotated]
+    return FUSED.join(parts) if all(parts) else ""
 
 
 def _owns_all(context: Any) -> bool:

@@ -20,6 +20,7 @@ __all__ = ["VERBS", "main"]
 
 VERBS: tuple[tuple[str, str], ...] = (
     ("compile", "compile a network for a configuration into a package"),
+    ("tune", "search schedules for a network into a records file"),
     ("run", "run a package on the simulator"),
     ("export", "write a package's files for a board or a driver"),
     ("trace", "simulate sampled layers and configurations into a trace store"),

@@ -39,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "ws", "os", "is", "rs"),
         help="instead of the configuration's",
     )
+    parser.add_argument(
+        "--tuning-records", metavar="RECORDS", help="file of `codesign tune`: schedules to use"
+    )
     parser.add_argument("--disabled-pass", default="", metavar="P,...", help="phases to leave out")
     parser.add_argument(
         "--dump-code",
@@ -88,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
         dataflow=args.dataflow,
         callback=callback,
         disabled=_list(args.disabled_pass),
+        records=args.tuning_records,
     )
     if verifier is not None:
         _verify_run(package, verifier.inputs)

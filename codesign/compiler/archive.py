@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 _MANIFEST, _LIBRARY, _GRAPH, _CONSTANTS = "manifest.json", "host.so", "graph.json", "constants.npz"
+_CONTENTS = (_LIBRARY, _GRAPH, _CONSTANTS)
 
 
 def write(
@@ -95,6 +96,7 @@ def read(path: str | Path) -> Package:
         macs=manifest["macs"],
         executable=executable,
         model_sha256=manifest["model_sha256"],
+        library=members[_LIBRARY],
     )
 
 
@@ -124,9 +126,15 @@ def _manifest(path: Path, members: dict[str, bytes]) -> dict[str, Any]:
             f"{path}: package format {manifest.get('format')!r}; this version reads {FORMAT}. "
             "Compile the network again"
         )
-    for name, digest in manifest.get("hashes", {}).items():
-        if name not in members or hashlib.sha256(members[name]).hexdigest() != digest:
+    hashes = manifest.get("hashes")
+    if not isinstance(hashes, dict) or set(hashes) != {*_CONTENTS}:
+        raise PackageError(f"{path}: {_MANIFEST} must hash exactly {', '.join(_CONTENTS)}")
+    for name in _CONTENTS:
+        if name not in members or hashlib.sha256(members[name]).hexdigest() != hashes[name]:
             raise PackageError(f"{path}: {name} is missing, truncated or altered; compile again")
+    unknown = sorted(set(members) - {_MANIFEST, *_CONTENTS})
+    if unknown:
+        raise PackageError(f"{path}: foreign members {', '.join(unknown)}; compile again")
     return manifest
 
 

@@ -5,77 +5,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from codesign.compiler.first_layer import fold_inputs
 from codesign.compiler.fit import Borders, fit_unit, needed_border, zero_point
 from codesign.compiler.graph import TensorSpec, Unit, UnitGraph
+from codesign.compiler.layouts import RegionUnit, with_layouts
+from codesign.compiler.parts import share_parts
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.kernels import best_schedule
 from relay_passes.ir import definitions
 from relay_passes.partition import UNIT_ATTR
-from relay_passes.read_unit import UnitMatch, read_unit
+from relay_passes.read_unit import read_unit
 from relay_passes.spec import QuantizedTensor
 
 TRIVIAL = "trivial_region"
 """Constraint of a region with nothing but reshapes, which is no work for an accelerator."""
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class _Region:
-    """What is read from a region before anything is fitted."""
+    """A region's units, and its inputs and outputs by tensor name."""
 
-    tensors: dict[str, TensorSpec] = field(default_factory=lambda: {})
-    units: list[tuple[str, UnitMatch, tuple[str, ...], str]] = field(default_factory=lambda: [])
-    inputs: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
-    batch: int = 1
+    units: tuple[RegionUnit, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
-def build_graph(function: Any, name: str, cfg: VtaConfig) -> UnitGraph | Mapping[str, Infeasible]:
-    """The region's integer program on ``cfg``, or why each unit that fails cannot be on it."""
+def build_graph(
+    function: Any, name: str, cfg: VtaConfig, *, fold: bool = True
+) -> UnitGraph | Mapping[str, Infeasible]:
+    """The region's integer program on ``cfg``, or why each unit that fails cannot be on it.
+
+    ``fold``: inputs may be packed as patches.
+    """
     region = _read(function)
-    if all(match.spec.kind == "reshape" for _, match, _, _ in region.units):
-        reason = Infeasible(TRIVIAL, "a reshape alone is no work for the accelerator")
-        return {unit: reason for unit, _, _, _ in region.units}
-    _set_borders(region, cfg)
+    batch, laid_out, homeless = with_layouts(region.units, cfg)
+    if homeless:
+        return {
+            unit: Infeasible("layout", "its neighbours hold the channels on another axis")
+            for unit in homeless
+        }
+    tensors = _tensors(laid_out)
+    shared = share_parts(laid_out, tensors, cfg)
+    failed = _set_borders(laid_out, tensors, cfg)
     units: list[Unit] = []
-    failed: dict[str, Infeasible] = {}
-    for unit_name, match, inputs, output in region.units:
-        if match.spec.kind == "reshape":
+    for unit in laid_out:
+        if unit.spec.kind == "view" or unit.name in shared:
             continue
-        stored = tuple(storage(region.tensors, tensor) for tensor in inputs)
-        borders = Borders(tuple(t.border for t in stored), region.tensors[output].border)
-        if len(borders.inputs) == 1:
-            borders = replace(borders, inputs=(borders.inputs[0], 0))
-        fit = fit_unit(match.spec, cfg, borders)
-        if isinstance(fit, Infeasible):
-            failed[unit_name] = fit
-            continue
-        schedule = best_schedule(fit[0], cfg)
-        if isinstance(schedule, Infeasible):
-            failed[unit_name] = schedule
-            continue
-        units.append(Unit(unit_name, *fit, tuple(t.name for t in stored), output))
+        made = _fitted(unit, tensors, cfg)
+        if isinstance(made, Infeasible):
+            failed[unit.name] = made
+        else:
+            units.append(made)
     if failed:
         return failed
-    return UnitGraph(
-        name, region.batch, region.tensors, region.inputs, region.outputs, tuple(units)
-    )
+    if not units:
+        reason = Infeasible(TRIVIAL, "a reshape alone is no work for the accelerator")
+        return {unit.name: reason for unit in region.units}
+    if fold:
+        units = fold_inputs(region.inputs, region.outputs, units, tensors, cfg)
+    return UnitGraph(name, batch, tensors, region.inputs, region.outputs, tuple(units))
 
 
-def storage(tensors: Mapping[str, TensorSpec], name: str) -> TensorSpec:
-    """The tensor whose memory a tensor uses: itself, or what it is a view of."""
-    spec = tensors[name]
-    return storage(tensors, spec.view_of) if spec.view_of else spec
+def _fitted(
+    unit: RegionUnit, tensors: Mapping[str, TensorSpec], cfg: VtaConfig
+) -> Unit | Infeasible:
+    borders = tuple(tensors[name].border for name in unit.inputs)
+    padded = (*borders, 0) if len(borders) == 1 else borders
+    fit = fit_unit(unit.spec, cfg, Borders(padded, tensors[unit.output].border))
+    if isinstance(fit, Infeasible):
+        return fit
+    schedule = best_schedule(fit[0], cfg)
+    if isinstance(schedule, Infeasible):
+        return schedule
+    return Unit(unit.name, *fit, unit.inputs, unit.output)
 
 
 def _read(function: Any) -> _Region:
     from tvm import relax
 
-    region = _Region()
+    units: list[RegionUnit] = []
     values = definitions(function)
     composites = {v: f for v, f in values.items() if isinstance(f, relax.Function)}
     names: dict[Any, str] = {}
@@ -85,12 +98,8 @@ def _read(function: Any) -> _Region:
             var = values[var]
         return var
 
-    def tensor_name(var: Any, about: QuantizedTensor) -> str:
-        var = resolve(var)
-        if var not in names:
-            names[var] = f"t{len(names)}"
-            region.tensors[names[var]] = _tensor_spec(names[var], about)
-        return names[var]
+    def tensor_name(var: Any) -> str:
+        return names.setdefault(resolve(var), f"t{len(names)}")
 
     for var, call in values.items():
         if not isinstance(call, relax.Call) or call.op not in composites:
@@ -99,39 +108,67 @@ def _read(function: Any) -> _Region:
         inner = definitions(composite)
         match = read_unit(inner, inner[composite.body.body])
         operands = dict(zip(composite.params, call.args, strict=True))
-        inputs = tuple(
-            tensor_name(operands[expr], about)
-            for expr, about in zip(match.inputs, match.spec.inputs, strict=True)
-        )
-        output = tensor_name(var, match.spec.output)
-        if match.spec.kind == "reshape":
-            region.tensors[output] = replace(region.tensors[output], view_of=inputs[0])
-        region.batch = match.spec.output.shape[0]
-        region.units.append((str(composite.attrs[UNIT_ATTR]), match, inputs, output))
-    region.inputs = tuple(names[param] for param in function.params)
+        inputs = tuple(tensor_name(operands[expr]) for expr in match.inputs)
+        unit = str(composite.attrs[UNIT_ATTR])
+        units.append(RegionUnit(unit, match.spec, inputs, tensor_name(var)))
     result = resolve(function.body.body)
     result = values.get(result, result) if isinstance(values.get(result), relax.Tuple) else result
     fields = list(result.fields) if isinstance(result, relax.Tuple) else [result]
-    region.outputs = tuple(names[resolve(var)] for var in fields)
-    return region
-
-
-def _tensor_spec(name: str, about: QuantizedTensor) -> TensorSpec:
-    rank = len(about.shape)
-    channels, height, width = (*about.shape[1:], 1, 1)[:3]
-    return TensorSpec(
-        name,
-        (channels, height, width),
-        about.scale,
-        zero_point(about),
-        unsigned=about.dtype == "uint8",
-        rank=rank,
+    return _Region(
+        tuple(units),
+        tuple(names[param] for param in function.params),
+        tuple(names[resolve(var)] for var in fields),
     )
 
 
-def _set_borders(region: _Region, cfg: VtaConfig) -> None:
-    for _, match, inputs, _ in region.units:
-        border = needed_border(match.spec, cfg)
-        source = storage(region.tensors, inputs[0])
-        if border > source.border:
-            region.tensors[source.name] = replace(source, border=border)
+def _tensors(units: Sequence[RegionUnit]) -> dict[str, TensorSpec]:
+    """Specifications by name; what a view makes shares its input's memory."""
+    tensors: dict[str, TensorSpec] = {}
+    for unit in units:
+        for name, about in unit.tensors.items():
+            if name not in tensors:
+                tensors[name] = _tensor_spec(name, about)
+        if unit.spec.kind == "view":
+            tensors[unit.output] = replace(tensors[unit.output], view_of=unit.inputs[0])
+    return tensors
+
+
+def _tensor_spec(name: str, about: QuantizedTensor) -> TensorSpec:
+    return TensorSpec(
+        name,
+        about.image,
+        about.scale,
+        zero_point(about),
+        unsigned=about.dtype == "uint8",
+        rank=3 if about.channel_last else len(about.shape),
+        channel_last=about.channel_last,
+    )
+
+
+def _set_borders(
+    units: Sequence[RegionUnit], tensors: dict[str, TensorSpec], cfg: VtaConfig
+) -> dict[str, Infeasible]:
+    """Give tensors the borders that their readers need; views that a border tears apart fail."""
+    for unit in units:
+        border = needed_border(unit.spec, cfg)
+        if border > tensors[unit.inputs[0]].border:
+            for name in _sharing(tensors, unit.inputs[0]):
+                tensors[name] = replace(tensors[name], border=border)
+    failed: dict[str, Infeasible] = {}
+    for unit in units:
+        if unit.spec.kind != "view":
+            continue
+        source, out = tensors[unit.inputs[0]], tensors[unit.output]
+        if source.border and source.shape != out.shape:
+            text = f"{source.shape} with a border of {source.border} cannot be read as {out.shape}"
+            failed[unit.name] = Infeasible("layout", text)
+    return failed
+
+
+def _sharing(tensors: Mapping[str, TensorSpec], name: str) -> list[str]:
+    """Tensors in the same memory as ``name``, itself included."""
+
+    def owner(of: str) -> str:
+        return owner(tensors[of].view_of) if tensors[of].view_of else of
+
+    return [other for other in tensors if owner(other) == owner(name)]

@@ -17,11 +17,13 @@ from codesign.compiler.host_ops import count_macs, host_operators
 from codesign.compiler.package import Package, PackageUnit, Port
 from codesign.compiler.pipeline import Callback, Record, pipeline, refusal
 from codesign.errors import ConfigError
-from codesign.frontend import SampleSource, import_onnx
+from codesign.frontend import CalibrationMethod, SampleSource, import_onnx
 from codesign.frontend.importer import signature_of
 from codesign.frontend.model import InputShapes
 from codesign.hw.config import Dataflow, VtaConfig
 from codesign.hw.feasibility import violations
+from codesign.kernels import known_schedules
+from codesign.store.records import load as load_records
 
 
 def compile(
@@ -34,6 +36,8 @@ def compile(
     callback: Callback | None = None,
     disabled: Iterable[str] = (),
     compose: Compose = "exact",
+    calibration_method: CalibrationMethod = "minmax",
+    records: str | Path | None = None,
 ) -> Package:
     """Compile a network for a configuration.
 
@@ -44,9 +48,14 @@ def compile(
     input_shapes : static shapes by input name, for models with dynamic ones
     dataflow : overrides the configuration's
     callback, disabled : see `codesign.pipeline`
+    calibration_method : how ranges of activations follow from the calibration data of a float
+        model: "minmax", "percentile", "mse" or "entropy"
+    records : file of `codesign tune`; recorded layers take their schedule from it
 
     Raises
     ------
+    StoreError
+        the records file is damaged or foreign.
     ModelError
         the model cannot be read, imported or quantised.
     DataError
@@ -63,11 +72,10 @@ def compile(
         cfg = replace(cfg, dataflow=dataflow)
     module = model if isinstance(model, tvm.IRModule) else import_onnx(model, input_shapes)
     record = Record()
-    executable = tvm.compile(
-        module,
-        target="llvm",
-        relax_pipeline=pipeline(cfg, calibration, callback, disabled, record, compose),
-    )
+    known = None if records is None else load_records(records).lookup
+    passes = pipeline(cfg, calibration, callback, disabled, record, compose, calibration_method)
+    with known_schedules(known):
+        executable = tvm.compile(module, target="llvm", relax_pipeline=passes)
     inputs, outputs = signature_of(module)
     return Package(
         model=Path(model).name if isinstance(model, (str, Path)) else "module",

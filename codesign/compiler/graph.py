@@ -60,7 +60,8 @@ class TensorSpec:
         if self.channel_last:
             rows = (height * width,) if self.rank == 3 else (height, width)
             return (*rows, channels)
-        return (channels, height, width)[: self.rank - 1]
+        space = (height * width,) if self.rank == 3 else (height, width)
+        return (channels, *space)[: self.rank - 1]
 
     @property
     def outside_steps(self) -> tuple[int, int, int]:

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from tvm import relax
+
 from codesign.errors import Infeasible
-from relay_passes.ir import definitions, dtype, is_call, is_static, op_name, shape
-from relay_passes.read_unit import read_unit
+from relay_passes.ir import constant, definitions, dtype, is_call, is_static, op_name, shape
+from relay_passes.read_moves import chain
+from relay_passes.read_unit import KINDS, read_unit
 from relay_passes.spec import UnitSpec
 
 Refusal = Callable[[UnitSpec], Infeasible | None]
@@ -57,10 +60,10 @@ def host_operators(
     for value in values.values():
         if op_name(value) != "quantize" or not is_static(value):
             continue
-        match = read_unit(values, value) if _readable(values, value) else None
-        if match is None:
+        if not _readable(values, value):
             continue
-        spec = match.spec
+        parts = set(_parts(values, value))
+        spec = read_unit({v: e for v, e in values.items() if e in parts}, value).spec
         problem = Infeasible("operator", spec.unsupported) if spec.unsupported else refusal(spec)
         name = next((n for n, r in unused.items() if r == problem and n.startswith(spec.kind)), "")
         if name and problem is not None:
@@ -71,13 +74,12 @@ def host_operators(
 
 
 def _parts(values: Mapping[Any, Any], root: Any) -> list[Any]:
-    """Calls of the unit that ends in ``root``: down to the dequantized operands."""
+    """Calls and tuples of the unit that ends in ``root``: down to the dequantized operands."""
     parts = [root]
-    for arg in root.args:
-        inner = values.get(arg)
-        if not is_call(inner):
-            continue
-        parts += [inner] if op_name(inner) == "dequantize" else _parts(values, inner)
+    for arg in root.fields if isinstance(root, relax.Tuple) else root.args:
+        inner = values.get(arg, arg)
+        if isinstance(inner, relax.Tuple) or is_call(inner):
+            parts += [inner] if op_name(inner) == "dequantize" else _parts(values, inner)
     return parts
 
 
@@ -120,9 +122,19 @@ def _readable(values: Mapping[Any, Any], quantize: Any) -> bool:
         core = values.get(core.args[0])
     if op_name(core) == "dequantize":
         return True
-    if not is_call(core) or op_name(core) not in (
-        ["nn.conv2d", "matmul", "add", "nn.max_pool2d", "nn.avg_pool2d", "mean", "reshape"]
-    ):
+    if not is_call(core) or op_name(core) not in KINDS:
         return False
-    operands = [core.args[0], *([core.args[1]] if op_name(core) == "add" else [])]
-    return all(op_name(values.get(a)) == "dequantize" for a in operands)
+    if KINDS[op_name(core)] == "gather":
+        _, operands = chain(lambda expr: values.get(expr, expr), core)
+    else:
+        operands = core.args[: 2 if op_name(core) == "add" else 1]
+    if KINDS[op_name(core)] in ("conv2d", "dense") and not _constant(values, core.args[1]):
+        return False
+    return bool(operands) and all(op_name(values.get(a)) == "dequantize" for a in operands)
+
+
+def _constant(values: Mapping[Any, Any], weight: Any) -> bool:
+    """Whether a weight is a constant, or the dequantised form of one."""
+    value = values.get(weight, weight)
+    stored = value.args[0] if op_name(value) == "dequantize" else value
+    return constant(stored) is not None

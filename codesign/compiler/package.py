@@ -70,7 +70,10 @@ class PackageUnit:
 
 @dataclass(frozen=True, eq=False)
 class Package:
-    """A network compiled for one configuration. ``executable`` is TVM's, with "vta" modules."""
+    """A network compiled for one configuration.
+
+    ``executable`` is TVM's, with "vta" modules; ``library`` the bytes that it was loaded from.
+    """
 
     model: str
     config: VtaConfig
@@ -84,6 +87,7 @@ class Package:
     executable: Any
     model_sha256: str = ""
     quantized: Any = field(default=None, repr=False)
+    library: bytes = field(default=b"", repr=False)
 
     @property
     def graphs(self) -> tuple[UnitGraph, ...]:
@@ -176,10 +180,14 @@ class Package:
 
     def save(self, path: str | Path) -> None:
         """Write ``module.tar``, whole or not at all."""
+        archive.write(path, self.manifest(), self.library or self._linked(), self.graphs)
+
+    def _linked(self) -> bytes:
+        """The executable as a shared library."""
         with tempfile.TemporaryDirectory(prefix="codesign-") as folder:
             library = Path(folder, "host.so")
             self.executable.export_library(str(library))
-            archive.write(path, self.manifest(), library.read_bytes(), self.graphs)
+            return library.read_bytes()
 
     @staticmethod
     def load(path: str | Path) -> Package:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 
 from codesign.errors import Infeasible
@@ -19,10 +21,27 @@ from codesign.kernels.space import DATAFLOWS, ranked, stream_key, varied
 from codesign.kernels.unit import unsupported
 from codesign.kernels.workload import ConvWorkload, Workload
 
-TRIALS = 3
+TRIALS = 6
 """Schedules of each dataflow that the simulator compares for one (workload, configuration)."""
 SLACK = 1.005
 """Cycles within this factor of the best are equal: the least DRAM traffic decides."""
+
+
+Lookup = Callable[[Workload, VtaConfig, "Dataflow | None"], "ScheduleResult | Infeasible | None"]
+_KNOWN: ContextVar[Lookup | None] = ContextVar("known schedules", default=None)
+
+
+@contextmanager
+def known_schedules(lookup: Lookup | None) -> Generator[None]:
+    """Within the block `best_schedule` asks ``lookup`` first, for example of tuning records.
+
+    None leaves it as it was.
+    """
+    token = _KNOWN.set(lookup or _KNOWN.get())
+    try:
+        yield
+    finally:
+        _KNOWN.reset(token)
 
 
 def candidates(workload: Workload, cfg: VtaConfig) -> list[Schedule]:
@@ -102,7 +121,6 @@ def _nothing_fits(workload: Workload, cfg: VtaConfig) -> Infeasible:
     return Infeasible("no_schedule", f"no tiling of {workload} fits the scratchpads")
 
 
-@lru_cache(maxsize=1 << 16)
 def best_schedule(
     workload: Workload, cfg: VtaConfig, dataflow: Dataflow | None = None, trials: int = TRIALS
 ) -> ScheduleResult | Infeasible:
@@ -111,7 +129,17 @@ def best_schedule(
     ``dataflow`` overrides the configuration's; ``auto`` takes the best over all four and is never
     slower than any of them alone. Of schedules as fast as the best (`SLACK`), the one with the
     least DRAM traffic. An `Infeasible` names the limit that the last rejected schedule broke.
+    Within `known_schedules` what is known is not searched.
     """
+    lookup = _KNOWN.get()
+    known = None if lookup is None else lookup(workload, cfg, dataflow)
+    return known or _search(workload, cfg, dataflow, trials)
+
+
+@lru_cache(maxsize=1 << 16)
+def _search(
+    workload: Workload, cfg: VtaConfig, dataflow: Dataflow | None, trials: int
+) -> ScheduleResult | Infeasible:
     problem = unsupported(workload, cfg)
     if problem is not None:
         return problem

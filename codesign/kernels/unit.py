@@ -15,11 +15,12 @@ from codesign.hw.config import VtaConfig
 from codesign.isa import Memory, encode, encode_uops
 from codesign.kernels.constants import unit_element
 from codesign.kernels.layout import ALIGNMENT, input_layouts, output_layout
-from codesign.kernels.native import Emitted, Epilogue, emit_unit
+from codesign.kernels.native import ConstantLayout, Epilogue, emit_unit
 from codesign.kernels.pool import shift_steps
 from codesign.kernels.schedule import Schedule
 from codesign.kernels.weights import pack_multipliers, pack_weights
 from codesign.kernels.workload import (
+    ConvParams,
     ConvWorkload,
     Params,
     PoolWorkload,
@@ -96,12 +97,22 @@ def canonical_placement(workload: Workload, cfg: VtaConfig, constant_bytes: int)
 
 def epilogue(workload: Workload, params: Params = None) -> Epilogue:
     """Immediates of the unit; without ``params`` placeholders of the same cost."""
+    multiply = isinstance(workload, ConvWorkload) and workload.multiply
     steps = shift_steps(workload) if isinstance(workload, PoolWorkload) else 1
     if params is None:
         return Epilogue(shift=8 * steps, steps=steps)
-    if not steps <= params.shift <= 15 * steps:
-        raise ValueError(f"{workload}: shift {params.shift} must be {steps}..{15 * steps}")
-    return Epilogue(params.shift, params.low, params.high, steps)
+    highest = 30 if multiply else 15 * steps
+    if not steps <= params.shift <= highest:
+        raise ValueError(f"{workload}: shift {params.shift} must be {steps}..{highest}")
+    if not isinstance(params, ConvParams):
+        return Epilogue(params.shift, params.low, params.high, steps)
+    if not 0 <= params.pre_shift <= 15:
+        raise ValueError(f"{workload}: pre_shift {params.pre_shift} must be 0..15")
+    if not -128 <= params.output_offset <= 127:
+        raise ValueError(f"{workload}: output_offset {params.output_offset} must be -128..127")
+    return Epilogue(
+        params.shift, params.low, params.high, steps, params.pre_shift, params.output_offset
+    )
 
 
 def unsupported(workload: Workload, cfg: VtaConfig) -> Infeasible | None:
@@ -116,15 +127,7 @@ def unsupported(workload: Workload, cfg: VtaConfig) -> Infeasible | None:
         )
     if workload.out_height < 1 or workload.out_width < 1:
         return Infeasible("empty_output", f"{workload} has no output pixel")
-    if isinstance(workload, ConvWorkload) and not _plain(workload):
-        return Infeasible("operator", f"no kernel computes {workload} yet")
     return None
-
-
-def _plain(w: ConvWorkload) -> bool:
-    """Whether a convolution has none of the extensions that the emission lacks."""
-    extended = w.groups > 1 or w.dilation != (1, 1) or w.up != (1, 1)
-    return not (extended or w.multiply or w.residual_border is not None)
 
 
 def build(workload: Workload, params: Params, cfg: VtaConfig, schedule: Schedule) -> UnitProgram:
@@ -140,22 +143,24 @@ def build(workload: Workload, params: Params, cfg: VtaConfig, schedule: Schedule
         emitted = emit_unit(workload, cfg, schedule, epilogue(workload, params))
     if isinstance(emitted, Infeasible):
         raise ValueError(f"{workload} with {schedule}: {emitted}")
-    weights = pack_weights(workload, params, cfg, schedule, emitted.pieces)
-    multipliers = pack_multipliers(workload, params, cfg)
-    data = _constants(emitted, cfg, weights, multipliers)
+    data = pack_constants(workload, params, cfg, schedule, emitted.constants[0])
     return UnitProgram(workload, cfg, schedule, emitted.table, emitted.buffers, data)
 
 
-def _constants(
-    emitted: Emitted, cfg: VtaConfig, weights: NDArray[np.int8], multipliers: NDArray[np.int32]
+def pack_constants(
+    workload: Workload,
+    params: Params,
+    cfg: VtaConfig,
+    schedule: Schedule,
+    layout: ConstantLayout,
 ) -> NDArray[np.uint8]:
     """The constant buffer: parts in the order that `constants` documents."""
-    data = np.zeros(emitted.nbytes, np.uint8)
+    data = np.zeros(layout.nbytes, np.uint8)
     parts = (
-        (0, encode_uops(emitted.uops, cfg).reshape(-1)),
-        (emitted.unit_byte, unit_element(cfg)),
-        (emitted.weights_byte, weights),
-        (emitted.multiplier_byte, multipliers),
+        (0, encode_uops(layout.uops, cfg).reshape(-1)),
+        (layout.unit_byte, unit_element(cfg)),
+        (layout.weights_byte, pack_weights(workload, params, cfg, schedule, layout.pieces)),
+        (layout.multiplier_byte, pack_multipliers(workload, params, cfg)),
     )
     for begin, part in parts:
         data[begin : begin + part.nbytes] = part.view(np.uint8)

@@ -34,12 +34,34 @@ from codesign.sim import Simulator
 def random_params(workload: Workload, rng: np.random.Generator) -> Params:
     """Numbers that exercise rounding and both ends of the clip."""
     if isinstance(workload, ConvWorkload):
-        shape = (workload.out_channels, workload.in_channels, *workload.kernel)
+        per_group = workload.in_channels // workload.groups
+        shape = (workload.out_channels, per_group, *workload.kernel)
         weight = rng.integers(-128, 128, shape).astype(np.int8)
         bias = rng.integers(-20000, 20000, workload.out_channels).astype(np.int32)
         pad = int(rng.integers(-128, 128)) if workload.in_border else 0
         low = int(rng.choice([-128, 0, -3]))
-        return ConvParams(weight, bias, int(rng.integers(4, 14)), low, 127, pad)
+        if workload.multiply:
+            multiplier = rng.integers(0, 1 << 15, workload.out_channels).astype(np.int32)
+            return ConvParams(
+                weight,
+                bias,
+                int(rng.integers(1, 31)),
+                low,
+                pre_shift=int(rng.integers(0, 9)),
+                multiplier=multiplier,
+                output_offset=int(rng.integers(-128, 128)),
+                pad_value=pad,
+            )
+        residual = int(rng.integers(0, 128)) if workload.residual_border is not None else 0
+        return ConvParams(
+            weight,
+            bias,
+            int(rng.integers(4, 14)),
+            low,
+            pad_value=pad,
+            pre_shift=int(rng.integers(0, 9)) if residual else 0,
+            residual_multiplier=residual,
+        )
     if isinstance(workload, ElementwiseWorkload):
         multipliers = tuple(int(m) for m in rng.integers(-128, 128, workload.operands))
         return ElementwiseParams(multipliers, int(rng.integers(-9000, 9000)), 7, -128, 100)

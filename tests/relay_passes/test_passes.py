@@ -14,10 +14,13 @@ from relay_passes import (
     AbsorbRequantize,
     FoldBatchNorm,
     FoldParameters,
+    JoinMoves,
     MergeIdentical,
     Partition,
     QuantizeBeforeReshape,
     SplitDequantize,
+    SplitToSlices,
+    UnitSpec,
 )
 from relay_passes.ir import definitions, op_name
 from relay_passes.lower import regions
@@ -233,3 +236,105 @@ def test_fold_parameters_can_keep_the_rounding() -> None:
     values = list(definitions(FoldParameters(keep_rounding=True)(module)["main"]).values())
     assert [op_name(v) for v in values] == ["dequantize", "matmul", "add"]
     np.testing.assert_array_equal(values[0].args[0].value.numpy(), [[-10, -2, 6], [-6, 2, 10]])
+
+
+@I.ir_module
+class Parts:
+    @R.function
+    def main(x: R.Tensor((1, 6, 2, 2), "float32")) -> R.Tensor((1, 4, 2, 2), "float32"):
+        with R.dataflow():
+            parts = R.split(x, indices_or_sections=[2], axis=1)
+            last = parts[1]
+            R.output(last)
+        return last
+
+
+@I.ir_module
+class Slices:
+    @R.function
+    def main(x: R.Tensor((1, 6, 2, 2), "float32")) -> R.Tensor((1, 4, 2, 2), "float32"):
+        with R.dataflow():
+            last = R.strided_slice(x, [1], [2], [6], [1])
+            R.output(last)
+        return last
+
+
+def test_split_to_slices() -> None:
+    tvm.ir.assert_structural_equal(SplitToSlices()(Parts), Slices)
+
+
+def _chain(scale: float, other: float) -> tvm.IRModule:
+    """Dequantize, reshape, a pair, transpose, quantize."""
+    builder = relax.BlockBuilder()
+    q = relax.Var("q", relax.TensorType((1, 4, 2, 3), "int8"))
+    zero, ours, pair = relax.const(0, "int8"), relax.const(scale), relax.const(other)
+    with builder.function("main", [q]):
+        with builder.dataflow():
+            real = builder.emit(relax.op.dequantize(q, ours, zero))
+            flat = builder.emit(relax.op.reshape(real, (1, 4, 6)))
+            kept = builder.emit(relax.op.quantize(flat, pair, zero))
+            again = builder.emit(relax.op.dequantize(kept, pair, zero))
+            turned = builder.emit(relax.op.permute_dims(again, [0, 2, 1]))
+            out = builder.emit_output(relax.op.quantize(turned, ours, zero))
+        builder.emit_func_output(out)
+    return builder.get()
+
+
+def test_join_moves() -> None:
+    joined = names(JoinMoves()(_chain(0.5, 0.5)))
+    assert joined == ["dequantize", "reshape", "permute_dims", "quantize"]
+    apart = _chain(0.5, 0.25)
+    tvm.ir.assert_structural_equal(JoinMoves()(apart), apart)
+
+
+def _residual(shared: bool) -> tvm.IRModule:
+    """A 1x1 convolution with bias, quantised and added to its input, ReLU."""
+    builder = relax.BlockBuilder()
+    q = relax.Var("q", relax.TensorType((1, 4, 2, 3), "int8"))
+    zero, scale = relax.const(0, "int8"), relax.const(0.5)
+    weight = relax.const(np.ones((4, 4, 1, 1), np.float32))
+    bias = relax.const(np.ones((1, 4, 1, 1), np.float32))
+    with builder.function("main", [q]):
+        with builder.dataflow():
+            first = builder.emit(relax.op.dequantize(q, scale, zero))
+            conv = builder.emit(relax.op.nn.conv2d(first, weight))
+            kept = builder.emit(
+                relax.op.quantize(builder.emit(relax.op.add(conv, bias)), scale, zero)
+            )
+            own = builder.emit(relax.op.dequantize(kept, scale, zero))
+            other = builder.emit(relax.op.dequantize(q, scale, zero))
+            total = builder.emit(relax.op.add(other, own))
+            out = builder.emit(
+                relax.op.quantize(builder.emit(relax.op.nn.relu(total)), scale, zero)
+            )
+            result = builder.emit_output(relax.Tuple([out, kept]) if shared else out)
+        builder.emit_func_output(result)
+    return builder.get()
+
+
+def test_partition_fuses_the_addition_that_alone_reads_a_convolution() -> None:
+    asked: list[UnitSpec] = []
+
+    def accept(spec: UnitSpec) -> Infeasible | None:
+        asked.append(spec)
+        return None
+
+    Partition(accept)(_residual(shared=False))
+    (fused,) = asked
+    assert fused.between is not None
+    assert (fused.kind, len(fused.inputs), fused.low) == ("conv2d", 2, 0.0)
+    asked.clear()
+    Partition(accept)(_residual(shared=True))
+    assert sorted(spec.kind for spec in asked) == ["add", "conv2d"]
+
+
+def test_partition_takes_a_refused_fusion_apart() -> None:
+    told: list[str] = []
+    dearer = Infeasible("fusion", "dearer")
+    module = Partition(
+        lambda spec: dearer if spec.between else None, None, lambda name, _: told.append(name)
+    )(_residual(shared=False))
+    ((_, function),) = regions(module)
+    composites = [v for v in definitions(function).values() if isinstance(v, relax.Function)]
+    assert len(composites) == 2
+    assert not told

@@ -10,7 +10,9 @@ from __future__ import annotations
 from codesign.compiler.fit.common import Borders, Fit, clip_bounds, offset, zero_point
 from codesign.compiler.fit.convolution import conv_workload, fit_convolution, needed_border
 from codesign.compiler.fit.elementwise import fit_elementwise
+from codesign.compiler.fit.gather import fit_gather
 from codesign.compiler.fit.pool import fit_pool
+from codesign.compiler.fit.residual import fit_residual
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from relay_passes.spec import UnitSpec
@@ -34,8 +36,17 @@ def fit_unit(spec: UnitSpec, cfg: VtaConfig, borders: Borders | None = None) -> 
     if borders is None:
         own = needed_border(spec, cfg)
         borders = Borders((own,) * max(2, len(spec.inputs)))
+    if spec.up != (1, 1) and zero_point(spec.inputs[0]) != 0:
+        zero = zero_point(spec.inputs[0])
+        return Infeasible(
+            "zero_point", f"a transposed convolution of an input with zero point {zero}"
+        )
+    if spec.between is not None:
+        return fit_residual(spec, cfg, borders)
     if spec.kind in ("conv2d", "dense"):
         return fit_convolution(spec, cfg, borders)
     if spec.kind in ("max_pool2d", "avg_pool2d"):
         return fit_pool(spec, cfg, borders)
+    if spec.kind == "gather":
+        return fit_gather(spec, cfg, borders)
     return fit_elementwise(spec, cfg, borders)

@@ -51,7 +51,3 @@ def largest_shift(peak: float, limit: float, most: int = MAX_SHIFT) -> int:
         return most
     shift = int(np.floor(np.log2((limit + 0.499) / peak)))
     return min(shift, most) if shift >= 1 else 0
-
-
-def image(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    return (shape[1], shape[2], shape[3]) if len(shape) == 4 else (shape[1], 1, 1)

@@ -73,12 +73,10 @@ def fit_convolution(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | I
 def conv_workload(spec: UnitSpec, borders: Borders, bias_tiles: int) -> ConvWorkload:
     """The workload of a convolution or dense unit."""
     assert spec.weight is not None
-    out_channels, in_channels = spec.weight.shape[:2]
-    shape = spec.inputs[0].shape
-    height, width = (shape[2], shape[3]) if len(shape) == 4 else (1, 1)
+    in_channels, height, width = spec.inputs[0].image
     return ConvWorkload(
         in_channels=in_channels,
-        out_channels=out_channels,
+        out_channels=len(spec.weight),
         height=height,
         width=width,
         kernel=spec.kernel,
@@ -87,6 +85,9 @@ def conv_workload(spec: UnitSpec, borders: Borders, bias_tiles: int) -> ConvWork
         in_border=borders.inputs[0],
         out_border=borders.output,
         bias_tiles=bias_tiles,
+        groups=spec.groups,
+        dilation=spec.dilation,
+        up=spec.up,
     )
 
 

@@ -8,7 +8,6 @@ from codesign.compiler.fit.common import (
     Borders,
     Fit,
     clip_bounds,
-    image,
     largest_shift,
     zero_point,
 )
@@ -41,8 +40,7 @@ def fit_elementwise(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | I
             break
     else:
         return Infeasible("bias_range", f"bias {bias} exceeds {capacity}")
-    shape = image(spec.inputs[0].shape)
     count = len(spec.inputs)
-    workload = ElementwiseWorkload(count, *shape, borders.inputs[:2], borders.output)
+    workload = ElementwiseWorkload(count, *spec.inputs[0].image, borders.inputs[:2], borders.output)
     low, high = clip_bounds(spec)
     return workload, ElementwiseParams(multipliers, bias, candidate, low, high)

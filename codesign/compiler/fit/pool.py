@@ -9,7 +9,6 @@ from codesign.compiler.fit.common import (
     Borders,
     Fit,
     clip_bounds,
-    image,
     largest_shift,
     zero_point,
 )
@@ -33,7 +32,7 @@ def fit_pool(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | Infeasib
     source, out = spec.inputs[0], spec.output
     workload = PoolWorkload(
         "max" if spec.kind == "max_pool2d" else "avg",
-        *image(source.shape),
+        *source.image,
         kernel=spec.kernel,
         stride=spec.stride,
         padding=spec.padding,

@@ -12,11 +12,18 @@ class ConvUnit {
   ConvUnit(Stream& stream, const Conv& workload, const Schedule& schedule, const Requant& numbers)
       : stream_(stream), tiling_(workload, stream.config(), schedule), numbers_(numbers),
         subs_(tiling_.blocking.in_subs()), inp_ring_(schedule.inp_slots, tiling_.inp_slot),
-        wgt_ring_(schedule.wgt_slots, tiling_.wgt_slot) {}
+        wgt_ring_(schedule.wgt_slots, tiling_.wgt_slot),
+        residual_ring_(schedule.acc_slots, tiling_.residual_slot,
+                       schedule.inp_slots * tiling_.inp_slot),
+        identity_(schedule.wgt_slots * tiling_.wgt_slot),
+        multipliers_(schedule.acc_slots * tiling_.acc_slot) {}
 
   Constants run() {
     const bool co_major = tiling_.schedule.co_major;
-    stream_.begin_unit();
+    if (tiling_.workload.multiply) {
+      const int64_t count = tiling_.blocking.out_blocks(tiling_.workload.out_channels);
+      stream_.load_accumulators(kConstants, {multipliers_, tiling_.multipliers, count});
+    }
     if (co_major) {
       for (size_t c = 0; c < tiling_.tiles.size(); ++c) {
         each_tile([&](const Place& place) { tile(c, place); });
@@ -26,7 +33,6 @@ class ConvUnit {
         for (size_t c = 0; c < tiling_.tiles.size(); ++c) tile(c, place);
       });
     }
-    stream_.end_unit();
     return tiling_.constants;
   }
 
@@ -59,7 +65,7 @@ class ConvUnit {
     const ConvTile& part = tiling_.tiles[c];
     const ChannelTile& channels = part.channels;
     const Schedule& s = tiling_.schedule;
-    const int64_t acc = tiles_done_++ % s.acc_slots * tiling_.acc_slot;
+    const int64_t number = tiles_done_++, acc = number % s.acc_slots * tiling_.acc_slot;
     const int64_t count = channels.blocks() * place.tile.pixels();
     const int64_t partials = tiling_.simple() ? partial_sums(count) : 1;
     for (const Chunk& chunk : part.chunks) {
@@ -69,11 +75,14 @@ class ConvUnit {
       Addresses at = {acc, 0, 0, 0};
       load_inputs(c, part, chunk, place, first, &at);
       load_weights(c, static_cast<int64_t>(&chunk - part.chunks.data()), chunk, &at);
+      const bool residual = chunk.last && tiling_.residual();
+      const int64_t other = residual ? load_residual(number, channels, place.tile) : 0;
       if (first) {
-        stream_.writes(acc, acc + count * partials);
+        stream_.writes(acc, acc + tiling_.acc_slot);
         stream_.pre(reset(stream_, acc, count * partials));
       }
       gemms(channels, chunk, place, at);
+      if (residual) add_residual(channels, place.tile, acc, other);
       if (chunk.last) {
         bias(channels, place.tile, acc, at.wgt + chunk.bias);
         finish(channels, place.tile, acc, partials);
@@ -87,6 +96,32 @@ class ConvUnit {
     constants_loaded_ = true;
     stream_.load(kInp, kConstants,
                  {stream_.unit_element(), tiling_.constants.unit_element(), 1});
+    if (tiling_.residual()) {
+      stream_.load(kWgt, kConstants,
+                   {identity_, tiling_.identity, identity_count(tiling_.blocking)});
+    }
+  }
+
+  // Brings in the tile of the tensor that is added; INP address.
+  int64_t load_residual(int64_t number, const ChannelTile& channels, const SpatialTile& tile) {
+    const TensorLayout layout = tiling_.workload.sources()[1];
+    const int64_t inp = residual_ring_.use(number).address, plane = tile.pixels() * subs_;
+    load_window(stream_, {tile.y, tile.x, tile.rows, tile.cols, {}}, layout,
+                {channels.first, channels.groups}, subs_, kInput + 1, inp, plane);
+    stream_.reads(kInp, inp, inp + channels.groups * plane);
+    stream_.reads(kWgt, identity_, identity_ + identity_count(tiling_.blocking));
+    return inp;
+  }
+
+  // SHR of the sums so far, then the residual through scaled identities.
+  void add_residual(const ChannelTile& channels, const SpatialTile& tile, int64_t acc,
+                    int64_t inp) {
+    const int64_t count = channels.blocks() * tile.pixels();
+    stream_.main(stream_.alu(kShr, *linear(count), acc, acc, numbers_.pre_shift));
+    Dims dims = lane_dims(tiling_.blocking, channels, tile.pixels() * channels.subs,
+                          tile.pixels() * subs_);
+    dims.push_back({tile.pixels(), channels.subs, subs_});
+    summed_gemm(stream_, dims, count, acc, inp, identity_, acc + count);
   }
 
   void load_inputs(size_t c, const ConvTile& part, const Chunk& chunk, const Place& place,
@@ -211,7 +246,12 @@ class ConvUnit {
     for (int64_t p = 1; p < partials; ++p) {
       stream_.post(stream_.alu(kAdd, *linear(count), acc, acc + p * count));
     }
-    requantize(stream_, acc, count, numbers_);
+    if (tiling_.workload.multiply) {
+      const int64_t first = channels.first * tiling_.blocking.out_subs();
+      multiply_requantize(stream_, acc, channels, tile.pixels(), multipliers_ + first, numbers_);
+    } else {
+      requantize(stream_, acc, count, numbers_);
+    }
     store_tile(stream_, acc, channels, tile, tiling_.target);
   }
 
@@ -219,7 +259,9 @@ class ConvUnit {
   const ConvTiling tiling_;
   const Requant& numbers_;
   int64_t subs_;  // INP elements of one pixel of one group
-  Ring inp_ring_, wgt_ring_;
+  Ring inp_ring_, wgt_ring_, residual_ring_;
+  int64_t identity_;     // WGT address of the residual's identity
+  int64_t multipliers_;  // ACC address
   int64_t tiles_done_ = 0;
   bool constants_loaded_ = false;
 };

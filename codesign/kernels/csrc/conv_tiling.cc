@@ -60,9 +60,14 @@ ConvTiling::ConvTiling(const Conv& w, const Config& c, const Schedule& s)
     throw Infeasible{"dataflow", "rs serves no transposed convolution, and groups only with "
                                  "output channels outermost"};
   }
-  if (w.residual_border >= 0) {
-    const int64_t count = kResidualCopies * identity_count(blocking);
-    residual_identity = constants.add({Piece::kIdentity, 0, kResidualCopies, 0, 0, {}, {}}, count);
+  if (w.multiply && !c.has_mul) {
+    throw Infeasible{"has_mul", "a multiplier for each channel needs HAS_MUL"};
+  }
+  if (w.multiply && residual()) {
+    throw Infeasible{"operator", "a residual and a multiplier for each channel exclude each other"};
+  }
+  if (residual()) {
+    identity = constants.add({Piece::kIdentity, 0, 1, 0, 0, {}, {}}, identity_count(blocking));
   }
   for (const ChannelTile& channels : channel_tiles(w.out_channels, s.out_groups, blocking)) {
     ConvTile tile{channels, {}, {}};
@@ -70,6 +75,7 @@ ConvTiling::ConvTiling(const Conv& w, const Config& c, const Schedule& s)
     for (Chunk& chunk : tile.chunks) place_weights(channels, chunk);
     tiles.push_back(std::move(tile));
   }
+  if (w.multiply) multipliers = constants.multipliers(blocking.out_blocks(w.out_channels));
   size_slots();
 }
 
@@ -180,8 +186,7 @@ void ConvTiling::size_slots() {
     }
   }
   acc_slot = std::max<int64_t>(blocks * s.rows * s.cols, 4);
-  const bool residual = workload.residual_border >= 0;
-  if (!simple() || residual) acc_slot += kScratch;
+  if (!simple()) acc_slot += kScratch;
   int64_t tall = 0, wide = 0;
   for (const SpatialTile& tile : spatial) {
     const Window view = window(tile);
@@ -196,11 +201,11 @@ void ConvTiling::size_slots() {
     inp_slot = groups * strip_pitch;
   }
   int64_t extra_wgt = 0, extra_acc = 0;
-  if (residual) {
+  if (residual()) {
     int64_t most = 0;
     for (const ConvTile& tile : tiles) most = std::max(most, tile.channels.groups);
     residual_slot = most * s.rows * s.cols * subs;
-    extra_wgt = kResidualCopies * identity_count(blocking);
+    extra_wgt = identity_count(blocking);
   }
   if (workload.multiply) extra_acc = blocking.out_blocks(workload.out_channels);
   require_room("wgt_depth", s.wgt_slots * wgt_slot + extra_wgt,

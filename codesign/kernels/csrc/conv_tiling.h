@@ -58,8 +58,11 @@ class ConvTiling {
     return units::window(axes, tile, workload.in_border, sampled);
   }
   bool sliding() const { return schedule.dataflow == Dataflow::rs; }
-  // Whether every output tile of a step is one GEMM, whose partial sums may wait for the last chunk.
-  bool simple() const { return workload.groups == 1 && workload.up.y * workload.up.x == 1; }
+  bool residual() const { return workload.residual_border >= 0; }
+  // Whether each step's output tile is one GEMM, whose partial sums may wait for the last chunk.
+  bool simple() const {
+    return workload.groups == 1 && workload.up.y * workload.up.x == 1 && !residual();
+  }
 
   const Conv& workload;
   const Config& config;
@@ -75,7 +78,8 @@ class ConvTiling {
   std::vector<ConvTile> tiles;       // by output channels
   std::vector<SpatialTile> spatial;  // column by column where the window slides
   Constants constants;
-  int64_t residual_identity = 0;  // in DRAM, in WGT elements
+  int64_t identity = 0;     // of the residual: in DRAM, in WGT elements
+  int64_t multipliers = 0;  // in DRAM, in ACC elements
 
   // Elements of one slot.
   int64_t wgt_slot = 0, acc_slot = 0, inp_slot = 0, residual_slot = 0;
@@ -88,9 +92,6 @@ class ConvTiling {
   void place_weights(const ChannelTile& channels, Chunk& chunk);
   void size_slots();
 };
-
-// Copies of the scaled identity that a residual enters through: multipliers reach 127 times this.
-constexpr int64_t kResidualCopies = 2;
 
 }  // namespace codesign::units
 

@@ -71,7 +71,6 @@ class MaxPool {
     size_slots();
     const int64_t weights = constants_.add(2 * identities_);
     Ring ring(s_.inp_slots, inp_slot_);
-    stream_.begin_unit();
     int64_t number = 0, step = 0;
     for (const ChannelTile& part : channels_) {
       for (const SpatialTile& tile :
@@ -91,7 +90,6 @@ class MaxPool {
         }
       }
     }
-    stream_.end_unit();
     return constants_;
   }
 

@@ -45,6 +45,28 @@ void requantize(Stream& stream, int64_t base, int64_t count, const Requant& numb
   apply(kMin, numbers.high);
 }
 
+void multiply_requantize(Stream& stream, int64_t base, const ChannelTile& channels, int64_t pixels,
+                         int64_t multipliers, const Requant& numbers) {
+  const int64_t subs = channels.subs;
+  const NestPtr nest = linear(channels.blocks() * pixels);
+  const auto apply = [&](AluOp op, int64_t imm) {
+    stream.post(stream.alu(op, *nest, base, base, imm));
+  };
+  apply(kShr, numbers.pre_shift);
+  apply(kMax, INT16_MIN);
+  apply(kMin, INT16_MAX);
+  const NestPtr each = stream.planned(
+      {{channels.groups, pixels * subs, subs}, {pixels, subs, 0}, {subs, 1, 1}});
+  stream.post(stream.alu(kMul, *each, base, multipliers));
+  // Rounding and offset are added between two parts of the shift, where both fit an immediate.
+  const int64_t last = std::min<int64_t>(numbers.shift, 7);
+  apply(kShr, numbers.shift - last);
+  apply(kAdd, (int64_t{1} << last >> 1) + numbers.offset * (int64_t{1} << last));
+  apply(kShr, last);
+  apply(kMax, numbers.low);
+  apply(kMin, numbers.high);
+}
+
 void store_tile(Stream& stream, int64_t base, const ChannelTile& channels, const SpatialTile& tile,
                 const TensorLayout& layout) {
   const int64_t subs = channels.subs;

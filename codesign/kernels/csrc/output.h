@@ -28,6 +28,11 @@ void add_bias(Stream& stream, const Dims& dims, int64_t acc, int64_t wgt, int64_
 // SHR, MAX, MIN over `count` accumulators; the rounding constant is already in them.
 void requantize(Stream& stream, int64_t base, int64_t count, const Requant& numbers);
 
+// The same through a multiplier for each output block, at `multipliers` in ACC:
+// clip(acc >> pre_shift to 16 bits) * multiplier, a shift that rounds half up, offset, MAX, MIN.
+void multiply_requantize(Stream& stream, int64_t base, const ChannelTile& channels, int64_t pixels,
+                         int64_t multipliers, const Requant& numbers);
+
 // STOREs of an accumulator tile laid out [group][row][col][sub].
 void store_tile(Stream& stream, int64_t base, const ChannelTile& channels, const SpatialTile& tile,
                 const TensorLayout& layout);

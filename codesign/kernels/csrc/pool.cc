@@ -62,7 +62,6 @@ class AveragePool {
     size_slots();
     const int64_t weights = constants_.add(weights_);
     Ring ring(s_.inp_slots, inp_slot_);
-    stream_.begin_unit();
     int64_t number = 0, step = 0;
     for (const ChannelTile& part : channels_) {
       for (const SpatialTile& tile :
@@ -97,7 +96,6 @@ class AveragePool {
         }
       }
     }
-    stream_.end_unit();
     return constants_;
   }
 

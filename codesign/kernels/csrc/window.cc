@@ -52,7 +52,7 @@ Window window(const Axes& axes, const SpatialTile& tile, int64_t border, bool sa
   const int64_t left = std::max(none, -x);
   const int64_t right = std::max(none, x + cols - axes.horizontal.extent);
   if (sampled) {
-    return {y, x, tile.rows, cols - left - right, {0, left, 0, right}, axes.vertical.stride};
+    return {y, x + left, tile.rows, cols - left - right, {0, left, 0, right}, axes.vertical.stride};
   }
   return {y + top, x + left, rows - top - bottom, cols - left - right, {top, left, bottom, right}};
 }

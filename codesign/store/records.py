@@ -1,0 +1,178 @@
+"""Records of tuned schedules: a JSON-lines file that only grows, keyed by content.
+
+The first line says what the file is. Every other line holds one outcome: the workload, the
+configuration with the dataflow that was asked for, the simulator's version, the trials of each
+dataflow, and the schedule with its cycles and counters, or why there is none. A line that a
+killed process left unfinished is dropped. Of several outcomes of one pair the fastest counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, cast
+
+from codesign.errors import Infeasible, StoreError
+from codesign.hw.config import Dataflow, VtaConfig
+from codesign.kernels import Schedule, ScheduleResult, Workload
+from codesign.store.content import (
+    canonical_json,
+    config_from_plain,
+    config_text,
+    to_plain,
+    workload_from_plain,
+    workload_text,
+)
+from codesign.store.version import simulator_version
+
+_HEADER = {"format": "codesign-records", "version": 1}
+_KEYS = {"workload", "config", "simulator", "trials"}
+
+Outcome = ScheduleResult | Infeasible
+_Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Record:
+    """The outcome of a search with ``trials`` schedules of each dataflow."""
+
+    outcome: Outcome
+    trials: int
+
+
+class Records:
+    """Outcomes of this simulator version; ``other_versions`` counts lines of any other.
+
+    ``find(workload, cfg) -> Record | None``; ``cfg.dataflow`` is the one asked for.
+    """
+
+    def __init__(self, found: Mapping[_Key, Record], other_versions: int = 0) -> None:
+        self._found = dict(found)
+        self.other_versions = other_versions
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def find(self, workload: Workload, cfg: VtaConfig) -> Record | None:
+        return self._found.get((workload_text(workload), config_text(cfg)))
+
+    def lookup(
+        self, workload: Workload, cfg: VtaConfig, dataflow: Dataflow | None
+    ) -> Outcome | None:
+        """For `codesign.kernels.known_schedules`."""
+        asked = cfg if dataflow is None else replace(cfg, dataflow=dataflow)
+        record = self.find(workload, asked)
+        return None if record is None else record.outcome
+
+
+def load(path: str | Path) -> Records:
+    """All records of a file.
+
+    Raises
+    ------
+    StoreError
+        the file cannot be read, is no records file, or a line but the last is damaged.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+    _check_header(path, lines[0])
+    found: dict[_Key, Record] = {}
+    others = 0
+    for number, line in enumerate(lines[1:-1], 2):  # what follows the last newline is unfinished
+        plain = _parsed(line)
+        if not isinstance(plain, dict) or not plain.keys() >= _KEYS:
+            raise StoreError(f"{path}, line {number}: no record; delete the line to go on")
+        values = cast(dict[str, Any], plain)
+        if values["simulator"] != simulator_version():
+            others += 1
+            continue
+        key, record = _record(values, f"{path}, line {number}")
+        found[key] = _better(found.get(key), record)
+    return Records(found, others)
+
+
+def append(path: str | Path, workload: Workload, cfg: VtaConfig, record: Record) -> None:
+    """Add one record, making the file where it is missing; on disk when this returns."""
+    outcome = record.outcome
+    if isinstance(outcome, Infeasible):
+        result: dict[str, Any] = {"infeasible": to_plain(outcome)}
+    else:
+        result = {
+            "schedule": to_plain(outcome.schedule),
+            "cycles": int(outcome.cycles),
+            "counters": {str(k): int(v) for k, v in outcome.counters.items()},
+        }
+    line = {
+        "workload": to_plain(workload),
+        "config": json.loads(config_text(cfg)),
+        "simulator": simulator_version(),
+        "trials": record.trials,
+        **result,
+    }
+    _append(Path(path), canonical_json(line) + "\n")
+
+
+def _check_header(path: Path, line: bytes) -> None:
+    if _parsed(line) != _HEADER:
+        raise StoreError(
+            f"{path}: is no records file of version {_HEADER['version']}; "
+            "make one with `codesign tune MODEL.onnx -c CONFIG -o RECORDS`"
+        )
+
+
+def _append(path: Path, line: str) -> None:
+    try:
+        with path.open("a+b") as file:
+            file.seek(0)
+            content = file.read()
+            whole = content.rfind(b"\n") + 1
+            header = canonical_json(_HEADER).encode()
+            if not header.startswith(content):  # else nothing is there, or a torn header
+                _check_header(path, content.partition(b"\n")[0])
+            file.truncate(whole)
+            text = line if whole else canonical_json(_HEADER) + "\n" + line
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def _record(plain: Mapping[str, Any], where: str) -> tuple[_Key, Record]:
+    try:
+        workload = workload_from_plain(plain["workload"])
+        cfg = config_from_plain(plain["config"])
+        if "infeasible" in plain:
+            reason = plain["infeasible"]
+            outcome: Outcome = Infeasible(str(reason["constraint"]), str(reason["message"]))
+        else:
+            names = {f.name for f in fields(Schedule)}
+            schedule = Schedule(**{k: v for k, v in plain["schedule"].items() if k in names})
+            counters = {str(k): int(v) for k, v in plain["counters"].items()}
+            outcome = ScheduleResult(schedule, int(plain["cycles"]), counters)
+        key = workload_text(workload), config_text(cfg)
+        return key, Record(outcome, int(plain["trials"]))
+    except (AttributeError, KeyError, TypeError, ValueError, StoreError) as error:
+        raise StoreError(f"{where}: malformed record: {error!r}; delete the line") from error
+
+
+def _better(old: Record | None, new: Record) -> Record:
+    if old is None or isinstance(old.outcome, Infeasible):
+        return new
+    if isinstance(new.outcome, Infeasible):
+        return old
+    trials = max(old.trials, new.trials)
+    return Record(min(new.outcome, old.outcome, key=lambda o: o.cycles), trials)
