@@ -130,7 +130,7 @@ def phases(
                 record, "quantized", lambda m: quantize_module(m, calibration, calibration_method)
             ),
         ),
-        ("fold_parameters", FoldParameters()),
+        ("fold_parameters", FoldParameters(keep_rounding=cfg.has_mul)),
         ("fold_batch_norm", FoldBatchNorm()),
         ("merge_identical", MergeIdentical()),
         ("quantize_before_reshape", QuantizeBeforeReshape()),
