@@ -1,4 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportArgumentType=false
 # onnx carries no usable annotations.
 """Pad values that quantisers put behind a DequantizeLinear, made constants again."""
 

@@ -166,4 +166,4 @@ def test_quantised_pad_values_are_constants() -> None:
         helper.make_node("DequantizeLinear", ["v", "s", "z"], ["value"]),
         helper.make_node("Pad", ["x", "pads", "value"], ["y"]),
     ]
-    assert "R.const(1.0, " in import_onnx(model(nodes, constants, [1, 2, 4, 4])).script()
+    assert "T.float32(1.0)" in import_onnx(model(nodes, constants, [1, 2, 4, 4])).script()
