@@ -55,10 +55,11 @@ class PoolUnit {
     size_slots();
     const int64_t weights = constants_.add(weights_);
     Ring ring(s_.inp_slots, inp_slot_);
+    const auto spatial = spatial_tiles(target_.height, target_.width, s_.rows, s_.cols);
+    const auto tiles = static_cast<int64_t>(channels_.size() * spatial.size());
     int64_t number = 0;
     for (const ChannelTile& part : channels_) {
-      for (const SpatialTile& tile :
-           spatial_tiles(target_.height, target_.width, s_.rows, s_.cols)) {
+      for (const SpatialTile& tile : spatial) {
         const int64_t acc = number % s_.acc_slots * acc_slot_;
         const int64_t inp = ring.use(number).address;
         stream_.begin_step();
@@ -71,15 +72,15 @@ class PoolUnit {
         load_window(stream_, view, source_, {part.first, part.groups}, subs, kInput, inp, plane);
         stream_.reads(kInp, inp, inp + part.groups * plane);
         stream_.reads(kWgt, 0, weights_);
+        ++number;
         if (w_.average) {
           average(part, tile, view, acc, inp);
-          requantize(stream_, acc, part.blocks() * tile.pixels(), numbers_);
+          finish(part, tile, acc, (s_.acc_slots > 1 && number < tiles) || !s_.split);
         } else {
           maximum(part, tile, view, acc, inp);
+          store_tile(stream_, acc, part, tile, target_);
         }
-        store_tile(stream_, acc, part, tile, target_);
         stream_.end_step();
-        ++number;
       }
     }
     return constants_;
@@ -153,6 +154,20 @@ class PoolUnit {
         stream_.post(
             stream_.alu(kMax, *nest, dst, source + (iy * view.cols() + ix) * part.subs));
       }
+    }
+  }
+
+  // Requantisation and stores of a complete average.
+  void finish(const ChannelTile& part, const SpatialTile& tile, int64_t acc, bool hidden) {
+    bool separate = false;
+    for (const OutputPart& some : output_parts(config_, part, tile, acc, hidden)) {
+      if (separate) {
+        stream_.end_step();
+        stream_.begin_step();
+      }
+      separate = true;
+      requantize(stream_, some.acc, some.channels.blocks() * some.tile.pixels(), numbers_);
+      store_tile(stream_, some.acc, some.channels, some.tile, target_);
     }
   }
 

@@ -264,6 +264,13 @@ void Stream::end_step() {
   }
 }
 
+void Stream::next_step() {
+  end_step();
+  std::vector<Range> read = std::move(read_);
+  begin_step();
+  read_ = std::move(read);
+}
+
 Instruction Stream::loops(Opcode opcode, const Nest& nest, int64_t dst, int64_t src, int64_t wgt) {
   const auto [at, added] =
       kernels_.try_emplace(Kernel{nest.uops.get(), dst, src, wgt}, narrow(int64_t(uops_.size())));
