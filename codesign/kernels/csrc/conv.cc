@@ -1,5 +1,6 @@
 // Convolution and dense units: a tiled GEMM with a fused bias and requantisation.
 #include <cmath>
+#include <optional>
 
 #include "conv_tiling.h"
 #include "emit.h"
@@ -70,14 +71,19 @@ class ConvUnit {
     const int64_t number = tiles_done_++, acc = number % s.acc_slots * tiling_.acc_slot;
     const int64_t count = channels.blocks() * place.tile.pixels();
     const int64_t partials = tiling_.simple() ? partial_sums(count) : 1;
-    for (const Chunk& chunk : part.chunks) {
-      const bool first = &chunk == &part.chunks.front();
+    // A residual enters with the last chunk, which then has to be the last one.
+    const bool reverse = s.alternate && number % 2 && !tiling_.residual();
+    const size_t n = part.chunks.size();
+    for (size_t i = 0; i < n; ++i) {
+      const size_t k = reverse ? n - 1 - i : i;
+      const Chunk& chunk = part.chunks[k];
+      const bool first = i == 0;
       stream_.begin_step();
       Addresses at = {acc, 0, 0, 0};
       load_inputs(c, part, chunk, place, first, &at);
       const bool residual = chunk.last && tiling_.residual();
       const int64_t other = residual ? load_residual(number, channels, place.tile) : 0;
-      const Ring::Slot weights = weight_slot(c, static_cast<int64_t>(&chunk - part.chunks.data()));
+      const Ring::Slot weights = weight_slot(c, static_cast<int64_t>(k));
       at.wgt = weights.address;
       if (first) stream_.writes(acc, acc + tiling_.acc_slot);
       const bool head = weights.missing && number == 0 && first;
@@ -91,7 +97,15 @@ class ConvUnit {
         gemms(channels, chunk, groups, place, at);
       }
       if (residual) add_residual(channels, place.tile, acc, other);
-      if (chunk.last) finish(channels, place.tile, acc, partials, at.wgt + chunk.bias);
+      const bool late = i == n - 1;
+      if (chunk.last && !late) {
+        add_bias(channels, place.tile, acc, at.wgt + chunk.bias);
+      }
+      if (late) {
+        const std::optional<int64_t> bias = chunk.last ? std::optional(at.wgt + chunk.bias)
+                                                       : std::nullopt;
+        finish(channels, place.tile, acc, partials, bias);
+      }
       stream_.end_step();
     }
   }
@@ -258,9 +272,10 @@ class ConvUnit {
     stream_.main(stream_.gemm(nest, acc, inp, wgt));
   }
 
-  // Bias, epilogue and stores of a complete tile; partial sums are added first.
+  // Bias (where its tiles are still to be added), epilogue and stores of a complete tile; partial
+  // sums are added first.
   void finish(const ChannelTile& channels, const SpatialTile& tile, int64_t acc, int64_t partials,
-              int64_t bias) {
+              std::optional<int64_t> bias) {
     const int64_t count = channels.blocks() * tile.pixels();
     const Schedule& s = tiling_.schedule;
     const int64_t all = static_cast<int64_t>(tiling_.tiles.size() * tiling_.spatial.size());
@@ -273,11 +288,13 @@ class ConvUnit {
         stream_.begin_step();
       }
       separate = true;
-      stream_.load(kInp, kConstants,
-                   {stream_.unit_element(), tiling_.constants.unit_element(), 1});
-      const int64_t wgt = bias + part.group * each;
-      add_bias(part.channels, part.tile, part.acc, wgt);
-      stream_.reads(kWgt, wgt, wgt + part.channels.groups * each);
+      if (bias) {
+        stream_.load(kInp, kConstants,
+                     {stream_.unit_element(), tiling_.constants.unit_element(), 1});
+        const int64_t wgt = *bias + part.group * each;
+        add_bias(part.channels, part.tile, part.acc, wgt);
+        stream_.reads(kWgt, wgt, wgt + part.channels.groups * each);
+      }
       for (int64_t p = 1; p < partials; ++p) {
         stream_.post(stream_.alu(kAdd, *linear(count), acc, acc + p * count));
       }
