@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,12 +101,14 @@ def network() -> nn.Module:
     )
 
 
-def train(data: Digits, epochs: int, seed: int) -> nn.Module:
+def train(
+    data: Digits, epochs: int, seed: int, build: Callable[[], nn.Module] = network
+) -> nn.Module:
     """Train with Adam and one-cycle learning rate; progress on stderr."""
     # One thread: the network is small, and sums are then the same on every machine.
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    model = network()
+    model = build()
     images, labels = torch.from_numpy(data.train_images), torch.from_numpy(data.train_labels)
     order = torch.Generator().manual_seed(seed)
     batch, steps = 64, -(-len(images) // 64)

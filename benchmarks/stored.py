@@ -34,9 +34,12 @@ def product_key() -> str:
 
 @dataclass
 class StoredRows:
-    """Rows of a benchmark in ``results/NAME.json``, each with the key of what it was made from."""
+    """Rows of a benchmark in ``results/NAME.json``, each with the key of what it was made from.
 
-    path: Path
+    Without a path nothing is written.
+    """
+
+    path: Path | None
     rows: dict[str, dict[str, Any]] = field(default_factory=lambda: {})
 
     @staticmethod
@@ -52,5 +55,7 @@ class StoredRows:
     def put(self, name: str, key: str, row: Mapping[str, Any]) -> None:
         """Keep a row; the file is written at once, so that a killed run resumes."""
         self.rows[name] = {"key": key, **row}
+        if self.path is None:
+            return
         lines = (f"{json.dumps(n)}: {json.dumps(self.rows[n])}" for n in sorted(self.rows))
         write_text(self.path, '{"rows": {\n' + ",\n".join(lines) + "\n}}\n")

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from claims import STDERR, Claim, Results, parser
-from networks import NETWORKS, Network, constant_weight_macs, export, inputs, quantize
+from networks import NETWORKS, Network, constant_weight_macs, export, inputs, named, quantize
 from networks.prepare import onnxruntime_outputs
 from rich.console import Console
 from rich.table import Table
@@ -42,22 +42,18 @@ SECONDS = 1200
 def main(argv: Sequence[str] | None = None) -> int:
     options = _arguments(argv)
     if options.measure:
-        print(json.dumps(measure(_network(options.measure), options)))
+        print(json.dumps(measure(named(options.measure), options)))
         return 0
     chosen = [n for n in NETWORKS if not options.networks or n.name in options.networks]
-    stored = StoredRows(Path()) if options.quick else StoredRows.load("zoo")
+    stored = StoredRows(None) if options.quick else StoredRows.load("zoo")
     if options.quick:
         chosen = [n for n in chosen if n.name in (options.networks or QUICK)]
     if options.quick or options.rerun:
         for network in chosen:
             key = _key(network, options)
-            if options.quick or not stored.is_current(_row_name(network, "qdq"), key):
+            if not stored.is_current(_row_name(network, "qdq"), key):
                 for form, row in _measure_apart(network, options).items():
-                    row_name = _row_name(network, form)
-                    if options.quick:
-                        stored.rows[row_name] = {"key": key, **row}
-                    else:
-                        stored.put(row_name, key, row)
+                    stored.put(_row_name(network, form), key, row)
     rows = [
         stored.rows[name]
         for network in chosen
@@ -85,10 +81,6 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     made.add_argument("--networks", nargs="+", metavar="NAME", help="only these")
     made.add_argument("--measure", metavar="NAME", help=argparse.SUPPRESS)
     return made.parse_args(argv)
-
-
-def _network(name: str) -> Network:
-    return next(network for network in NETWORKS if network.name == name)
 
 
 def _row_name(network: Network, form: str) -> str:
@@ -169,6 +161,7 @@ def _compile_and_run(path: Path, cfg: Any, calibration: Any, x: Any, wanted: Any
         "host_ops": len(package.host_ops),
         "cycles": result.cycles,
         "utilization": result.utilization,
+        "peak_dram_bytes": result.peak_dram_bytes,
         "over_bound": result.cycles / bound if bound else 0.0,
         "compile_s": round(compiled - started, 1),
         "run_s": round(ran - compiled, 1),
@@ -210,7 +203,7 @@ def claims(rows: Sequence[dict[str, Any]], networks: int) -> list[Claim]:
 def _show(rows: Sequence[dict[str, Any]]) -> None:
     table = Table(title="zoo", title_justify="left")
     headings = ("network", "form", "match", "MMACs", "offloaded", "regions", "host ops", "kcycles",
-                "utilisation", "÷ bound", "compile s", "run s", "1-cos", "1-cos int8")  # fmt: skip
+                "utilisation", "÷ bound", "DRAM MB", "compile s", "run s", "1-cos", "1-cos int8")  # fmt: skip
     for heading in headings:
         table.add_column(heading, justify="left" if heading in ("network", "form") else "right")
     for row in rows:
@@ -228,6 +221,7 @@ def _show(rows: Sequence[dict[str, Any]]) -> None:
             f"{row['cycles'] / 1e3:.0f}",
             f"{row['utilization']:.1%}",
             f"{row['over_bound']:.3f}",
+            f"{row['peak_dram_bytes'] / 1e6:.2f}",
             f"{row['compile_s']:.1f}",
             f"{row['run_s']:.1f}",
             f"{row['distance']:.4f}",

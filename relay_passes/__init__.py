@@ -1,5 +1,10 @@
 """Relax passes that bring quantised networks onto the accelerator; one file per pass."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from relay_passes.absorb_requantize import AbsorbRequantize
 from relay_passes.fold_batch_norm import FoldBatchNorm
 from relay_passes.fold_parameters import FoldParameters
@@ -25,4 +30,15 @@ __all__ = [
     "SplitDequantize",
     "SplitToSlices",
     "UnitSpec",
+    "partition_for_vta",
 ]
+
+if TYPE_CHECKING:
+    from codesign.compiler.pipeline import partition_for_vta
+
+
+def __getattr__(name: str) -> Any:
+    """`partition_for_vta` belongs to the compiler, which imports this package."""
+    if name == "partition_for_vta":
+        return importlib.import_module("codesign.compiler.pipeline").partition_for_vta
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

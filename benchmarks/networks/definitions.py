@@ -23,13 +23,15 @@ class Network:
     kind: Kind = "cnn"
 
 
-def _torchvision(name: str, size: int, kind: Kind = "cnn", **options: Any) -> Network:
+def _torchvision(
+    name: str, size: int, kind: Kind = "cnn", title: str = "", **options: Any
+) -> Network:
     def build() -> Any:
         models: Any = _library("torchvision").models
         group = models.segmentation if hasattr(models.segmentation, name) else models
         return getattr(group, name)(weights=None, **options)
 
-    return Network(name, "torchvision", (1, 3, size, size), build, kind)
+    return Network(title or name, "torchvision", (1, 3, size, size), build, kind)
 
 
 def _timm(name: str, size: int, kind: Kind = "cnn", **options: Any) -> Network:
@@ -137,3 +139,14 @@ NETWORKS: tuple[Network, ...] = (
     _own("visual_wake_words", (1, 3, 96, 96), lambda m: m.visual_wake_words()),
     _own("anomaly_detector", (1, 640), lambda m: m.anomaly_detector(), "mlp"),
 )
+
+SMALL_IMAGES: tuple[Network, ...] = (
+    _torchvision("resnet18", 64, title="resnet18_64"),
+    _torchvision("mobilenet_v2", 64, title="mobilenet_v2_64"),
+)
+"""What is compiled for hundreds of configurations."""
+
+
+def named(name: str) -> Network:
+    """The network of that name, of both lists."""
+    return next(network for network in (*NETWORKS, *SMALL_IMAGES) if network.name == name)

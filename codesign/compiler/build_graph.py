@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from codesign.compiler.first_layer import fold_inputs
 from codesign.compiler.fit import Borders, fit_unit, needed_border, zero_point
 from codesign.compiler.graph import TensorSpec, Unit, UnitGraph
 from codesign.compiler.layouts import RegionUnit, with_layouts
@@ -34,8 +35,13 @@ class _Region:
     outputs: tuple[str, ...]
 
 
-def build_graph(function: Any, name: str, cfg: VtaConfig) -> UnitGraph | Mapping[str, Infeasible]:
-    """The region's integer program on ``cfg``, or why each unit that fails cannot be on it."""
+def build_graph(
+    function: Any, name: str, cfg: VtaConfig, *, fold: bool = True
+) -> UnitGraph | Mapping[str, Infeasible]:
+    """The region's integer program on ``cfg``, or why each unit that fails cannot be on it.
+
+    ``fold``: inputs may be packed as patches.
+    """
     region = _read(function)
     batch, laid_out, homeless = with_layouts(region.units, cfg)
     if homeless:
@@ -60,6 +66,8 @@ def build_graph(function: Any, name: str, cfg: VtaConfig) -> UnitGraph | Mapping
     if not units:
         reason = Infeasible(TRIVIAL, "a reshape alone is no work for the accelerator")
         return {unit.name: reason for unit in region.units}
+    if fold:
+        units = fold_inputs(region.inputs, region.outputs, units, tensors, cfg)
     return UnitGraph(name, batch, tensors, region.inputs, region.outputs, tuple(units))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from tvm import relax
 
 from codesign.errors import Infeasible
-from relay_passes.ir import definitions, dtype, is_call, is_static, op_name, shape
+from relay_passes.ir import constant, definitions, dtype, is_call, is_static, op_name, shape
 from relay_passes.read_moves import chain
 from relay_passes.read_unit import KINDS, read_unit
 from relay_passes.spec import UnitSpec
@@ -128,4 +128,13 @@ def _readable(values: Mapping[Any, Any], quantize: Any) -> bool:
         _, operands = chain(lambda expr: values.get(expr, expr), core)
     else:
         operands = core.args[: 2 if op_name(core) == "add" else 1]
+    if KINDS[op_name(core)] in ("conv2d", "dense") and not _constant(values, core.args[1]):
+        return False
     return bool(operands) and all(op_name(values.get(a)) == "dequantize" for a in operands)
+
+
+def _constant(values: Mapping[Any, Any], weight: Any) -> bool:
+    """Whether a weight is a constant, or the dequantised form of one."""
+    value = values.get(weight, weight)
+    stored = value.args[0] if op_name(value) == "dequantize" else value
+    return constant(stored) is not None

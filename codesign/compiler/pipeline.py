@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from codesign.compiler.parts import is_free
 from codesign.compiler.program import serialize
 from codesign.compiler.runtime import register
 from codesign.errors import Infeasible, ModelError
-from codesign.frontend import SampleSource, quantize_module
+from codesign.frontend import CalibrationMethod, SampleSource, quantize_module
 from codesign.hw.config import VtaConfig
 from codesign.kernels import best_schedule
 from relay_passes import (
@@ -44,6 +44,8 @@ Callback = Callable[[str, Any], None]
 """Called with a phase's name and the module after it; in phase "lower" also with the name of each
 region and its `ComposedRegion`, as soon as that is made."""
 REQUIRED = ("quantize", "lower", "host")
+DECISIONS = ("fuse_additions", "fold_inputs")
+"""Taken inside the phases "partition" and "lower"; they can be disabled like phases."""
 log = logging.getLogger("codesign.compiler")
 
 
@@ -57,11 +59,14 @@ class Record:
     host: Any = None
 
 
-def refusal(spec: UnitSpec, cfg: VtaConfig) -> Infeasible | None:
+def refusal(spec: UnitSpec, cfg: VtaConfig, *, fuse: bool = True) -> Infeasible | None:
     """Why a unit cannot run on the configuration: no numbers fit it, or no schedule does.
 
-    A fused addition is also refused where it costs more cycles than one of its own.
+    A fused addition is also refused without ``fuse``, and where it costs more cycles than one of
+    its own.
     """
+    if spec.between is not None and not fuse:
+        return Infeasible("fusion", "additions are units of their own")
     if spec.kind == "view" or (spec.kind == "gather" and is_free(spec, cfg)):
         return None
     cycles = _cycles(spec, cfg)
@@ -86,16 +91,19 @@ def _cycles(spec: UnitSpec, cfg: VtaConfig) -> int | Infeasible:
 def phases(
     cfg: VtaConfig,
     calibration: SampleSource | None,
+    calibration_method: CalibrationMethod,
     callback: Callback | None,
     record: Record,
     compose: Compose,
+    disabled: Collection[str] = (),
 ) -> list[tuple[str, Any]]:
     """Names and passes in order; the module can be executed after every one."""
+    fuse, fold = (decision not in disabled for decision in DECISIONS)
 
     def validate(module: Any) -> Mapping[str, Infeasible]:
         failed: dict[str, Infeasible] = {}
         for _, function in regions(module):
-            graph = build_graph(function, "check", cfg)
+            graph = build_graph(function, "check", cfg, fold=fold)
             if isinstance(graph, Mapping):
                 failed.update(graph)
         return failed
@@ -106,7 +114,7 @@ def phases(
             log.info("%s stays on the host: %s", name, reason)
 
     def emit(function: Any, name: str) -> bytes:
-        graph = build_graph(function, name, cfg)
+        graph = build_graph(function, name, cfg, fold=fold)
         if isinstance(graph, Mapping):
             raise ModelError(f"{name}: " + "; ".join(f"{n}: {r}" for n, r in graph.items()))
         region = compose_region(graph, cfg, schedules_of(graph, cfg), compose)
@@ -116,7 +124,12 @@ def phases(
         return serialize(region.program)
 
     return [
-        ("quantize", _keep(record, "quantized", lambda m: quantize_module(m, calibration))),
+        (
+            "quantize",
+            _keep(
+                record, "quantized", lambda m: quantize_module(m, calibration, calibration_method)
+            ),
+        ),
         ("fold_parameters", FoldParameters()),
         ("fold_batch_norm", FoldBatchNorm()),
         ("merge_identical", MergeIdentical()),
@@ -125,7 +138,7 @@ def phases(
         ("split_dequantize", SplitDequantize()),
         ("join_moves", JoinMoves()),
         ("absorb_requantize", AbsorbRequantize()),
-        ("partition", Partition(partial(refusal, cfg=cfg), validate, reject)),
+        ("partition", Partition(partial(refusal, cfg=cfg, fuse=fuse), validate, reject)),
         ("lower", Lower(emit)),
         ("host", _keep(record, "host", lambda m: m)),
     ]
@@ -137,7 +150,8 @@ def pipeline(
     callback: Callback | None = None,
     disabled: Iterable[str] = (),
     record: Record | None = None,
-    compose: Compose = "exact",
+    compose: Compose = "overlap",
+    calibration_method: CalibrationMethod = "minmax",
 ) -> Any:
     """A TVM pass for ``tvm.compile(..., relax_pipeline=...)``: Relax in, executable form out.
 
@@ -145,9 +159,10 @@ def pipeline(
     ----------
     calibration : samples by input name, of the only input, or an .npz path; for float models
     callback : see `Callback`
-    disabled : phases to leave out, of "fold_batch_norm", "merge_identical", "partition", ...
+    disabled : phases to leave out, of "fold_batch_norm", "merge_identical", "partition", ..., and
+        the decisions "fuse_additions" and "fold_inputs"
     record : receives the region programs and the units that stay on the host
-    compose : see `codesign.compile`
+    compose, calibration_method : see `codesign.compile`
 
     Raises
     ------
@@ -156,13 +171,13 @@ def pipeline(
     """
     register()
     record = record if record is not None else Record()
-    steps = phases(cfg, calibration, callback, record, compose)
-    _check_disabled(tuple(disabled), [name for name, _ in steps])
     leave_out = frozenset(disabled)
+    steps = phases(cfg, calibration, calibration_method, callback, record, compose, leave_out)
+    _check_disabled(tuple(sorted(leave_out)), [*(name for name, _ in steps), *DECISIONS])
 
     @tvm.transform.module_pass(opt_level=0, name="codesign.pipeline")
     def run(module: Any, _: Any) -> Any:
-        for name, step in steps:
+        for name, step in _remaining(steps, module):
             if name in leave_out:
                 continue
             module = step(module)
@@ -171,6 +186,33 @@ def pipeline(
         return host_pipeline()(module)
 
     return run
+
+
+def partition_for_vta(module: Any, cfg: VtaConfig, calibration: SampleSource | None = None) -> Any:
+    """The usual entry of a TVM back end: operators for the accelerator move into functions of
+    their own, marked ``Codegen="vta"``; `pipeline` compiles what comes out.
+
+    Parameters
+    ----------
+    module : Relax module of `codesign.import_onnx`, or any with quantize and dequantize
+    calibration : see `pipeline`
+
+    Raises
+    ------
+    ModelError
+        a float module without calibration data.
+    """
+    for name, step in phases(cfg, calibration, None, Record(), "exact"):
+        if name == "lower":
+            break
+        module = step(module)
+    return module
+
+
+def _remaining(steps: Sequence[tuple[str, Any]], module: Any) -> Sequence[tuple[str, Any]]:
+    """The phases that a module still needs: one that is partitioned already, those from "lower"."""
+    names = [name for name, _ in steps]
+    return steps[names.index("lower") :] if regions(module) else steps
 
 
 def host_pipeline() -> Any:

@@ -2,6 +2,14 @@
 
 from codesign.frontend.calibration import Samples, SampleSource, load_samples
 from codesign.frontend.importer import import_onnx
-from codesign.frontend.quantize import quantize_module
+from codesign.frontend.quantize import METHODS, CalibrationMethod, quantize_module
 
-__all__ = ["SampleSource", "Samples", "import_onnx", "load_samples", "quantize_module"]
+__all__ = [
+    "METHODS",
+    "CalibrationMethod",
+    "SampleSource",
+    "Samples",
+    "import_onnx",
+    "load_samples",
+    "quantize_module",
+]

@@ -5,10 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
+
+import numpy as np
 
 from codesign.errors import MissingDependencyError, ModelError
 from codesign.frontend.calibration import (
@@ -18,14 +23,17 @@ from codesign.frontend.calibration import (
     check_samples,
     load_samples,
 )
+from codesign.frontend.equalise import equalise
 from codesign.frontend.importer import HASH_ATTR, ONNX_ATTR, main_hash, relax_of, signature_of
 from codesign.frontend.model import graph_inputs, shape_of
+from codesign.frontend.mse_ranges import mse_ranges
 
 QUANTIZED_OPERATORS = [
     *("Conv", "Gemm", "MatMul", "Add", "Relu", "Clip"),
     *("MaxPool", "AveragePool", "GlobalAveragePool"),
     *("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Resize", "Transpose"),
 ]
+_PERCENTILE = 99.99
 _HOW_TO = (
     "a float model needs calibration data: make an .npz with one array per input, samples on the "
     "first axis (numpy.savez('calibration.npz', INPUT=array)), and give it with --calibration "
@@ -33,13 +41,24 @@ _HOW_TO = (
 )
 
 
-def quantize_module(module: Any, calibration: SampleSource | None) -> Any:
+CalibrationMethod = Literal["minmax", "percentile", "mse", "entropy"]
+METHODS: tuple[CalibrationMethod, ...] = get_args(CalibrationMethod)
+
+
+def quantize_module(
+    module: Any, calibration: SampleSource | None, method: CalibrationMethod = "minmax"
+) -> Any:
     """The QDQ form of a module made by `import_onnx`; one that is quantised comes back unchanged.
+
+    Parameters
+    ----------
+    method : how ranges of activations follow from the calibration data, see `quantize_onnx`
 
     Raises
     ------
     ModelError
-        a float module without calibration data, changed since import, or not made by `import_onnx`.
+        a float module without calibration data, changed since import, or not made by `import_onnx`;
+        an unknown method.
     DataError
         calibration arrays that do not fit the model's inputs.
     """
@@ -65,23 +84,30 @@ def quantize_module(module: Any, calibration: SampleSource | None) -> Any:
     samples = load_samples(calibration, inputs)
     check_samples(samples, inputs, "calibration")
     model = onnx.load_model_from_string(bytes(module.attrs[ONNX_ATTR]))
-    return relax_of(quantize_onnx(model, samples))
+    return relax_of(quantize_onnx(model, samples, method))
 
 
-def quantize_onnx(model: Any, samples: Samples) -> Any:
+def quantize_onnx(model: Any, samples: Samples, method: CalibrationMethod = "minmax") -> Any:
     """QDQ `ModelProto` of a float one: int8, symmetric, weights kept in float behind Q/DQ pairs.
 
-    Deterministic; min-max calibration; batch norm folded first. Weights stay float constants so
-    that the fit to the hardware's shifts starts from them and not from an earlier rounding.
+    Deterministic; batch norm folded first, chains of convolutions equalised. Weights stay float
+    constants so that the fit to the hardware's shifts starts from them and not from an earlier
+    rounding.
+
+    Parameters
+    ----------
+    method : ranges of activations: "minmax", "percentile" (99.99 % of the values), "mse" (least
+        squared error) or "entropy" (least divergence)
 
     Raises
     ------
     ModelError
-        onnxruntime cannot run or quantise the model.
+        onnxruntime cannot run or quantise the model; an unknown method.
     """
+    if method not in METHODS:
+        raise ModelError(f"calibration method {method!r}: allowed are {', '.join(METHODS)}")
     try:
         from onnxruntime.quantization import (
-            CalibrationMethod,
             QuantFormat,
             QuantType,
             quantize_static,
@@ -93,24 +119,30 @@ def quantize_onnx(model: Any, samples: Samples) -> Any:
         ) from error
     import onnx
 
-    with tempfile.TemporaryDirectory(prefix="codesign-") as folder:
+    # onnxruntime's calibrators print their progress.
+    printed = contextlib.redirect_stdout(io.StringIO())
+    with tempfile.TemporaryDirectory(prefix="codesign-") as folder, printed:
         source, prepared, target = (
             str(Path(folder, name)) for name in ("float.onnx", "prepared.onnx", "qdq.onnx")
         )
         try:
             onnx.save(_at_least_opset_13(model), source)
             quant_pre_process(source, prepared, skip_symbolic_shape=True)
+            onnx.save(equalise(onnx.load(prepared)), prepared)
+            reader = _Reader(model, samples)
             quantize_static(
                 prepared,
                 target,
-                _Reader(model, samples),
+                reader,
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=QUANTIZED_OPERATORS,
                 per_channel=True,
                 activation_type=QuantType.QInt8,
                 weight_type=QuantType.QInt8,
-                calibrate_method=CalibrationMethod.MinMax,
+                calibrate_method=_onnxruntime_method(method),
+                calibration_cache_path=_mse_cache(prepared, reader) if method == "mse" else None,
                 extra_options={
+                    "CalibPercentile": _PERCENTILE,
                     "ActivationSymmetric": True,
                     "WeightSymmetric": True,
                     "AddQDQPairToWeight": True,
@@ -124,6 +156,26 @@ def quantize_onnx(model: Any, samples: Samples) -> Any:
                 f"{text[0] if text else type(error).__name__}"
             ) from error
         return onnx.load(target)
+
+
+def _onnxruntime_method(method: CalibrationMethod) -> Any:
+    """onnxruntime's name; ranges of "mse" come from `mse_ranges` through its cache of ranges."""
+    from onnxruntime.quantization import CalibrationMethod as Theirs
+
+    known = {"percentile": Theirs.Percentile, "entropy": Theirs.Entropy}
+    return known.get(method, Theirs.MinMax)
+
+
+def _mse_cache(prepared: str, reader: _Reader) -> str:
+    """A file with the ranges that cost the least squared error, as onnxruntime reads it."""
+    from onnxruntime.quantization.calibrate import CalibrationMethod as Theirs
+    from onnxruntime.quantization.calibrate import TensorsData, save_tensors_data
+
+    found = mse_ranges(Path(prepared), QUANTIZED_OPERATORS, reader.all)
+    limits = {n: (np.float32(-r), np.float32(r)) for n, r in found.items()}
+    path = Path(prepared).with_suffix(".ranges.json")
+    save_tensors_data(TensorsData(Theirs.MinMax, limits), path)
+    return str(path)
 
 
 def _at_least_opset_13(model: Any) -> Any:
@@ -148,7 +200,8 @@ class _Reader:
             for value in graph_inputs(model)
         ]
         count = check_samples(samples, signature, "calibration")
-        self._batches: Iterator[Any] = batches(samples, signature, count)
+        self.all: Callable[[], Iterator[Any]] = partial(batches, samples, signature, count)
+        self._batches = self.all()
 
     def get_next(self) -> Any:
         return next(self._batches, None)

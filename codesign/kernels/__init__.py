@@ -21,6 +21,7 @@ from codesign.kernels.measurement import (
 )
 from codesign.kernels.pool import identity_copies, shift_steps, valid_counts
 from codesign.kernels.reference import reference
+from codesign.kernels.region import RegionStream, RegionUnit, build_region
 from codesign.kernels.schedule import Schedule
 from codesign.kernels.tuner import (
     best_schedule,
@@ -55,6 +56,8 @@ __all__ = [
     "Placement",
     "PoolParams",
     "PoolWorkload",
+    "RegionStream",
+    "RegionUnit",
     "Schedule",
     "ScheduleResult",
     "TensorLayout",
@@ -63,6 +66,7 @@ __all__ = [
     "best_schedule",
     "bias_capacity",
     "build",
+    "build_region",
     "candidates",
     "default_bias_tiles",
     "fold_convolution",

@@ -72,20 +72,39 @@ class Epilogue:
 
 
 @dataclass(frozen=True, eq=False)
-class Emitted:
-    """A unit's instructions, the buffer of each one's address, micro-ops, and its constants.
+class ConstantLayout:
+    """Micro-ops, weight tiles (`PIECE`) and the bytes at which parts of the constants begin.
 
-    ``unit_byte``, ``weights_byte``, ``multiplier_byte`` say where in the constants the parts begin.
+    The parts are the constant input element, weight tiles, multipliers; micro-ops are first.
     """
 
-    table: NDArray[np.void]
-    buffers: NDArray[np.int32]
     uops: NDArray[np.void]
     pieces: NDArray[np.void]
     unit_byte: int
     weights_byte: int
     multiplier_byte: int
     nbytes: int
+
+    @staticmethod
+    def of(found: Any) -> ConstantLayout:
+        return ConstantLayout(
+            np.frombuffer(bytes(found["uops"]), np.int32).astype(np.int64).view(UOP),
+            np.frombuffer(bytes(found["pieces"]), PIECE),
+            *(int(place) for place in found["places"]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Emitted:
+    """Instructions, the buffer that each one's address counts from, and constants of the units.
+
+    ``first`` is the index of each unit's first instruction.
+    """
+
+    table: NDArray[np.void]
+    buffers: NDArray[np.int32]
+    constants: tuple[ConstantLayout, ...]
+    first: tuple[int, ...]
 
 
 @lru_cache(maxsize=1 << 16)
@@ -131,16 +150,31 @@ def emit_unit(
     )
     if "constraint" in found:
         return _refusal(found)
-    unit, weights, multiplier, nbytes = (int(place) for place in found["places"])
+    return _emitted(found, [found], (0,))
+
+
+def emit_region(
+    units: Sequence[tuple[Workload, Schedule, Epilogue, Sequence[int]]], cfg: VtaConfig
+) -> Emitted | Infeasible:
+    """One program for several units, each with the DRAM addresses of its output and its inputs."""
+    found = library().emit_region(
+        config_values(cfg),
+        [
+            (workload_values(workload), schedule_values(schedule), numbers.values, tuple(places))
+            for workload, schedule, numbers, places in units
+        ],
+    )
+    if "constraint" in found:
+        return _refusal(found)
+    return _emitted(found, found["units"], tuple(int(unit["first"]) for unit in found["units"]))
+
+
+def _emitted(found: Any, units: Any, first: tuple[int, ...]) -> Emitted:
     return Emitted(
         np.frombuffer(bytes(found["table"]), INSTRUCTION),
         np.frombuffer(bytes(found["buffers"]), np.int32),
-        np.frombuffer(bytes(found["uops"]), np.int32).astype(np.int64).view(UOP),
-        np.frombuffer(bytes(found["pieces"]), PIECE),
-        unit,
-        weights,
-        multiplier,
-        nbytes,
+        tuple(ConstantLayout.of(unit) for unit in units),
+        first,
     )
 
 

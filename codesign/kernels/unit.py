@@ -15,7 +15,7 @@ from codesign.hw.config import VtaConfig
 from codesign.isa import Memory, encode, encode_uops
 from codesign.kernels.constants import unit_element
 from codesign.kernels.layout import ALIGNMENT, input_layouts, output_layout
-from codesign.kernels.native import Emitted, Epilogue, emit_unit
+from codesign.kernels.native import ConstantLayout, Epilogue, emit_unit
 from codesign.kernels.pool import shift_steps
 from codesign.kernels.schedule import Schedule
 from codesign.kernels.weights import pack_multipliers, pack_weights
@@ -143,22 +143,24 @@ def build(workload: Workload, params: Params, cfg: VtaConfig, schedule: Schedule
         emitted = emit_unit(workload, cfg, schedule, epilogue(workload, params))
     if isinstance(emitted, Infeasible):
         raise ValueError(f"{workload} with {schedule}: {emitted}")
-    weights = pack_weights(workload, params, cfg, schedule, emitted.pieces)
-    multipliers = pack_multipliers(workload, params, cfg)
-    data = _constants(emitted, cfg, weights, multipliers)
+    data = pack_constants(workload, params, cfg, schedule, emitted.constants[0])
     return UnitProgram(workload, cfg, schedule, emitted.table, emitted.buffers, data)
 
 
-def _constants(
-    emitted: Emitted, cfg: VtaConfig, weights: NDArray[np.int8], multipliers: NDArray[np.int32]
+def pack_constants(
+    workload: Workload,
+    params: Params,
+    cfg: VtaConfig,
+    schedule: Schedule,
+    layout: ConstantLayout,
 ) -> NDArray[np.uint8]:
     """The constant buffer: parts in the order that `constants` documents."""
-    data = np.zeros(emitted.nbytes, np.uint8)
+    data = np.zeros(layout.nbytes, np.uint8)
     parts = (
-        (0, encode_uops(emitted.uops, cfg).reshape(-1)),
-        (emitted.unit_byte, unit_element(cfg)),
-        (emitted.weights_byte, weights),
-        (emitted.multiplier_byte, multipliers),
+        (0, encode_uops(layout.uops, cfg).reshape(-1)),
+        (layout.unit_byte, unit_element(cfg)),
+        (layout.weights_byte, pack_weights(workload, params, cfg, schedule, layout.pieces)),
+        (layout.multiplier_byte, pack_multipliers(workload, params, cfg)),
     )
     for begin, part in parts:
         data[begin : begin + part.nbytes] = part.view(np.uint8)

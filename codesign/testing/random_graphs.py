@@ -34,6 +34,8 @@ LARGEST_CHANNELS, LARGEST_SIDE = 48, 16
 RELATIVE_ERROR, STEPS_OF_ERROR = 0.12, 4.0
 """Root mean square of ours - onnxruntime's: at most this share of the output's, plus this many
 output steps. Weights are rounded anew for shift-only machines, at every layer."""
+FLOAT_STEP = 0.05
+"""Output step assumed of a float network, whose activations reach about 6."""
 _CHOICES = 8
 _T = TypeVar("_T")
 
@@ -49,13 +51,17 @@ class Step:
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """A network: input [batch, channels, height, width], its activations' type, its operators."""
+    """A network: input [batch, channels, height, width], its activations' type, its operators.
+
+    Without ``quantized`` it is the float network, which needs calibration.
+    """
 
     shape: tuple[int, int, int, int]
     unsigned: bool
     asymmetric: bool
     seed: int
     steps: tuple[Step, ...]
+    quantized: bool = True
 
 
 def graph_specs(most_steps: int = 6) -> st.SearchStrategy[GraphSpec]:
@@ -63,7 +69,7 @@ def graph_specs(most_steps: int = 6) -> st.SearchStrategy[GraphSpec]:
     numbers = st.integers(0, 1000)
     steps = st.builds(
         Step,
-        st.sampled_from(sorted(_OPERATORS)),
+        st.sampled_from(KINDS),
         st.tuples(st.integers(0, 3), st.integers(0, 3)),
         st.tuples(*[numbers] * _CHOICES),
     )
@@ -75,6 +81,7 @@ def graph_specs(most_steps: int = 6) -> st.SearchStrategy[GraphSpec]:
         st.booleans(),
         st.integers(0, 2**16),
         st.lists(steps, min_size=1, max_size=most_steps).map(tuple),
+        st.sampled_from([True, True, True, False]),
     )
 
 
@@ -88,10 +95,7 @@ def configs() -> st.SearchStrategy[VtaConfig]:
 
 
 def build_model(spec: GraphSpec) -> Any:
-    """The `onnx.ModelProto`: every operator between DequantizeLinear and QuantizeLinear.
-
-    Tensors that nothing reads are the outputs.
-    """
+    """The `onnx.ModelProto`; tensors that nothing reads are the outputs."""
     from onnx import TensorProto, checker, helper, numpy_helper
 
     graph = _Graph(spec, np.random.default_rng(spec.seed))
@@ -117,9 +121,10 @@ def assert_exact(spec: GraphSpec, cfg: VtaConfig, samples: int = 2) -> None:
     model = build_model(spec)
     rng = np.random.default_rng(spec.seed + 1)
     x = rng.standard_normal((samples * spec.shape[0], *spec.shape[1:])).astype(np.float32)
-    result = codesign.compile(model, cfg).run({"x": x})
+    calibration = None if spec.quantized else x
+    result = codesign.compile(model, cfg, calibration=calibration).run({"x": x})
     assert result.mismatches == 0, f"{result.mismatches} elements differ from the reference"
-    steps = {t.name: t.scale for t in _tensors(spec)}
+    steps = {t.name: t.scale or FLOAT_STEP for t in _tensors(spec)}
     for name, wanted in _onnxruntime(model, x, spec.shape[0]).items():
         ours = result.outputs[name].astype(np.float64)
         error = float(np.sqrt(np.mean((ours - wanted) ** 2)))
@@ -170,7 +175,10 @@ class _Choices:
 
 @dataclass
 class _Graph:
-    """Nodes and constants so far; activations have a standard deviation near 1."""
+    """Nodes and constants so far; activations have a standard deviation near 1.
+
+    ``zeros`` names the zero point of every quantised activation.
+    """
 
     spec: GraphSpec
     rng: np.random.Generator
@@ -178,6 +186,7 @@ class _Graph:
     constants: dict[str, NDArray[Any]] = field(default_factory=lambda: {})
     tensors: list[_Tensor] = field(default_factory=lambda: [])
     read: set[str] = field(default_factory=lambda: set())
+    zeros: dict[str, str] = field(default_factory=lambda: {})
 
     def node(self, op: str, inputs: Sequence[str], **attributes: Any) -> str:
         from onnx import helper
@@ -194,6 +203,9 @@ class _Graph:
 
     def quantized(self, name: str, shape: tuple[int, ...], like: Sequence[_Tensor]) -> _Tensor:
         """``name`` behind a QuantizeLinear and a DequantizeLinear; ``like`` gives the scale."""
+        if not self.spec.quantized:
+            self.tensors.append(_Tensor(name, shape, 0.0))
+            return self.tensors[-1]
         kind = np.uint8 if self.spec.unsigned else np.int8
         middle = 128 if self.spec.unsigned else 0
         if like:
@@ -207,11 +219,11 @@ class _Graph:
         self.tensors.append(_Tensor(made, shape, float(scale)))
         return self.tensors[-1]
 
-    zeros: dict[str, str] = field(default_factory=lambda: {})
-
     def weight(self, shape: tuple[int, ...], fan_in: int, axis: int | None) -> str:
         """An int8 weight behind a DequantizeLinear, per channel along ``axis`` or per tensor."""
         real = self.rng.standard_normal(shape) / np.sqrt(fan_in)
+        if not self.spec.quantized:
+            return self.constant(real.astype(np.float32))
         others = None if axis is None else tuple(i for i in range(len(shape)) if i != axis)
         scale = np.maximum(np.abs(real).max(axis=others, keepdims=True) / 127, 1e-6)
         stored = np.clip(np.rint(real / scale), -127, 127).astype(np.int8)
@@ -306,6 +318,33 @@ def _dense(graph: _Graph, step: Step, choices: _Choices) -> None:
     else:
         name = graph.node("MatMul", [source.name, graph.weight((inner, out), inner, 1)])
     graph.quantized(graph.activated(name, choices), (source.shape[0], out), ())
+
+
+def _tokens(graph: _Graph, step: Step, choices: _Choices) -> None:
+    """Pixels as tokens through a constant matrix, and back to an image."""
+    source = graph.source(step)
+    assert source is not None
+    batch, channels, height, width = source.shape
+    shape = graph.constant(np.array([batch, channels, height * width], np.int64))
+    rows = graph.node("Transpose", [graph.node("Reshape", [source.name, shape])], perm=[0, 2, 1])
+    tokens = graph.quantized(rows, (batch, height * width, channels), [source])
+    out = choices.pick([1, 8, 17])
+    name = graph.node("MatMul", [tokens.name, graph.weight((channels, out), channels, None)])
+    made = graph.quantized(graph.activated(name, choices), (batch, height * width, out), ())
+    shape = graph.constant(np.array([batch, out, height, width], np.int64))
+    name = graph.node("Transpose", [made.name], perm=[0, 2, 1])
+    graph.quantized(graph.node("Reshape", [name, shape]), (batch, out, height, width), [made])
+
+
+def _attention(graph: _Graph, step: Step, choices: _Choices) -> None:
+    """The product of two activations."""
+    source = graph.source(step)
+    assert source is not None
+    batch, channels, height, width = source.shape
+    other = graph.node("Transpose", [source.name], perm=[0, 1, 3, 2])
+    scale = graph.constant(np.float32(width**-0.5))
+    name = graph.node("Mul", [graph.node("MatMul", [source.name, other]), scale])
+    graph.quantized(name, (batch, channels, height, height), ())
 
 
 def _add(graph: _Graph, step: Step, choices: _Choices) -> None:
@@ -427,6 +466,7 @@ def _again(step: Step) -> _Choices:
 
 _OPERATORS: dict[str, Callable[[_Graph, Step, _Choices], None]] = {
     "add": _add,
+    "attention": _attention,
     "concat": _concat,
     "conv": _conv,
     "conv_transpose": _transposed,
@@ -438,5 +478,8 @@ _OPERATORS: dict[str, Callable[[_Graph, Step, _Choices], None]] = {
     "relu": _relu,
     "sigmoid_gate": _sigmoid,
     "slice": _split,
+    "tokens": _tokens,
     "upsample": _upsample,
 }
+KINDS = tuple(sorted(_OPERATORS))
+"""Kinds of `Step`."""

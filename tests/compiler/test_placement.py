@@ -18,6 +18,7 @@ from codesign.compiler.verify_region import (
     random_inputs,
     verify_region,
 )
+from codesign.isa import check
 from tests.compiler import regions
 from tests.compiler.regions import add, graph, tensor
 
@@ -58,19 +59,23 @@ def test_tensors_that_live_together_never_share() -> None:
                     )
 
 
-@pytest.mark.parametrize("share", [True, False])
-@pytest.mark.parametrize("seed", range(6))
-def test_random_regions_are_exact(seed: int, share: bool) -> None:
+@pytest.mark.parametrize("compose", ["exact", "overlap"])
+@pytest.mark.parametrize("seed", range(8))
+def test_random_regions_are_exact(seed: int, compose: Compose) -> None:
     rng = np.random.default_rng(seed)
     cfg = dataclasses.replace(CFG, log_batch=seed % 2)
     made = regions.random_graph(cfg, rng)
-    program = regions.program_of(made, cfg, share=share)
+    region = regions.composed(made, cfg, compose)
+    program = region.program
     module = create_module(program)
     for _ in range(2):  # the second call finds what the first one left in memory
         inputs = random_inputs(made, rng)
         got = call_region(module, made, inputs)
         for name, wanted, array in zip(made.outputs, evaluate(made, inputs), got, strict=True):
             np.testing.assert_array_equal(array, wanted, err_msg=name)
+    memory = np.frombuffer(bytes(module["initial_memory"]()), np.uint8).copy()
+    for stream in program.streams:
+        assert check(stream.instructions, cfg, memory=memory, base_address=0) == []
 
 
 @pytest.mark.long

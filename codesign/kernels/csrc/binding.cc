@@ -66,8 +66,15 @@ Result guarded(const Make& make) {
   TVM_FFI_UNREACHABLE();
 }
 
-// Instructions as int64[n, 29], each one's buffer as int32[n], micro-ops as int32[n, 3], the bytes
-// at which parts of the constants begin, and int64[n, 11] of Piece.
+// The bytes at which parts of the constants begin, and int64[n, 11] of Piece.
+void set_constants(Result& result, const Constants& c, const std::vector<MicroOp>& uops) {
+  result.Set("uops", bytes_of(uops));
+  result.Set("places", ffi::Array<int64_t>{c.unit_byte(), c.weights_byte(), c.multiplier_byte(),
+                                           c.bytes()});
+  result.Set("pieces", bytes_of(c.pieces()));
+}
+
+// Instructions as int64[n, 29], each one's buffer as int32[n], micro-ops as int32[n, 3].
 Result emit_unit_(ffi::Array<int64_t> config_values, ffi::Array<int64_t> workload_values,
                   ffi::Array<int64_t> schedule, ffi::Array<int64_t> numbers) {
   return guarded([&]() -> Result {
@@ -75,14 +82,36 @@ Result emit_unit_(ffi::Array<int64_t> config_values, ffi::Array<int64_t> workloa
     const Unit unit = emit_unit(config, parse_workload(vector_of(workload_values)),
                                 Schedule::of(vector_of(schedule).data()),
                                 Requant::of(vector_of(numbers).data()));
-    const Constants& c = unit.constants;
-    const ffi::Array<int64_t> places = {c.unit_byte(), c.weights_byte(), c.multiplier_byte(),
-                                        c.bytes()};
-    return {{"table", bytes_of(table_of(unit.stream.instructions()))},
-            {"buffers", bytes_of(unit.stream.buffers())},
-            {"uops", bytes_of(unit.stream.uops())},
-            {"places", places},
-            {"pieces", bytes_of(c.pieces())}};
+    Result result = {{"table", bytes_of(table_of(unit.stream.instructions()))},
+                     {"buffers", bytes_of(unit.stream.buffers())}};
+    set_constants(result, unit.constants, unit.uops);
+    return result;
+  });
+}
+
+// Of each unit: workload, schedule, numbers, byte addresses of output and inputs. The table's
+// addresses are absolute but for those of constants; "units" are as in `emit_unit`, with "first".
+Result emit_region_(ffi::Array<int64_t> config_values,
+                    ffi::Array<ffi::Array<ffi::Array<int64_t>>> units) {
+  return guarded([&]() -> Result {
+    const Config config = config_of(config_values);
+    std::vector<RegionUnit> all;
+    for (const auto& unit : units) {
+      std::vector<int64_t> buffers = {0, 0};
+      for (int64_t address : unit[3]) buffers.push_back(address);
+      all.push_back({parse_workload(vector_of(unit[0])), Schedule::of(vector_of(unit[1]).data()),
+                     Requant::of(vector_of(unit[2]).data()), std::move(buffers)});
+    }
+    const Region region = emit_region(config, all);
+    ffi::Array<Result> parts;
+    for (const Region::Part& part : region.parts) {
+      Result result = {{"first", part.first}};
+      set_constants(result, part.constants, part.uops);
+      parts.push_back(result);
+    }
+    return {{"table", bytes_of(table_of(region.stream.instructions()))},
+            {"buffers", bytes_of(region.stream.buffers())},
+            {"units", parts}};
   });
 }
 
@@ -133,5 +162,6 @@ ffi::Array<Result> measure_units(ffi::Array<int64_t> config_values,
 }  // namespace
 
 TVM_FFI_DLL_EXPORT_TYPED_FUNC(emit_unit, emit_unit_);
+TVM_FFI_DLL_EXPORT_TYPED_FUNC(emit_region, emit_region_);
 TVM_FFI_DLL_EXPORT_TYPED_FUNC(measure_unit, measure_unit);
 TVM_FFI_DLL_EXPORT_TYPED_FUNC(measure_units, measure_units);

@@ -20,7 +20,6 @@ class ConvUnit {
 
   Constants run() {
     const bool co_major = tiling_.schedule.co_major;
-    stream_.begin_unit();
     if (tiling_.workload.multiply) {
       const int64_t count = tiling_.blocking.out_blocks(tiling_.workload.out_channels);
       stream_.load_accumulators(kConstants, {multipliers_, tiling_.multipliers, count});
@@ -34,7 +33,6 @@ class ConvUnit {
         for (size_t c = 0; c < tiling_.tiles.size(); ++c) tile(c, place);
       });
     }
-    stream_.end_unit();
     return tiling_.constants;
   }
 

@@ -29,7 +29,6 @@ Constants emit(Stream& stream, const Elementwise& w, const Schedule& s, const Re
   Constants constants(config);
   const int64_t first_weight = constants.add(weights);
   Ring ring(s.inp_slots, w.operands * operand);
-  stream.begin_unit();
   int64_t number = 0;
   for (const ChannelTile& part : channels) {
     for (const SpatialTile& tile : spatial_tiles(w.height, w.width, s.rows, s.cols)) {
@@ -63,7 +62,6 @@ Constants emit(Stream& stream, const Elementwise& w, const Schedule& s, const Re
       ++number;
     }
   }
-  stream.end_unit();
   return constants;
 }
 

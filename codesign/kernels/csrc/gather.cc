@@ -103,7 +103,6 @@ class GatherUnit {
     std::vector<int64_t> first_weight;
     for (size_t c = 0; c < channels_.size(); ++c) first_weight.push_back(constants_.add(tiles(c)));
     Ring inputs(s_.inp_slots, inp_slot_), weights(wgt_slots_, wgt_slot_);
-    stream_.begin_unit();
     int64_t number = 0;
     for (size_t c = 0; c < channels_.size(); ++c) {
       const ChannelTile& part = channels_[c];
@@ -133,7 +132,6 @@ class GatherUnit {
         ++number;
       }
     }
-    stream_.end_unit();
     return constants_;
   }
 

@@ -55,7 +55,6 @@ class PoolUnit {
     size_slots();
     const int64_t weights = constants_.add(weights_);
     Ring ring(s_.inp_slots, inp_slot_);
-    stream_.begin_unit();
     int64_t number = 0;
     for (const ChannelTile& part : channels_) {
       for (const SpatialTile& tile :
@@ -83,7 +82,6 @@ class PoolUnit {
         ++number;
       }
     }
-    stream_.end_unit();
     return constants_;
   }
 

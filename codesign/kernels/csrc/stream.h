@@ -1,14 +1,17 @@
 // `Stream`: from loads, GEMM, ALU and stores to instructions with tokens and micro-ops.
 //
-// A unit is a sequence of steps. A step loads operands that are not on chip yet, computes, and may
-// store a finished tile. The three modules overlap through dependency tokens (VTA_SPEC.md 2.1),
-// which the stream derives from the ranges of on-chip elements that each part touches:
+// A program is a sequence of units, a unit a sequence of steps. A step loads operands that are not
+// on chip yet, computes, and may store a finished tile. The three modules overlap through
+// dependency tokens (VTA_SPEC.md 2.1), derived from the ranges that each part touches:
 //
 //  * a step that loads hands its operands to COMPUTE with one l2g token;
 //  * a load waits (g2l) for the last step that read any element it overwrites;
-//  * a step that writes accumulators waits (s2g) for their last store.
+//  * a step that writes accumulators waits (s2g) for their last store;
+//  * a load of what an earlier unit stored waits for a COMPUTE no-op (g2l) that waits for the
+//    store (s2g): there is no shorter way from STORE to LOAD.
 //
-// Waits are monotone, so each needs one token, pushed by exactly the instruction waited for.
+// Waits are monotone, so each needs one token, pushed by exactly the instruction waited for. They
+// go back in program order only, so that full instruction queues never lock up.
 #ifndef CODESIGN_KERNELS_STREAM_H_
 #define CODESIGN_KERNELS_STREAM_H_
 
@@ -32,6 +35,27 @@ struct Transfer {
   int64_t top = 0, left = 0, bottom = 0, right = 0;
 };
 
+// Bytes of one element of a memory in DRAM.
+int64_t element_bytes(const Config& config, int32_t memory);
+
+// Elements of the on-chip memories: a base address, or a demand.
+struct OnChip {
+  int64_t inp = 0, wgt = 0, acc = 0;
+};
+
+// Bytes [begin, end) of DRAM.
+struct DramRange {
+  int64_t begin, end;
+};
+
+// A unit's place: where its slots begin, the address in DRAM of each `Buffer` (0 for what is placed
+// later), and in a program of several units its input tensors.
+struct Placement {
+  OnChip base;
+  std::vector<int64_t> buffers;
+  std::vector<DramRange> inputs;
+};
+
 class Stream {
  public:
   explicit Stream(const Config& config);
@@ -42,9 +66,13 @@ class Stream {
   // INP address of the constant element that biases are multiplied with.
   int64_t unit_element() const { return (int64_t{1} << config_.log_inp_depth) - 1; }
 
-  // The unit's micro-ops are loaded first, from the start of its constants.
-  void begin_unit();
-  void end_unit();
+  // The unit's micro-ops are loaded first, from the start of its constants, unless the same ones
+  // are still on chip. Without a placement addresses stay relative to their buffers.
+  void begin_unit(const Placement* placement = nullptr);
+  // Returns the unit's micro-ops.
+  std::vector<MicroOp> end_unit();
+  // Elements that the unit touched, from its base on.
+  const OnChip& demand() const { return demand_; }
   // Ends the program with FINISH, which waits for the last store.
   void finish();
 
@@ -78,9 +106,20 @@ class Stream {
 
   const std::vector<Instruction>& instructions() const { return rows_; }
   const std::vector<int32_t>& buffers() const { return buffers_; }
-  const std::vector<MicroOp>& uops() const { return uops_; }
 
  private:
+  struct Load {
+    Memory memory;
+    int32_t buffer;
+    Transfer transfer;
+  };
+  struct StoreWait {
+    int32_t store, compute;
+  };
+  struct Resident {
+    int64_t begin;
+    std::vector<MicroOp> uops;
+  };
   struct Kernel {
     const void* uops;
     int64_t dst, src, wgt;
@@ -96,8 +135,12 @@ class Stream {
     int64_t begin, end;
   };
 
-  int32_t append(const Instruction& in, int32_t buffer);
-  void compute(const Instruction& in, bool main);
+  int32_t append(Instruction in, int32_t buffer);
+  void issue_loads();
+  void issue(const Load& load);
+  int32_t last_store_of(const Load& load) const;
+  int32_t after_store(int32_t store);
+  void compute(const Instruction& in, bool main, int32_t buffer = kNoBuffer);
   Instruction loops(Opcode opcode, const Nest& nest, int64_t dst, int64_t src, int64_t wgt);
   void check_fields() const;
 
@@ -105,16 +148,26 @@ class Stream {
   int64_t max_uops_;
   std::vector<Instruction> rows_;
   std::vector<int32_t> buffers_;
+
+  // The unit under way.
+  Placement placement_;
+  OnChip demand_;
+  bool unit_element_loaded_ = false, first_step_ = true;
+  int32_t unit_begin_ = 0;
   std::vector<MicroOp> uops_;
   std::vector<MicroOps> kept_;  // the lists whose addresses `kernels_` knows
   std::unordered_map<Kernel, int32_t, KernelHash> kernels_;
-  int32_t uop_load_ = -1;
+  std::vector<Resident> resident_;  // micro-ops of earlier units that are still on chip
 
-  // Of each element, the last instruction that read it (COMPUTE) or stored it (STORE).
-  RangeMap inp_, wgt_, out_;
+  // Of each element, the last instruction that read it (COMPUTE) or stored it (STORE); of each byte
+  // of DRAM the last STORE.
+  RangeMap inp_, wgt_, out_, dram_;
   int32_t waited_compute_ = -1, waited_store_ = -1;
+  std::vector<StoreWait> store_waits_;   // COMPUTE's waits for stores, ascending
+  std::vector<int32_t> loading_steps_;   // the last main instruction of each step with loads
 
   // The step under way: instruction indices, -1 for none.
+  std::vector<Load> loads_;
   int32_t last_load_ = -1, first_compute_ = -1, last_compute_ = -1, first_main_ = -1,
           last_main_ = -1, last_store_ = -1, start_after_ = -1;
   std::vector<Range> read_, stored_;

@@ -27,52 +27,76 @@ void require_supported(const Config& c, const Workload& workload) {
   }
 }
 
-int64_t element_bytes(const Config& config, int32_t memory) {
-  switch (memory) {
-    case kUop: return config.uop_bytes;
-    case kWgt: return config.wgt_lanes() * config.wgt_bits / 8;
-    case kInp: return config.inp_lanes() * config.inp_bits / 8;
-    case kAcc: return config.acc_lanes() * 4;
-    default: return config.acc_lanes() * config.inp_bits / 8;
-  }
+// Appends the unit to `stream`, which holds its micro-ops until `end_unit`.
+Constants append(Stream& stream, const Workload& workload, const Schedule& schedule,
+                 const Requant& numbers, const Placement* placement) {
+  require_supported(stream.config(), workload);
+  stream.begin_unit(placement);
+  return std::visit([&](const auto& w) { return emit(stream, w, schedule, numbers); }, workload);
 }
 
 }  // namespace
 
 Unit emit_unit(const Config& config, const Workload& workload, const Schedule& schedule,
-               const Requant& numbers) {
-  require_supported(config, workload);
-  Unit unit{Stream(config), Constants(config)};
-  unit.constants = std::visit(
-      [&](const auto& w) { return emit(unit.stream, w, schedule, numbers); }, workload);
+               const Requant& numbers, const Placement* placement) {
+  Unit unit{Stream(config), Constants(config), {}};
+  unit.constants = append(unit.stream, workload, schedule, numbers, placement);
+  unit.uops = unit.stream.end_unit();
   unit.stream.finish();
   return unit;
 }
 
 RunResult measure(const Config& config, const Workload& workload, const Schedule& schedule,
                   const Requant& numbers) {
-  const Unit unit = emit_unit(config, workload, schedule, numbers);
-  std::vector<int64_t> base(kInput, 0);
+  Placement placement;
+  placement.buffers.assign(kInput, 0);
   int64_t position = kAlignment;
   const auto place = [&](int64_t bytes) {
     const int64_t at = position;
     position += align(bytes);
     return at;
   };
-  for (const TensorLayout& source : sources(workload)) base.push_back(place(source.bytes(config)));
-  base[kOutput] = place(target(workload).bytes(config));
-  base[kConstants] = place(unit.constants.bytes());
-  std::vector<Instruction> placed = unit.stream.instructions();
-  const std::vector<int32_t>& buffers = unit.stream.buffers();
-  for (size_t i = 0; i < placed.size(); ++i) {
-    if (buffers[i] == kNoBuffer) continue;
-    placed[i].dram_base += base[buffers[i]] / element_bytes(config, placed[i].memory_type);
+  for (const TensorLayout& source : sources(workload)) {
+    placement.buffers.push_back(place(source.bytes(config)));
   }
+  placement.buffers[kOutput] = place(target(workload).bytes(config));
+  placement.buffers[kConstants] = position;
+  const Unit unit = emit_unit(config, workload, schedule, numbers, &placement);
+  const std::vector<Instruction>& program = unit.stream.instructions();
   try {
-    return run_timing(config, placed.data(), placed.size(), 0);
+    return run_timing(config, program.data(), program.size(), 0);
   } catch (const ProgramFault& error) {
     throw Infeasible{"program", error.what()};
   }
+}
+
+Region emit_region(const Config& config, const std::vector<RegionUnit>& units) {
+  Region region{Stream(config), {}};
+  const OnChip room = {(int64_t{1} << config.log_inp_depth) - 1, int64_t{1} << config.log_wgt_depth,
+                       int64_t{1} << config.log_acc_depth};
+  bool high = false;
+  for (const RegionUnit& unit : units) {
+    // Every other unit lies at the upper end, so that it need not wait for its predecessor's room.
+    Placement placement;
+    placement.buffers = unit.buffers;
+    if (high) {
+      const OnChip need =
+          emit_unit(config, unit.workload, unit.schedule, unit.numbers).stream.demand();
+      placement.base = {room.inp - need.inp, room.wgt - need.wgt, room.acc - need.acc};
+    }
+    high = !high;
+    size_t input = kInput;
+    for (const TensorLayout& source : sources(unit.workload)) {
+      const int64_t begin = unit.buffers.at(input++);
+      placement.inputs.push_back({begin, begin + source.bytes(config)});
+    }
+    const auto first = static_cast<int32_t>(region.stream.instructions().size());
+    Constants constants =
+        append(region.stream, unit.workload, unit.schedule, unit.numbers, &placement);
+    region.parts.push_back({std::move(constants), region.stream.end_unit(), first});
+  }
+  region.stream.finish();
+  return region;
 }
 
 }  // namespace codesign::units

@@ -1,0 +1,51 @@
+"""Mutated ONNX files compile or are refused; what goes wrong in a worker becomes a finding."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codesign.testing.isolation import Fault, Isolated
+from codesign.testing.onnx_fuzz import fuzz, mutated_file
+
+
+def test_mutated_files_compile_or_are_refused(tmp_path: Path) -> None:
+    progress = tmp_path / "progress.jsonl"
+    outcomes = list(fuzz(100, seed=1, progress=progress))
+    assert [outcome for outcome in outcomes if outcome.is_finding] == []
+    assert {outcome.kind for outcome in outcomes} == {"compiled", "refused"}
+    assert list(fuzz(100, seed=1, progress=progress)) == outcomes
+
+
+@pytest.mark.long
+def test_many_mutated_files_compile_or_are_refused(tmp_path: Path) -> None:
+    outcomes = fuzz(10_000, seed=0, progress=tmp_path / "progress.jsonl")
+    assert [outcome for outcome in outcomes if outcome.is_finding] == []
+
+
+def test_a_case_is_always_the_same_file() -> None:
+    files = [mutated_file(0, case) for case in range(20)]
+    assert files == [mutated_file(0, case) for case in range(20)]
+    assert len(set(files)) == 20
+
+
+def behave(kind: str) -> Any:
+    """What the tests below call in another process."""
+    if kind == "crash":
+        os.abort()
+    while kind == "hang":
+        pass
+    return kind
+
+
+def test_crashes_and_hangs_are_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    with Isolated("tests.testing.test_onnx_fuzz:behave", seconds=20) as worker:
+        assert worker.call("answer") == "answer"
+        assert worker.call("crash") == Fault("crash -6", "")
+        assert worker.call("again") == "again"
+    with Isolated("tests.testing.test_onnx_fuzz:behave", seconds=0.5) as worker:
+        assert worker.call("hang") == Fault("timeout", "0.5 s")
