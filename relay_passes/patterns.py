@@ -35,7 +35,7 @@ def unit_patterns() -> Iterator[tuple[str, Any, dict[str, Any]]]:
     yield "vta.add", _quantized(_clipped(core)), {CORE: core}
     core = _one_of(*AVERAGES, "nn.max_pool1d", "nn.max_pool2d")(_activation())
     yield "vta.pool2d", _quantized(_clipped(core)), {CORE: core}
-    for arity in range(MOST_PARTS, 1, -1):
+    for arity in range(MOST_PARTS, 0, -1):
         parts = is_op("relax.concat")(is_tuple([_activation() for _ in range(arity)]))
         yield "vta.gather", _quantized(_clipped(parts)), {CORE: parts}
     for length in range(LONGEST, 0, -1):

@@ -123,3 +123,125 @@ def settled(module: nn.Module, seed: int, shape: tuple[int, ...]) -> nn.Module:
         for _ in range(3):
             module(torch.randn(4, *shape[1:]))
     return module.eval()
+
+
+class _Inverted(nn.Module):
+    """Sandler et al. 2018: expand, depthwise, project, added where the shape stays."""
+
+    def __init__(self, channels: int, out: int, stride: int) -> None:
+        super().__init__()
+        wide = 4 * channels
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, wide, 1, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.ReLU6(),
+            nn.Conv2d(wide, wide, 3, stride, 1, groups=wide, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.ReLU6(),
+            nn.Conv2d(wide, out, 1, bias=False),
+            nn.BatchNorm2d(out),
+        )
+        self.added = stride == 1 and channels == out
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.body(x) if self.added else self.body(x)
+
+
+class SmallMobileNet(nn.Module):
+    """Stem, three inverted residuals, classifier."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU6()
+        )
+        self.blocks = nn.Sequential(
+            _Inverted(width, width, 1), _Inverted(width, 24, 2), _Inverted(24, 24, 1)
+        )
+        self.head = nn.Linear(24, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.blocks(self.stem(x)).mean((2, 3)))
+
+
+class SmallShuffleNet(nn.Module):
+    """Ma et al. 2018: half of the channels pass through, then all are shuffled."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        half = width // 2
+        self.half = half
+        self.stem = nn.Conv2d(3, width, 3, 2, 1)
+        self.branches = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(half, half, 1),
+                nn.ReLU(),
+                nn.Conv2d(half, half, 3, 1, 1, groups=half),
+                nn.Conv2d(half, half, 1),
+                nn.ReLU(),
+            )
+            for _ in range(2)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.stem(x))
+        n, c, h, w = (int(size) for size in x.shape)
+        for branch in self.branches:
+            kept, changed = torch.split(x, [self.half, self.half], 1)
+            x = torch.cat([kept, branch(changed)], 1)
+            x = x.reshape(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
+        return functional.adaptive_avg_pool2d(x, 1)
+
+
+class SmallDenseNet(nn.Module):
+    """Huang et al. 2017: every layer reads all before it."""
+
+    def __init__(self, width: int = 16, growth: int = 16) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3, 1, 1)
+        self.layers = nn.ModuleList(
+            nn.Conv2d(width + i * growth, growth, 3, 1, 1) for i in range(3)
+        )
+        self.transition = nn.Conv2d(width + 3 * growth, width, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features = [torch.relu(self.stem(x))]
+        for layer in self.layers:
+            features.append(torch.relu(layer(torch.cat(features, 1))))
+        return functional.avg_pool2d(self.transition(torch.cat(features, 1)), 2)
+
+
+class TransposedUNet(nn.Module):
+    """Ronneberger et al. 2015 in small, upsampled by transposed convolutions."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.down1, self.down2 = _double(3, width), _double(width, 2 * width)
+        self.up = nn.ConvTranspose2d(2 * width, width, 2, 2)
+        self.up1 = _double(2 * width, width)
+        self.head = nn.Conv2d(width, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a = self.down1(x)
+        b = self.down2(functional.max_pool2d(a, 2))
+        return self.head(self.up1(torch.cat([self.up(b), a], 1)))
+
+
+class VisionBlock(nn.Module):
+    """Patches, one pre-norm encoder block with one attention head (Dosovitskiy et al. 2021)."""
+
+    def __init__(self, width: int = 32, hidden: int = 64) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, width, 4, 4)
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
+        self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
+        self.grow, self.shrink = nn.Linear(width, hidden), nn.Linear(hidden, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        y = self.norm1(x)
+        scores = self.query(y) @ self.key(y).transpose(1, 2) / 6
+        x = x + self.out(torch.softmax(scores, -1) @ self.value(y))
+        y = self.norm2(x)
+        return x + self.shrink(functional.gelu(self.grow(y)))

@@ -130,7 +130,7 @@ def phases(
                 record, "quantized", lambda m: quantize_module(m, calibration, calibration_method)
             ),
         ),
-        ("fold_parameters", FoldParameters()),
+        ("fold_parameters", FoldParameters(keep_rounding=cfg.has_mul)),
         ("fold_batch_norm", FoldBatchNorm()),
         ("merge_identical", MergeIdentical()),
         ("quantize_before_reshape", QuantizeBeforeReshape()),
@@ -188,21 +188,26 @@ def pipeline(
     return run
 
 
-def partition_for_vta(module: Any, cfg: VtaConfig, calibration: SampleSource | None = None) -> Any:
+def partition_for_vta(
+    module: Any,
+    cfg: VtaConfig,
+    calibration: SampleSource | None = None,
+    calibration_method: CalibrationMethod = "minmax",
+) -> Any:
     """The usual entry of a TVM back end: operators for the accelerator move into functions of
     their own, marked ``Codegen="vta"``; `pipeline` compiles what comes out.
 
     Parameters
     ----------
     module : Relax module of `codesign.import_onnx`, or any with quantize and dequantize
-    calibration : see `pipeline`
+    calibration, calibration_method : see `pipeline`
 
     Raises
     ------
     ModelError
         a float module without calibration data.
     """
-    for name, step in phases(cfg, calibration, None, Record(), "exact"):
+    for name, step in phases(cfg, calibration, calibration_method, None, Record(), "exact"):
         if name == "lower":
             break
         module = step(module)

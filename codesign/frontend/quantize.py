@@ -32,6 +32,7 @@ QUANTIZED_OPERATORS = [
     *("Conv", "Gemm", "MatMul", "Add", "Relu", "Clip"),
     *("MaxPool", "AveragePool", "GlobalAveragePool"),
     *("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Resize", "Transpose"),
+    *("ConvTranspose", "ReduceMean", "Split", "Slice", "Pad"),
 ]
 _PERCENTILE = 99.99
 _HOW_TO = (

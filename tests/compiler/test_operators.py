@@ -1,0 +1,128 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# torch, onnx and onnxruntime carry no usable annotations.
+"""Small networks of every family, float and QDQ: exact, and all that can be on the accelerator."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+import codesign
+from tests.networks import (
+    SmallDenseNet,
+    SmallMobileNet,
+    SmallShuffleNet,
+    TransposedUNet,
+    VisionBlock,
+    settled,
+)
+from tests.onnx_models import onnxruntime_outputs
+
+CFG = codesign.load_config("pynq")
+BORDERS = {"quantize", "dequantize"}
+NETWORKS = {
+    "mobilenet": SmallMobileNet,
+    "shufflenet": SmallShuffleNet,
+    "densenet": SmallDenseNet,
+    "unet": TransposedUNet,
+}
+SHAPE = (1, 3, 16, 16)
+
+
+def exported(module: torch.nn.Module) -> Any:
+    """The ONNX model of a network on images of `SHAPE`."""
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter that many files come from is deprecated
+        torch.onnx.export(
+            settled(module, 0, SHAPE),
+            torch.zeros(SHAPE),
+            file,
+            dynamo=False,
+            opset_version=17,
+            input_names=["x"],
+            output_names=["y"],
+        )
+    return onnx.load_from_string(file.getvalue())
+
+
+def images(count: int, seed: int = 0) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    return {"x": rng.standard_normal((count, *SHAPE[1:])).astype(np.float32)}
+
+
+class _Batches(CalibrationDataReader):
+    def __init__(self) -> None:
+        self._batches = iter([{"x": image[None]} for image in images(4)["x"]])
+
+    def get_next(self) -> Any:
+        return next(self._batches, None)
+
+
+def quantized(model: Any, folder: Path) -> Any:
+    """The model in QDQ form, as onnxruntime makes it: uint8 activations with zero points."""
+    paths = [str(folder / name) for name in ("float.onnx", "prepared.onnx", "qdq.onnx")]
+    onnx.save(model, paths[0])
+    quant_pre_process(paths[0], paths[1], skip_symbolic_shape=True)
+    quantize_static(
+        paths[1],
+        paths[2],
+        _Batches(),
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        extra_options={"WeightSymmetric": True, "MatMulConstBOnly": True},
+    )
+    return onnx.load(paths[2])
+
+
+def cosine(a: Any, b: Any) -> float:
+    return float(a.ravel() @ b.ravel() / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_convolutional_networks_leave_nothing_to_the_host(name: str) -> None:
+    model = exported(NETWORKS[name]())
+    package = codesign.compile(model, CFG, calibration=images(4))
+    data = images(2, 1)
+    result = package.run(data)
+    assert result.outputs_match
+    assert result.offloaded_macs == result.macs > 0
+    assert {op.op for op in result.host_ops} == BORDERS
+    assert len(package.graphs) == 1
+    assert cosine(result.outputs["y"], onnxruntime_outputs(model, data["x"])) > 0.98
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", NETWORKS)
+def test_qdq_networks(name: str, tmp_path: Path) -> None:
+    model = quantized(exported(NETWORKS[name]()), tmp_path)
+    result = codesign.compile(model, CFG).run(images(2, 1))
+    assert result.outputs_match
+    assert result.offloaded_macs >= 0.9 * result.macs
+    wanted = onnxruntime_outputs(model, images(2, 1)["x"])
+    assert cosine(result.outputs["y"], wanted) > 0.97
+
+
+@pytest.mark.parametrize("qdq", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_attention_leaves_products_of_activations_to_the_host(qdq: bool, tmp_path: Path) -> None:
+    model = exported(VisionBlock())
+    if qdq:
+        model = quantized(model, tmp_path)
+    package = codesign.compile(model, CFG, calibration=None if qdq else images(4))
+    data = images(2, 1)
+    result = package.run(data)
+    assert result.outputs_match
+    products = 2 * 16 * 16 * 32
+    assert result.offloaded_macs == result.macs - products
+    assert sum(layer.op in ("dense", "conv2d") for layer in result.layers) == 7
+    assert cosine(result.outputs["y"], onnxruntime_outputs(model, data["x"])) > 0.97
