@@ -150,7 +150,7 @@ def pipeline(
     callback: Callback | None = None,
     disabled: Iterable[str] = (),
     record: Record | None = None,
-    compose: Compose = "exact",
+    compose: Compose = "overlap",
     calibration_method: CalibrationMethod = "minmax",
 ) -> Any:
     """A TVM pass for ``tvm.compile(..., relax_pipeline=...)``: Relax in, executable form out.
