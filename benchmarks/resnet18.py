@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,8 +72,10 @@ def units() -> list[Workload]:
     return found
 
 
-def whole_program(cfg: VtaConfig, seed: int = 0) -> WholeProgram:
-    """Random weights and input; schedules are the tuner's best ones."""
+def whole_program(
+    cfg: VtaConfig, seed: int = 0, workloads: Sequence[Workload] | None = None
+) -> WholeProgram:
+    """Random weights and input; schedules are the tuner's best ones. Other workloads on request."""
     rng = np.random.default_rng(seed)
     base = address = PAGE
     tables: list[NDArray[np.void]] = []
@@ -85,7 +88,7 @@ def whole_program(cfg: VtaConfig, seed: int = 0) -> WholeProgram:
         address += -(-nbytes // PAGE) * PAGE
         return at
 
-    for workload in units():
+    for workload in units() if workloads is None else workloads:
         found = best_schedule(workload, cfg)
         if isinstance(found, Infeasible):
             raise RuntimeError(f"{workload}: {found}")

@@ -140,7 +140,7 @@ def phases(
                 record, "quantized", lambda m: quantize_module(m, calibration, calibration_method)
             ),
         ),
-        ("fold_parameters", FoldParameters()),
+        ("fold_parameters", FoldParameters(keep_rounding=cfg.has_mul)),
         ("fold_batch_norm", FoldBatchNorm()),
         ("merge_identical", MergeIdentical()),
         ("quantize_before_reshape", QuantizeBeforeReshape()),
@@ -161,7 +161,7 @@ def pipeline(
     callback: Callback | None = None,
     disabled: Iterable[str] = (),
     record: Record | None = None,
-    compose: Compose = "exact",
+    compose: Compose = "overlap",
     calibration_method: CalibrationMethod = "minmax",
 ) -> Any:
     """A TVM pass for ``tvm.compile(..., relax_pipeline=...)``: Relax in, executable form out.

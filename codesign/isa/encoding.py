@@ -120,11 +120,20 @@ def decode_uops(data: Bytes | bytes, cfg: VtaConfig) -> Table:
     return uops
 
 
-def as_bytes(data: Bytes | bytes) -> Bytes:
-    """``bytes`` or an array of any shape as flat uint8; shares memory where that is contiguous."""
-    if isinstance(data, np.ndarray):
-        return np.ascontiguousarray(data).reshape(-1).view(np.uint8)
-    return np.frombuffer(data, np.uint8)
+def as_bytes(data: object) -> Bytes:
+    """``bytes`` or a uint8 array of any shape as flat uint8; copies only what is not contiguous.
+
+    Raises
+    ------
+    ProgramError
+        Something else, an array of other numbers for example.
+    """
+    if isinstance(data, bytes | bytearray | memoryview):
+        return np.frombuffer(data, np.uint8)
+    if isinstance(data, np.ndarray) and data.dtype == np.uint8:
+        return np.ascontiguousarray(data).reshape(-1)
+    kind = f"an array of {data.dtype.name}" if isinstance(data, np.ndarray) else type(data)
+    raise ProgramError(f"the stream is {kind}; allowed: bytes or uint8 (codesign.isa.encode)")
 
 
 def as_words(data: Bytes | bytes, size: int, what: str) -> NDArray[np.uint64]:

@@ -61,17 +61,20 @@ class _Tilings(_Columns):
     """What does not depend on buffer slots; ``inp``, ``wgt``, ``acc`` are elements of one slot.
 
     ``spatial``, ``channel``, ``chunks``: number of tiles over output pixels and output channels,
-    and of parts of a reduction. ``high`` x ``wide``: input pixels of a tile. ``reads``: input
-    groups of a channel tile. ``uops``: micro-ops of one GEMM.
+    and steps of a reduction, which reads its input in ``parts``. ``high`` x ``wide``: input pixels
+    of a tile. ``reads``: input groups of a channel tile. ``kernel_rows``: as in `Schedule`.
+    ``uops``: micro-ops of one GEMM.
     """
 
     rows: Column
     cols: Column
     out_groups: Column
     in_groups: Column
+    kernel_rows: Column
     spatial: Column
     channel: Column
     chunks: Column
+    parts: Column
     high: Column
     wide: Column
     reads: Column
@@ -90,6 +93,7 @@ class _Buffers(_Columns):
     wgt: Column
     acc: Column
     strip: Column
+    alternate: Column
 
 
 @dataclass(frozen=True)
@@ -109,17 +113,32 @@ def conv_schedules(w: ConvWorkload, cfg: VtaConfig, flow: FixedDataflow) -> list
     cycles, dram_bytes, floor = _price(w, cfg, flow, tilings, buffers)
     first = worth_a_look(cycles, dram_bytes)
     t, b = tilings.take(first), buffers.take(first)
-    tiles = (t.rows, t.cols, t.out_groups, t.in_groups)
-    table = np.stack([*tiles, b.co_major, b.inp, b.wgt, b.acc, b.strip]).T.tolist()
+    tiles = (t.rows, t.cols, t.out_groups, t.in_groups, t.kernel_rows)
+    orders = (b.co_major, b.inp, b.wgt, b.acc, b.strip, b.alternate)
+    table = np.stack([*tiles, *orders]).T.tolist()
     estimates = np.stack([cycles, dram_bytes, floor])[:, first].T.tolist()
     return [
-        Ranked(
-            Schedule(flow, rows, cols, tco, tci, bool(co_major), inp, wgt, acc, strip), *estimate
-        )
-        for (rows, cols, tco, tci, co_major, inp, wgt, acc, strip), estimate in zip(
-            table, estimates, strict=True
-        )
+        Ranked(_schedule(flow, row), *estimate)
+        for row, estimate in zip(table, estimates, strict=True)
     ]
+
+
+def _schedule(flow: FixedDataflow, row: list[int]) -> Schedule:
+    rows, cols, out_groups, in_groups, kernel_rows, co_major, inp, wgt, acc, strip, turns = row
+    return Schedule(
+        flow,
+        rows,
+        cols,
+        out_groups,
+        in_groups,
+        bool(co_major),
+        inp,
+        wgt,
+        acc,
+        strip,
+        kernel_rows,
+        bool(turns),
+    )
 
 
 def _input_groups(w: ConvWorkload, blocking: Blocking) -> Iterator[range]:
@@ -149,21 +168,28 @@ def _tilings(w: ConvWorkload, cfg: VtaConfig) -> _Tilings:
     """Every tiling that fits with one slot in each buffer."""
     blocking = Blocking.of(cfg)
     in_blocks, out_blocks = blocking.in_blocks(w.in_channels), blocking.out_blocks(w.out_channels)
-    taps = w.kernel[0] * w.kernel[1]
     reaches = _reaches(w, blocking)
     most = max(r.reads for r in reaches)
-    rows, cols, reach, tci = grid(
+    cuts = (0, 1) if w.kernel[0] > 1 and w.up == (1, 1) else (0,)
+    rows, cols, reach, tci, kernel_rows = grid(
         tile_sizes(w.out_height),
         tile_sizes(w.out_width, 6),
         range(len(reaches)),
         tile_sizes(most, 8),
+        cuts,
     )
     reads = np.array([r.reads for r in reaches])[reach]
     chunked = np.array([r.chunked for r in reaches])[reach]
     tco = np.array([r.out_groups for r in reaches])[reach]
-    kept = np.flatnonzero(np.where(chunked, tci <= reads, tci == most))
-    rows, cols, tco, reads, chunked = (c[kept] for c in (rows, cols, tco, reads, chunked))
+    possible = np.where(chunked, tci <= reads, tci == most)
+    possible &= (kernel_rows == 0) | (tci == 1) | ~chunked  # else fewer channels are the finer cut
+    kept = np.flatnonzero(possible)
+    rows, cols, tco, reads, chunked, kernel_rows = (
+        c[kept] for c in (rows, cols, tco, reads, chunked, kernel_rows)
+    )
     tci = np.where(chunked, tci[kept], reads)
+    height = np.where(kernel_rows == 0, w.kernel[0], kernel_rows)
+    parts = ceil_div(reads, tci)
     high = -(-((rows - 1) * _row_stride(w) + w.reach[0]) // w.up[0])
     wide = -(-((cols - 1) * w.stride[1] + w.reach[1]) // w.up[1])
     blocks_in = np.minimum(tci * blocking.in_subs, in_blocks)
@@ -173,7 +199,7 @@ def _tilings(w: ConvWorkload, cfg: VtaConfig) -> _Tilings:
     acc = np.maximum(blocks_out * rows * cols, 4)
     if w.groups > 1 or w.up != (1, 1) or w.residual_border is not None:
         acc = acc + SCRATCH
-    loops = [rows, cols, blocks_out, blocks_in, w.kernel[0], w.kernel[1]]
+    loops = [rows, cols, blocks_out, blocks_in, height, w.kernel[1]]
     stacked = np.sort(np.stack(np.broadcast_arrays(*loops)), axis=0)
     few = blocks_out * rows * cols < REUSE_DISTANCE
     uops = np.where(few, stacked.prod(axis=0), stacked[:-2].prod(axis=0))
@@ -182,14 +208,16 @@ def _tilings(w: ConvWorkload, cfg: VtaConfig) -> _Tilings:
         cols=cols,
         out_groups=tco,
         in_groups=tci,
+        kernel_rows=kernel_rows,
         spatial=ceil_div(w.out_height, rows) * ceil_div(w.out_width, cols),
         channel=ceil_div(blocking.groups(w.out_channels), tco),
-        chunks=ceil_div(reads, tci),
+        chunks=parts * ceil_div(w.kernel[0], height),
+        parts=parts,
         high=high,
         wide=wide,
         reads=reads,
         inp=tci * high * wide * blocking.in_subs,
-        wgt=blocks_out * (own * taps + w.bias_tiles),
+        wgt=blocks_out * (own * height * w.kernel[1] + w.bias_tiles),
         acc=acc,
         uops=uops,
     )
@@ -211,48 +239,60 @@ def _with_buffers(
     if flow == "rs" and (w.groups > 1 or w.up != (1, 1)):
         orders = (1,) if w.up == (1, 1) else ()
     strips = (1, _LONGEST_STRIP) if flow == "rs" else (1,)
-    index, order, inp, wgt, strip = grid(
-        range(base.rows.size), orders, (2, _DEEP), (2, _DEEP), strips
+    # Going through the reduction backwards pays where an operand is shared but does not stay.
+    ways = (0, 1) if flow in ("os", "ws") and w.groups == 1 and w.residual_border is None else (0,)
+    index, order, inp, wgt, strip, alternate = grid(
+        range(base.rows.size), orders, (2, _DEEP), (2, _DEEP), strips, ways
     )
-    base = base.take(index)
     blocking = Blocking.of(cfg)
-    tiles, chunks = base.spatial * base.channel, base.chunks
-    acc = np.minimum(np.minimum(cfg.acc_depth // base.acc, tiles), 2)
+    rows, chunks, parts = base.rows[index], base.chunks[index], base.parts[index]
+    spatial, channel = base.spatial[index], base.channel[index]
+    wgt_size, tiles = base.wgt[index], spatial * channel
+    acc = np.minimum(np.minimum((cfg.acc_depth // base.acc)[index], tiles), 2)
     inp_depth, wgt_depth = cfg.inp_depth - 1, cfg.wgt_depth
     if w.residual_border is not None:
-        inp_depth = inp_depth - acc * base.out_groups * base.rows * base.cols * blocking.in_subs
-        wgt_depth = wgt_depth - 2 * identity_count(blocking)
-    inp_size = base.inp
-    fits = (order == orders[0]) | ((base.spatial > 1) & (base.channel > 1)) if orders else order > 0
+        pixels = (base.out_groups * base.rows * base.cols * blocking.in_subs)[index]
+        inp_depth = inp_depth - acc * pixels
+        wgt_depth = wgt_depth - identity_count(blocking)
+    inp_size = base.inp[index]
+    fits = (order == orders[0]) | ((spatial > 1) & (channel > 1)) if orders else order > 0
     if flow == "rs":
         stride = _row_stride(w)
-        pixels = base.reads * base.wide * blocking.in_subs
+        pixels = (base.reads * base.wide * blocking.in_subs)[index]
         room = (inp_depth // (2 * pixels) - w.reach[0]) // stride + 1
-        longest = np.minimum(room // base.rows, ceil_div(w.out_height, base.rows))
+        longest = np.minimum(room // rows, ceil_div(w.out_height, rows))
         fits &= (strip == 1) | (longest > 1)
         strip = np.clip(longest, 1, strip)
-        high = (np.minimum(base.rows * strip, w.out_height) - 1) * stride + w.reach[0]
+        high = (np.minimum(rows * strip, w.out_height) - 1) * stride + w.reach[0]
         inp_size = pixels * high
     # The slots of a whole reduction stay together; weights that do not fit stream.
-    inp_whole = chunks if flow == "is" else np.ones_like(chunks)
+    inp_whole = parts if flow == "is" else np.ones_like(parts)
     wgt_whole = np.ones_like(chunks)
     if flow in ("ws", "rs"):
-        wgt_whole = np.where((chunks * base.wgt <= wgt_depth) & (order == 1), chunks, 1)
+        wgt_whole = np.where((chunks * wgt_size <= wgt_depth) & (order == 1), chunks, 1)
     # No more slots than loads.
-    inp_room = np.minimum(inp_depth // (inp_whole * inp_size), ceil_div(tiles * chunks, inp_whole))
-    wgt_loads = ceil_div(base.channel * chunks, wgt_whole)
-    wgt_room = np.minimum(wgt_depth // (wgt_whole * base.wgt), wgt_loads)
+    inp_room = np.minimum(inp_depth // (inp_whole * inp_size), ceil_div(tiles * parts, inp_whole))
+    wgt_room = np.minimum(
+        wgt_depth // (wgt_whole * wgt_size), ceil_div(channel * chunks, wgt_whole)
+    )
     fits &= (inp_room > 0) & (wgt_room > 0)
     fits &= ((inp == 2) | (inp_room > 2)) & ((wgt == 2) | (wgt_room > 2))
+    if flow != "rs":  # one order where there is only one, so that equal streams look equal
+        order = np.where(spatial == 1, 0, np.where(channel == 1, 1, order))
+    # What is shared from tile to tile takes all the room there is.
+    inp_shared, wgt_shared = (alternate == 1) & (order == 0), (alternate == 1) & (order == 1)
+    fits &= ~inp_shared | ((channel > 1) & (inp > 2) & (inp_room < parts))
+    fits &= ~wgt_shared | ((spatial > 1) & (wgt > 2) & (wgt_room < chunks))
     buffers = _Buffers(
         order,
-        np.minimum(inp, inp_room) * inp_whole,
-        np.minimum(wgt, wgt_room) * wgt_whole,
+        np.where(inp_shared, inp_room, np.minimum(inp, inp_room)) * inp_whole,
+        np.where(wgt_shared, wgt_room, np.minimum(wgt, wgt_room)) * wgt_whole,
         acc,
         strip,
+        alternate,
     )
     kept = np.flatnonzero(fits)
-    return base.take(kept), buffers.take(kept)
+    return base.take(index[kept]), buffers.take(kept)
 
 
 def _price(
@@ -273,7 +313,7 @@ def _price(
     fresh = t.high + 0.0
     if flow == "rs":
         fresh = np.minimum(t.high, t.rows * stride) + max(w.reach[0] - stride, 0) / b.strip
-    requests = np.where(whole, t.chunks, t.reads)
+    requests = np.where(whole, t.parts, t.reads)
     inp_load = requests * latency + t.reads * row_beats(cfg, t.wide * blocking.in_subs) * fresh
     if w.groups == 1:
         in_blocks = blocking.in_blocks(w.in_channels) + 0.0
@@ -293,16 +333,18 @@ def _price(
     if flow == "rs":
         inp_kept = ~first_order | (t.channel == 1)
     else:
-        inp_kept = (~first_order | (t.spatial == 1)) & (b.inp >= t.chunks) & (w.groups == 1)
+        inp_kept = (~first_order | (t.spatial == 1)) & (b.inp >= t.parts) & (w.groups == 1)
     inp_kept &= ~wgt_kept | (t.spatial == 1)
     wgt_kept &= ~inp_kept
-    inp_times, wgt_times = (
-        np.where(inp_kept, t.spatial, tiles),
-        np.where(wgt_kept, t.channel, tiles),
-    )
-    heavy = np.minimum(inp_times, wgt_times)
+    # An operand may stay in part: what came in last, where the reduction alternates.
+    turns = (b.alternate == 1) & ~inp_kept & ~wgt_kept
+    inp_stay = np.where(turns & ~first_order, b.inp / t.parts, inp_kept + 0.0)
+    wgt_stay = np.where(turns & first_order, b.wgt / t.chunks, wgt_kept + 0.0)
+    inp_times = tiles - (tiles - t.spatial) * inp_stay
+    wgt_times = tiles - (tiles - t.channel) * wgt_stay
+    heavy = np.where(wgt_stay > 0, t.channel, np.where(inp_stay > 0, t.spatial, tiles))
     heavy_load = inp_load + wgt_load + residual
-    light_load = np.where(wgt_kept, inp_load, wgt_load) + residual
+    light_load = inp_load * (1 - inp_stay) + wgt_load * (1 - wgt_stay) + residual
     load = inp_times * inp_load + wgt_times * wgt_load + tiles * residual
     # Work: a step for each chunk, and a tile's end.
     elements = out_blocks * w.out_height * w.out_width
@@ -323,10 +365,11 @@ def _price(
     instructions = inp_times * requests + (wgt_times + tiles) * t.chunks + 3.0
     instructions = instructions + tiles * (extra + (lines if ragged else t.out_groups))
     variants = np.maximum(np.maximum(b.inp, b.wgt), b.acc) * b.strip
+    variants = np.where(turns, b.inp * b.wgt, variants) * (t.chunks // t.parts)
     uops = np.minimum(t.uops * np.minimum(variants, tiles * t.chunks), uop_capacity(cfg))
     burst = np.minimum(instructions * cfg.instruction_bytes, cfg.burst_bytes)
     fill = (burst + uops * cfg.uop_bytes) / bus + cfg.read_latency + 3.0 * latency
-    ready = fill + heavy_load / t.chunks
+    ready = fill + inp_load / t.parts + wgt_load / t.chunks
     # LOAD runs ahead by the free slots, then waits for the tile's end.
     free = np.where(wgt_kept, b.inp, np.where(inp_kept, b.wgt, np.minimum(b.inp, b.wgt)))
     if flow == "rs":
@@ -338,10 +381,10 @@ def _price(
 
     ahead = np.maximum(np.minimum(b.inp, b.wgt) - 1, 0) * step + end * (b.inp > 1)
     again = np.where(tiles == heavy, heavy_load, np.maximum(heavy_load - ahead, 0))
-    total = ready + np.maximum(work, heavy_load * (1 - 1 / t.chunks) + step + end)
+    total = ready + np.maximum(work, heavy_load - (ready - fill) + step + end)
     total = total + (heavy - 1) * paced(again) + (tiles - heavy) * paced(light_load) + drain
     # A single buffer puts its loads, or stores, in a row with the work.
-    total = total + np.where(b.inp == 1, (inp_times - 1 / t.chunks) * inp_load, 0)
+    total = total + np.where(b.inp == 1, (inp_times - 1 / t.parts) * inp_load, 0)
     total = total + np.where(b.wgt == 1, (wgt_times - 1 / t.chunks) * wgt_load, 0)
     total = total + np.where(b.acc == 1, store - drain, 0)
     total = np.maximum(total, fill + load + step + end + drain)

@@ -134,7 +134,8 @@ def schedule_values(schedule: Schedule) -> tuple[int, ...]:
     s = schedule
     flow = _DATAFLOWS.index(s.dataflow)
     tile = (s.rows, s.cols, s.out_groups, s.in_groups, int(s.co_major))
-    return (flow, *tile, s.inp_slots, s.wgt_slots, s.acc_slots, s.strip, s.kernel_rows)
+    slots = (s.inp_slots, s.wgt_slots, s.acc_slots)
+    return (flow, *tile, *slots, s.strip, s.kernel_rows, int(s.alternate))
 
 
 def _refusal(result: Any) -> Infeasible:

@@ -22,9 +22,9 @@ OVERHEAD_GEMM = 7
 OVERHEAD_LOAD = 5
 FETCH = 3.3
 KEEP = 64
-"""Schedules of one space that are worth a look, and as many of the least traffic at most."""
-NEAR = 1.005
-"""Estimates within this factor of the best count as equal where DRAM traffic decides."""
+"""Schedules of one space that are worth a look."""
+NEAR = (1.015, 1.008, 1.003)
+"""Factors of the best estimate within which the schedule of least DRAM traffic is tried."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,7 @@ def worth_a_look(cycles: Cycles, dram_bytes: Cycles) -> Column:
     """Indices of the fastest, in order, among them those of least traffic that are near."""
     count = min(KEEP, cycles.size)
     fast = np.argpartition(cycles, count - 1)[:count]
-    near = np.flatnonzero(cycles <= NEAR * cycles.min())
-    count = min(KEEP // 4, near.size)
-    light = near[np.argpartition(dram_bytes[near], count - 1)[:count]]
+    bounds = [np.flatnonzero(cycles <= factor * cycles.min()) for factor in NEAR]
+    light = [near[np.argmin(dram_bytes[near])] for near in bounds]
     kept = np.union1d(fast, light)
     return kept[np.lexsort((dram_bytes[kept], cycles[kept]))]

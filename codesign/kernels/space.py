@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import astuple
+from dataclasses import fields
+from operator import attrgetter
 
 from codesign.hw.config import VtaConfig
 from codesign.kernels.conv_space import conv_schedules
@@ -15,6 +16,7 @@ from codesign.kernels.workload import ConvWorkload, Workload
 
 DATAFLOWS: tuple[FixedDataflow, ...] = ("os", "ws", "is", "rs")
 _ALIKE = 2
+_shape_and_slots = attrgetter(*(f.name for f in fields(Schedule) if f.name != "dataflow"))
 
 
 def ranked(workload: Workload, cfg: VtaConfig, dataflow: FixedDataflow) -> list[Ranked]:
@@ -26,21 +28,20 @@ def ranked(workload: Workload, cfg: VtaConfig, dataflow: FixedDataflow) -> list[
 
 def stream_key(schedule: Schedule) -> tuple[object, ...]:
     """Equal for schedules whose streams are: only ``rs`` emits differently from the others."""
-    return (schedule.dataflow == "rs", *astuple(schedule)[1:])
+    return (schedule.dataflow == "rs", *_shape_and_slots(schedule))
 
 
 def varied(options: Sequence[Ranked]) -> list[Ranked]:
     """All options, those to try first in front: good estimates of different shapes.
 
-    Among them are the two with the least DRAM traffic of those near the best estimate.
+    Among them are those of least DRAM traffic among the estimates near the best (`NEAR`).
     """
     if not options:
         return []
-    near = [r for r in options if r.cycles <= NEAR * options[0].cycles]
-    light = sorted(near, key=lambda r: r.dram_bytes)
-    light = [r for r in light if _shape(r) != _shape(light[0])][:1] + light[:1]
+    best = options[0].cycles
+    bounds = [[r for r in options if r.cycles <= factor * best] for factor in NEAR]
+    front = [options[0], *(min(near, key=lambda r: r.dram_bytes) for near in bounds)]
     alike: Counter[tuple[int, int, int, bool]] = Counter()
-    front = [options[0], *light]
     for option in options:
         alike[_shape(option)] += 1
         if alike[_shape(option)] <= _ALIKE:

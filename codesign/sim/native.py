@@ -48,10 +48,11 @@ def run(
     memory: Bytes | None,
     base_address: int,
     instruction_address: int,
+    timeline: bool,
 ) -> SimResult:
     """Run on the C++ core; ``memory=None`` asks for the timing alone. Arguments are checked."""
-    count = len(instructions) // cfg.instruction_bytes
-    timeline = np.zeros((count, len(TIMELINE.names or ())), np.int64)
+    count = len(instructions) // cfg.instruction_bytes if timeline else 0
+    spans = np.zeros((count, len(TIMELINE.names or ())), np.int64)
     try:
         counters = library().simulate(
             config_values(cfg),
@@ -60,11 +61,11 @@ def run(
             base_address,
             instruction_address,
             memory is None,
-            timeline,
+            spans,
         )
     except ValueError as error:
         text = str(error)
         kind = ProgramError if text.startswith(("instruction ", "the program ")) else ConfigError
         raise kind(text) from None
     totals = {str(name): int(value) for name, value in counters.items()}
-    return SimResult(totals["cycles"], totals, timeline.view(TIMELINE)[:, 0])
+    return SimResult(totals["cycles"], totals, spans.view(TIMELINE)[:, 0])

@@ -8,6 +8,7 @@ are VTA_SPEC.md section 6 with the choices listed in this folder's README; the c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from operator import mul
 from typing import Any
 
@@ -32,6 +33,7 @@ def run(
     memory: Bytes | None,
     base_address: int,
     instruction_address: int,
+    timeline: bool,
 ) -> SimResult:
     """Run one stream; ``memory=None`` asks for the timing alone."""
     rows = decode_rows(instructions, cfg)
@@ -39,7 +41,8 @@ def run(
         check_static(index, row, len(rows), cfg)
     chip = None if memory is None else Chip(cfg, memory, base_address)
     effect: Callable[[int, Row], None] = chip.execute if chip else lambda index, row: None
-    return Machine(cfg, rows, instruction_address, effect).run()
+    result = Machine(cfg, rows, instruction_address, effect).run()
+    return result if timeline else replace(result, timeline=result.timeline[:0])
 
 
 def decode_rows(instructions: Bytes, cfg: VtaConfig) -> list[Row]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +11,8 @@ import numpy as np
 
 from codesign.errors import ProgramError
 from codesign.hw.config import VtaConfig
-from codesign.isa.encoding import Bytes, as_bytes
+from codesign.isa.disassembler import disassemble
+from codesign.isa.encoding import Bytes, as_bytes, as_words, decode_words
 from codesign.sim import native, reference
 from codesign.sim.result import SimResult
 
@@ -17,6 +20,7 @@ Engine = Literal["cpp", "reference"]
 
 _RUNNERS = {"cpp": native.run, "reference": reference.run}
 PAGE_BYTES = 4096
+MAX_ADDRESS = 1 << 60
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Simulator:
         base_address: int = 0x1000,
         instruction_address: int | None = None,
         timing_only: bool = False,
+        timeline: bool = True,
     ) -> SimResult:
         """Run one stream from launch to FINISH, on-chip memories starting at zero.
 
@@ -63,32 +68,66 @@ class Simulator:
             first multiple of 4096 behind ``memory``.
         timing_only
             Count cycles without computing; micro-op contents and data are not looked at.
+        timeline
+            False leaves ``result.timeline`` empty: the run then needs no memory that grows with
+            the program.
 
         Raises
         ------
         ProgramError
-            The stream is illegal, reaches outside memory, or deadlocks; names the instruction and
-            the rule. ``memory`` may then hold partial results.
+            An argument does not fit, or the stream is illegal, reaches outside memory, or
+            deadlocks: names instruction, rule and disassembly. ``memory`` may then hold partial
+            results.
         """
-        # A copy, because tvm-ffi takes writable arrays only.
-        stream = np.array(as_bytes(instructions))
+        stream = as_bytes(instructions)
+        if not stream.flags.writeable:  # tvm-ffi takes writable arrays only; it is not written
+            stream = np.array(stream)
         if stream.size == 0 or stream.size % self.cfg.instruction_bytes:
             raise ProgramError(
                 f"the program has {stream.size} bytes; allowed: a positive multiple of "
                 f"{self.cfg.instruction_bytes} (one instruction of this configuration's encoding)"
             )
-        if not timing_only:
+        if not (timing_only and memory is None):
             _check_memory(memory)
+        base = _address("base_address", base_address)
         if instruction_address is None:
-            end = base_address + (0 if memory is None else memory.size)
+            end = base + (0 if memory is None else memory.size)
             instruction_address = -(-end // PAGE_BYTES) * PAGE_BYTES
+        fetched_from = _address("instruction_address", instruction_address)
         used = None if timing_only else memory
-        return _RUNNERS[self.engine](self.cfg, stream, used, base_address, instruction_address)
+        try:
+            return _RUNNERS[self.engine](self.cfg, stream, used, base, fetched_from, timeline)
+        except ProgramError as error:
+            raise ProgramError(_with_disassembly(str(error), stream, self.cfg)) from None
+
+
+def _address(name: str, value: int) -> int:
+    try:
+        found = operator.index(value)
+    except TypeError:
+        found = -1
+    if not 0 <= found <= MAX_ADDRESS:
+        raise ProgramError(f"{name} is {value!r}; allowed: an integer from 0 to 2**60")
+    return found
+
+
+def _with_disassembly(text: str, stream: Bytes, cfg: VtaConfig) -> str:
+    """The text of a fault with the instruction that it names."""
+    named = re.match(r"instruction (\d+): ", text)
+    if named is None:
+        return text
+    size, index = cfg.instruction_bytes, int(named[1])
+    words = as_words(stream[index * size : (index + 1) * size], size, "instruction")
+    line = disassemble(decode_words(words, cfg), cfg)[0].split(maxsplit=1)[1]
+    return f"{text} [{line}]"
 
 
 def _check_memory(memory: Bytes | None) -> None:
-    if memory is None:
-        raise ProgramError("memory is None; give a uint8 array, or timing_only=True")
+    if not isinstance(memory, np.ndarray):
+        raise ProgramError(
+            f"memory is {memory if memory is None else type(memory).__name__}; give a uint8 array, "
+            "or None with timing_only=True"
+        )
     usable = memory.dtype == np.uint8 and memory.flags.c_contiguous and memory.flags.writeable
     if not usable:
         raise ProgramError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -62,6 +63,7 @@ def chrome_trace(
     index and disassembly in ``args``) and one for every wait before it.
     """
     lines = disassemble(table, cfg)
+    clock = _Clock(cfg.frequency_mhz, launch_cycle, result.cycles)
     events: list[dict[str, Any]] = [
         {"ph": "M", "pid": 0, "name": "process_name", "args": {"name": f"VTA {cfg.name}"}}
     ]
@@ -73,17 +75,14 @@ def chrome_trace(
         for index in members:
             _, enqueued, start, end = result.timeline[index].item()
             arrived = max(free, enqueued + 1)
-            events += _slice(module, "waits for an instruction", "fetch", free, arrived, cfg)
-            events += _slice(module, "waits for a token", "token", arrived, start, cfg)
+            events += _slice(module, "waits for an instruction", "fetch", free, arrived, clock)
+            events += _slice(module, "waits for a token", "token", arrived, start, clock)
             text = lines[index].split(maxsplit=1)[1]
             title = text.split()[0]
             args = {"index": index, "enqueued": enqueued, "text": text}
             args |= {"program": name} if name else {}
-            events += _slice(module, title, "instruction", start, end, cfg, args)
+            events += _slice(module, title, "instruction", start, end, clock, args)
             free = end
-    for event in events:
-        if event["ph"] == "X":
-            event["ts"] += launch_cycle / cfg.frequency_mhz
     return {
         "displayTimeUnit": "ns",
         "traceEvents": events,
@@ -101,18 +100,30 @@ def join(traces: list[dict[str, Any]]) -> dict[str, Any]:
     return {**first, "traceEvents": events, "otherData": {**first["otherData"], "cycles": cycles}}
 
 
+@dataclass(frozen=True)
+class _Clock:
+    frequency_mhz: float
+    launch_cycle: int
+    cycles: int
+
+    def nanoseconds(self, cycle: int) -> int:
+        """Whole ones, so that slices meet exactly; FINISH's second cycle lies behind the end."""
+        return round((self.launch_cycle + min(cycle, self.cycles)) * 1000 / self.frequency_mhz)
+
+
 def _slice(
     module: Module,
     name: str,
     category: str,
     start: int,
     end: int,
-    cfg: VtaConfig,
+    clock: _Clock,
     args: dict[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """A complete event of cycles ``start`` to ``end``; none where that is empty."""
     if end <= start:
         return []
+    begin = clock.nanoseconds(start)
     return [
         {
             "ph": "X",
@@ -120,8 +131,8 @@ def _slice(
             "tid": int(module),
             "name": name,
             "cat": category,
-            "ts": start / cfg.frequency_mhz,
-            "dur": (end - start) / cfg.frequency_mhz,
+            "ts": begin / 1000,
+            "dur": (clock.nanoseconds(end) - begin) / 1000,
             "args": {"start_cycle": start, "end_cycle": end, **(args or {})},
         }
     ]

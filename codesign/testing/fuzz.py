@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,13 @@ import numpy as np
 import codesign.sim
 from codesign.errors import MissingDependencyError
 from codesign.hw.config import VtaConfig
-from codesign.sim.native import config_values
+from codesign.sim.native import config_values, instruction_sets
 from codesign.testing.programs import Program, random_config, random_program
 
 SOURCES = Path(codesign.sim.__file__).parent / "csrc"
 _FLAGS = ("-std=c++17", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 _BINDINGS = {"binding.cc", "vta_module.cc"}
+_CHUNK = 20_000  # streams a process
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class FuzzReport:
     streams: int
     legal: int
     refused: int
+
+    def plus(self, other: FuzzReport) -> FuzzReport:
+        return FuzzReport(
+            self.streams + other.streams, self.legal + other.legal, self.refused + other.refused
+        )
 
 
 def build_fuzzer(folder: Path) -> Path:
@@ -62,10 +67,13 @@ def build_fuzzer(folder: Path) -> Path:
 
 
 def _set_flags(source: Path) -> Sequence[str]:
-    """Only the sets this processor has are compiled in; CMakeLists.txt compiles all."""
-    if platform.machine() not in ("x86_64", "AMD64"):
-        return ()
-    return ("-mavx2",) if source.stem == "kernels_avx2" else ()
+    """Only the kernels that this processor can run are compiled in; CMakeLists.txt compiles all."""
+    flags = {
+        "avx2": ("-mavx2",),
+        "avx512_vnni": ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512vnni"),
+    }
+    name = {"kernels_avx2": "avx2", "kernels_avx512": "avx512_vnni"}.get(source.stem)
+    return flags[name] if name in instruction_sets() else ()
 
 
 def write_corpus(path: Path, programs: int, seed: int) -> None:
@@ -83,11 +91,34 @@ def _record(cfg: VtaConfig, program: Program) -> bytes:
     return head.tobytes() + program.instructions.tobytes() + program.memory.tobytes()
 
 
-def fuzz(folder: Path, streams: int, seed: int = 0, programs: int = 300) -> FuzzReport:
-    """Build, write a corpus, run; raises ``CalledProcessError`` on the first finding."""
+def fuzz(
+    folder: Path,
+    streams: int,
+    seed: int = 0,
+    programs: int = 300,
+    advance: Callable[[int], None] | None = None,
+) -> FuzzReport:
+    """Build, write a corpus, run one process a core; ``advance`` is told streams that are done.
+
+    Raises
+    ------
+    CalledProcessError
+        On the first finding; its ``stderr`` is the sanitizer's report.
+    """
     program = build_fuzzer(folder)
     corpus = folder / "corpus.bin"
     write_corpus(corpus, programs, seed)
-    command = [str(program), str(corpus), str(streams), str(seed)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return FuzzReport(*map(int, done.stdout.split()))
+    sizes = [min(_CHUNK, streams - first) for first in range(0, streams, _CHUNK)]
+
+    def run(chunk: int) -> FuzzReport:
+        command = [str(program), str(corpus), str(sizes[chunk]), f"{seed}{chunk:06d}"]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return FuzzReport(*map(int, done.stdout.split()))
+
+    total = FuzzReport(0, 0, 0)
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for part in pool.map(run, range(len(sizes))):
+            total = total.plus(part)
+            if advance is not None:
+                advance(part.streams)
+    return total

@@ -1,8 +1,10 @@
 """Multipliers: int8 weights kept, nothing overflows, one LSB from exact requantisation."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from codesign.compiler.fit.multiplier import fit_multiplied
 from codesign.errors import Infeasible
 from codesign.kernels import ConvParams, ConvWorkload, bias_capacity
 from relay_passes import QuantizedTensor, UnitSpec
+from tests.onnx_models import onnxruntime_outputs, qdq_conv
 
 CFG = replace(codesign.load_config("pynq"), has_mul=True)
 
@@ -138,3 +141,17 @@ def test_scales_beyond_a_multiplier_are_refused() -> None:
     result = fit_multiplied(replace(spec, inputs=(source,)), CFG, conv_workload(spec, Borders(), 1))
     assert isinstance(result, Infeasible)
     assert result.constraint == "weight_range"
+
+
+@pytest.mark.parametrize(("kind", "zero_in", "zero_out"), [(np.int8, 0, 0), (np.uint8, 117, 31)])
+def test_networks_run_within_one_step_of_onnxruntime(
+    kind: Any, zero_in: int, zero_out: int
+) -> None:
+    made = qdq_conv(kind, zero_in, zero_out, zero_channel=True)
+    x = np.random.default_rng(5).standard_normal((20, 5, 9, 7)).astype(np.float32)
+    result = codesign.compile(made, CFG).run({"x": x})
+    assert result.outputs_match
+    assert result.offloaded_macs == result.macs
+    steps = np.rint(np.abs(result.outputs["y"] - onnxruntime_outputs(made, x)) / np.float32(0.09))
+    assert steps.max() <= 1
+    assert (steps == 0).mean() > 0.99

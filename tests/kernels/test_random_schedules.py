@@ -84,6 +84,7 @@ def schedules(draw: Any) -> Schedule:
         _size(draw, 1, 2),
         _size(draw, 1, 3),
         _size(draw, 0, 2),
+        draw(st.booleans()),
     )
 
 

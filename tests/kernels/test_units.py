@@ -146,5 +146,7 @@ def test_rectangular_batch_is_infeasible_by_name() -> None:
 
 
 def test_a_layer_that_fits_no_tile_says_what_overflows() -> None:
-    result = best_schedule(ConvWorkload(3, 64, 32, 32, (7, 7), (2, 2), (3, 3, 3, 3)), core(64, 64))
-    assert result == Infeasible("wgt_depth", "needs 50 elements, the configuration has 32")
+    result = best_schedule(ConvWorkload(3, 64, 40, 40, (7, 33), padding=(3, 3, 3, 3)), core(64, 64))
+    assert result == Infeasible("wgt_depth", "needs 34 elements, the configuration has 32")
+    cut = best_schedule(ConvWorkload(3, 64, 32, 32, (7, 7), (2, 2), (3, 3, 3, 3)), core(64, 64))
+    assert not isinstance(cut, Infeasible) and cut.schedule.kernel_rows == 1

@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from codesign.errors import ProgramError
 from codesign.hw.config import VtaConfig
-from codesign.isa import INSTRUCTION, UOP, AluOp, Memory, Opcode, encode, encode_uops
+from codesign.isa import (
+    INSTRUCTION,
+    UOP,
+    AluOp,
+    Memory,
+    Opcode,
+    decode,
+    disassemble,
+    encode,
+    encode_uops,
+)
 from codesign.sim import Simulator
 from codesign.sim.simulator import Engine
 
@@ -62,15 +72,18 @@ FAULTS: dict[str, tuple[int, list[dict[str, int]]]] = {
 @pytest.mark.parametrize("rule", FAULTS)
 def test_an_illegal_program_is_refused_by_name(rule: str, engine: Engine) -> None:
     index, rows = FAULTS[rule]
-    with pytest.raises(ProgramError, match=rf"^instruction {index}: {rule}: "):
-        Simulator(CFG, engine).run(program(*rows), memory())
+    stream = program(*rows)
+    line = disassemble(decode(stream, CFG), CFG)[index].split(maxsplit=1)[1]
+    with pytest.raises(ProgramError, match=rf"^instruction {index}: {rule}: ") as error:
+        Simulator(CFG, engine).run(stream, memory())
+    assert str(error.value).endswith(f" [{line}]")
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_unknown_opcode_is_refused(engine: Engine) -> None:
     stream = program(INP)
     stream[0, 0] = 7
-    with pytest.raises(ProgramError, match=r"^instruction 0: opcode: "):
+    with pytest.raises(ProgramError, match=r"^instruction 0: opcode: .*\[\?7\]$"):
         Simulator(CFG, engine).run(stream, memory())
 
 
@@ -160,10 +173,28 @@ def test_arguments_are_checked() -> None:
     for engine in ENGINES:
         with pytest.raises(ProgramError, match="the program has 0 bytes"):
             Simulator(CFG, engine).run(b"", memory())
+    for wrong in ([1, 2], program().view(np.uint64), np.zeros(1, INSTRUCTION)):
+        with pytest.raises(ProgramError, match="allowed: bytes or uint8"):
+            Simulator(CFG).run(wrong, memory())  # type: ignore[arg-type]
+    for wrong in (bytes(64), memory().astype(np.int8), memory().reshape(64, 64)[:, :16]):
+        with pytest.raises(ProgramError, match="memory is"):
+            Simulator(CFG).run(program(), wrong)  # type: ignore[arg-type]
     frozen = memory()
     frozen.flags.writeable = False
     with pytest.raises(ProgramError, match="writeable False"):
         Simulator(CFG).run(program(), frozen)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_addresses_are_checked(engine: Engine) -> None:
+    simulator = Simulator(CFG, engine)
+    for wrong in (-4096, 2**63, 4096.0, "0x1000"):
+        with pytest.raises(ProgramError, match=r"base_address is .*; allowed: an integer from 0"):
+            simulator.run(program(), memory(), wrong)  # type: ignore[arg-type]
+        with pytest.raises(ProgramError, match="instruction_address is "):
+            simulator.run(program(), memory(), 4096, wrong)  # type: ignore[arg-type]
+    expected = simulator.run(program(), memory(), 4096, 8192).counters
+    assert simulator.run(program(), memory(), np.uint64(4096)).counters == expected  # type: ignore[arg-type]
 
 
 def test_timing_is_fast() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.hw.config import VtaConfig
-from codesign.isa import Memory, Opcode, decode
+from codesign.isa import Memory, Opcode, decode, disassemble
 from codesign.isa.tables import Module, element_bytes
 from codesign.sim import Simulator
 from codesign.sim.result import SimResult
@@ -72,36 +76,83 @@ def test_counters_equal_sums_over_the_program(seed: int) -> None:
     assert counters["gemm_macs"] <= counters["cycles"] * multipliers
 
 
-def test_the_trace_is_valid_and_complete() -> None:
-    rng = np.random.default_rng(7)
-    cfg = VtaConfig()
-    program = random_program(rng, cfg, 60)
+def assert_valid_trace(trace: dict[str, Any]) -> None:
+    """Chrome's trace-event format, "JSON object" form, as Perfetto reads it.
+
+    Complete events have a name, numbers ``ts`` and ``dur`` in µs (whole nanoseconds, Perfetto's
+    unit), ``pid`` and ``tid``; a track's events come in order and do not overlap, so that they
+    nest; metadata names every track once.
+    """
+    assert isinstance(trace["traceEvents"], list)
+    assert trace["displayTimeUnit"] in ("ms", "ns")
+    tracks: dict[tuple[int, int], int] = {}
+    named: list[tuple[int, int]] = []
+    for event in trace["traceEvents"]:
+        assert event["ph"] in ("M", "X")
+        assert isinstance(event["name"], str) and event["name"]
+        assert isinstance(event["pid"], int)
+        if event["ph"] == "M":
+            assert event["name"] in ("process_name", "thread_name")
+            assert isinstance(event["args"]["name"], str)
+            if event["name"] == "thread_name":
+                named.append((event["pid"], event["tid"]))
+            continue
+        assert set(event) == {"ph", "pid", "tid", "name", "cat", "ts", "dur", "args"}
+        assert isinstance(event["tid"], int) and isinstance(event["args"], dict)
+        for key in ("ts", "dur"):
+            assert isinstance(event[key], (int, float)) and math.isfinite(event[key])
+        begin, length = round(event["ts"] * 1000), round(event["dur"] * 1000)
+        assert begin / 1000 == event["ts"] and length / 1000 == event["dur"]
+        assert begin >= 0 and length > 0
+        track = (event["pid"], event["tid"])
+        assert begin >= tracks.get(track, 0)
+        tracks[track] = begin + length
+    assert len(named) == len(set(named))
+    assert set(tracks) <= set(named)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    launch=st.integers(0, 10**9),
+    clock=st.sampled_from([100, 333, 400, 1000]),
+)
+def test_the_trace_is_valid_and_complete(seed: int, launch: int, clock: int) -> None:
+    rng = np.random.default_rng(seed)
+    cfg = dataclasses.replace(random_config(rng), frequency_mhz=clock)
+    program = random_program(rng, cfg, int(rng.integers(2, 60)))
     result = run(cfg, program)
-    trace = json.loads(json.dumps(chrome_trace(result, decode(program.instructions, cfg), cfg)))
-    events = trace["traceEvents"]
-    assert {event["ph"] for event in events} == {"M", "X"}
-    slices = [event for event in events if event["ph"] == "X"]
-    for event in slices:
-        assert {"name", "cat", "pid", "tid", "ts", "dur", "args"} <= set(event)
-        assert event["dur"] > 0
+    table = decode(program.instructions, cfg)
+    trace = json.loads(json.dumps(chrome_trace(result, table, cfg, "unit", launch)))
+    assert_valid_trace(trace)
+    slices = [event for event in trace["traceEvents"] if event["ph"] == "X"]
     instructions = [event for event in slices if event["cat"] == "instruction"]
     assert sorted(e["args"]["index"] for e in instructions) == list(range(len(result.timeline)))
-    assert {e["args"]["text"].split()[0] for e in instructions} >= {"LOAD", "STORE", "FINISH"}
+    texts = [line.split(maxsplit=1)[1] for line in disassemble(table, cfg)]
+    for event in instructions:
+        _, _, start, end = result.timeline[event["args"]["index"]].item()
+        assert (event["args"]["start_cycle"], event["args"]["end_cycle"]) == (start, end)
+        assert event["args"]["text"] == texts[event["args"]["index"]]
+        shown = min(end, result.cycles)  # FINISH's second cycle lies behind the end
+        assert event["ts"] == pytest.approx((start + launch) / clock, abs=1e-3)
+        assert event["dur"] == pytest.approx((shown - start) / clock, abs=1.1e-3)
+    # From the launch on, a module's slices follow one another without a gap.
     for module in Module:
-        track = [event for event in slices if event["tid"] == module]
+        track = [event["args"] for event in slices if event["tid"] == module]
+        assert not track or track[0]["start_cycle"] == 0
         for before, after in pairwise(track):
-            assert before["args"]["end_cycle"] == after["args"]["start_cycle"]
-    waits = sum(
-        event["args"]["end_cycle"] - event["args"]["start_cycle"]
-        for event in slices
-        if event["cat"] != "instruction"
-    )
-    idle = [
-        result.counters[f"{module.name.lower()}_{reason}_stall_cycles"]
-        for module in Module
-        for reason in ("token", "fetch", "queue")
-    ]
-    assert waits == sum(idle)
+            assert before["end_cycle"] == after["start_cycle"]
+    # Waits are the idle cycles, by reason; a full queue shows as waiting for an instruction.
+    for category, reasons in {"token": ("token",), "fetch": ("fetch", "queue")}.items():
+        for module in Module:
+            waits = [
+                event["args"]["end_cycle"] - event["args"]["start_cycle"]
+                for event in slices
+                if event["cat"] == category and event["tid"] == module
+            ]
+            name = module.name.lower()
+            stalls = [result.counters[f"{name}_{reason}_stall_cycles"] for reason in reasons]
+            assert sum(waits) == sum(stalls)
 
 
 def test_the_chart_has_a_row_a_module() -> None:
@@ -128,9 +179,9 @@ def test_joined_traces_follow_one_another() -> None:
         traces.append(chrome_trace(result, table, cfg, name, launch))
         launch += result.cycles
     joined = join(traces)
+    assert_valid_trace(json.loads(json.dumps(joined)))
     assert joined["otherData"]["cycles"] == launch
     events = [event for event in joined["traceEvents"] if event.get("cat") == "instruction"]
     first, second = ([e for e in events if e["args"]["program"] == name] for name in "ab")
     assert len(first) + len(second) == sum(len(program.instructions) for program in programs)
-    # FINISH's second cycle lies behind the end.
-    assert max(e["ts"] + e["dur"] for e in first) <= min(e["ts"] for e in second) + 1 / 100
+    assert max(e["ts"] + e["dur"] for e in first) <= min(e["ts"] for e in second)

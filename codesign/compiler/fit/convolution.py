@@ -14,6 +14,7 @@ from codesign.compiler.fit.common import (
     largest_shift,
     zero_point,
 )
+from codesign.compiler.fit.multiplier import fit_multiplied
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.kernels import ConvParams, ConvWorkload, bias_capacity, default_bias_tiles
@@ -36,7 +37,12 @@ def needed_border(spec: UnitSpec, cfg: VtaConfig) -> int:
 
 
 def fit_convolution(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | Infeasible:
+    """Multipliers where the machine has them and they fit; else one shift."""
     assert spec.weight is not None
+    if cfg.has_mul:
+        multiplied = fit_multiplied(spec, cfg, conv_workload(spec, borders, 1))
+        if not isinstance(multiplied, Infeasible):
+            return multiplied
     source, out = spec.inputs[0], spec.output
     ratio = spec.weight * (source.scale / out.scale)
     shift = largest_shift(float(np.abs(ratio).max(initial=0.0)), 127)

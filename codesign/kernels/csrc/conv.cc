@@ -68,13 +68,18 @@ class ConvUnit {
     const int64_t number = tiles_done_++, acc = number % s.acc_slots * tiling_.acc_slot;
     const int64_t count = channels.blocks() * place.tile.pixels();
     const int64_t partials = tiling_.simple() ? partial_sums(count) : 1;
-    for (const Chunk& chunk : part.chunks) {
-      const bool first = &chunk == &part.chunks.front();
+    // A residual enters with the last chunk, which then has to be the last one.
+    const bool reverse = s.alternate && number % 2 && !tiling_.residual();
+    const size_t n = part.chunks.size();
+    for (size_t i = 0; i < n; ++i) {
+      const size_t k = reverse ? n - 1 - i : i;
+      const Chunk& chunk = part.chunks[k];
+      const bool first = i == 0;
       stream_.begin_step();
       load_constants();
       Addresses at = {acc, 0, 0, 0};
       load_inputs(c, part, chunk, place, first, &at);
-      load_weights(c, static_cast<int64_t>(&chunk - part.chunks.data()), chunk, &at);
+      load_weights(c, static_cast<int64_t>(k), chunk, &at);
       const bool residual = chunk.last && tiling_.residual();
       const int64_t other = residual ? load_residual(number, channels, place.tile) : 0;
       if (first) {
@@ -83,10 +88,8 @@ class ConvUnit {
       }
       gemms(channels, chunk, place, at);
       if (residual) add_residual(channels, place.tile, acc, other);
-      if (chunk.last) {
-        bias(channels, place.tile, acc, at.wgt + chunk.bias);
-        finish(channels, place.tile, acc, partials);
-      }
+      if (chunk.last) bias(channels, place.tile, acc, at.wgt + chunk.bias);
+      if (i == n - 1) finish(channels, place.tile, acc, partials);
       stream_.end_step();
     }
   }

@@ -70,7 +70,7 @@ std::vector<TensorLayout> sources(const Workload& workload) {
 
 Schedule Schedule::of(const int64_t* v) {
   return {static_cast<Dataflow>(v[0]), v[1], v[2], v[3], v[4], v[5] != 0,
-          v[6], v[7], v[8], v[9], v[10]};
+          v[6], v[7], v[8], v[9], v[10], v[11] != 0};
 }
 
 Requant Requant::of(const int64_t* v) { return {v[0], v[1], v[2], v[3], v[4], v[5]}; }

@@ -121,8 +121,9 @@ struct Schedule {
   int64_t rows, cols, out_groups, in_groups;
   bool co_major;
   int64_t inp_slots, wgt_slots, acc_slots, strip, kernel_rows;
+  bool alternate;
 
-  static constexpr int64_t kFields = 11;
+  static constexpr int64_t kFields = 12;
   static Schedule of(const int64_t* values);
 };
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "../checker.h"
+#include "../dispatch.h"
 #include "../isa.h"
 #include "../simulator.h"
 
@@ -110,6 +111,8 @@ int main(int count, char** arguments) {
     mutator.mutate(program);
     if (!quick(program)) continue;
     ++ran;
+    const auto& sets = codesign::usable_kernels();
+    codesign::select_kernels(sets[mutator.below(sets.size())]->name);
     // Exactly as large as said, so that the sanitizer sees the byte behind it.
     const std::vector<uint8_t> code(program.instructions), data(program.memory);
     std::vector<uint8_t> memory(data);
