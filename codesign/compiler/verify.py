@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.compiler.compose import ComposedRegion
-from codesign.compiler.pipeline import host_pipeline
+from codesign.compiler.pipeline import build_executable, host_pipeline
 from codesign.compiler.verify_region import verify_region
 from codesign.errors import VerificationError
 from codesign.frontend import SampleSource, import_onnx
@@ -124,7 +124,7 @@ def execute(module: Any, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any
     from tvm import relax
 
     passes = tvm.transform.Sequential([relax.transform.LambdaLift(), host_pipeline()])
-    executable = tvm.compile(module, target="llvm", relax_pipeline=passes)
+    executable = build_executable(module, passes)
     machine = relax.VirtualMachine(executable, tvm.cpu())
     result = machine["main"](*(tvm.runtime.tensor(a) for a in inputs.values()))
     listed = [result] if hasattr(result, "numpy") else list(result)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import helper
 
@@ -345,3 +346,29 @@ def test_spatial_mean_is_a_pooling_unit(keepdims: int) -> None:
     assert result.outputs_match
     assert [layer.op for layer in result.layers] == ["conv2d", "avg_pool2d", "dense"]
     assert {op.op for op in result.host_ops} == {"quantize", "dequantize"}
+
+
+def test_what_tvm_cannot_compile_on_the_host_is_a_model_error() -> None:
+    constants = {"two": np.array([2], np.int64), "s": np.float32(0.1), "z": np.int8(0)}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("Cast", ["q"], ["i"], to=onnx.TensorProto.INT64),
+        helper.make_node("Pow", ["i", "two"], ["p"]),
+        helper.make_node("Cast", ["p"], ["y"], to=onnx.TensorProto.FLOAT),
+    ]
+    with pytest.raises(ModelError, match="TVM cannot compile"):
+        codesign.compile(model(nodes, constants, [1, 4]), codesign.load_config("pynq"))
+
+
+def test_products_of_two_activations_stay_on_the_host() -> None:
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("Transpose", ["d"], ["t"], perm=[1, 0]),
+        helper.make_node("MatMul", ["d", "t"], ["m"]),
+        helper.make_node("QuantizeLinear", ["m", "s", "z"], ["mq"]),
+        helper.make_node("DequantizeLinear", ["mq", "s", "z"], ["y"]),
+    ]
+    constants = {"s": np.float32(0.1), "z": np.int8(0)}
+    package = codesign.compile(model(nodes, constants, [4, 4]), codesign.load_config("pynq"))
+    assert "matmul" in {op.op for op in package.host_ops}
