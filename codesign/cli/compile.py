@@ -50,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"write beside the package: {', '.join(_DUMPS)}",
     )
     parser.add_argument(
+        "--compose",
+        choices=("exact", "overlap"),
+        default="overlap",
+        help="drain the machine between layers, or let them overlap (%(default)s)",
+    )
+    parser.add_argument(
         "--verify",
         nargs="?",
         const="",
@@ -91,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
         dataflow=args.dataflow,
         callback=callback,
         disabled=_list(args.disabled_pass),
+        compose=args.compose,
         records=args.tuning_records,
     )
     if verifier is not None:

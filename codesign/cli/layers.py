@@ -84,7 +84,7 @@ def onnx_units(path: str, config: VtaConfig, calibration: str | None = None) -> 
     from codesign.compiler import compile as compile_network
 
     data = _random_inputs(path) if calibration is None else calibration
-    package: Any = compile_network(path, config, calibration=data)
+    package: Any = compile_network(path, config, calibration=data, compose="exact")
     return [(str(unit.name), unit.workload) for unit in package.units]
 
 

@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportUntypedFunctionDecorator=false
+# pyright: reportUntypedFunctionDecorator=false, reportArgumentType=false
 # tvm's annotations are partial and partly wrong.
 """The compilation as a list of named phases, each an ordinary TVM pass."""
 
@@ -150,7 +150,7 @@ def pipeline(
     callback: Callback | None = None,
     disabled: Iterable[str] = (),
     record: Record | None = None,
-    compose: Compose = "exact",
+    compose: Compose = "overlap",
     calibration_method: CalibrationMethod = "minmax",
 ) -> Any:
     """A TVM pass for ``tvm.compile(..., relax_pipeline=...)``: Relax in, executable form out.
@@ -188,6 +188,22 @@ def pipeline(
     return run
 
 
+def build_executable(module: Any, passes: Any) -> Any:
+    """``tvm.compile`` for the host's processor.
+
+    Raises
+    ------
+    ModelError
+        one of TVM's own checks fails; what our passes refuse keeps its class.
+    """
+    register()
+    try:
+        return tvm.compile(module, target="llvm", relax_pipeline=passes)
+    except tvm.error.InternalError as error:
+        text = str(error).strip().splitlines() or ["internal error"]
+        raise ModelError(f"TVM cannot compile the model: {text[0]}") from error
+
+
 def partition_for_vta(
     module: Any,
     cfg: VtaConfig,
@@ -221,8 +237,14 @@ def _remaining(steps: Sequence[tuple[str, Any]], module: Any) -> Sequence[tuple[
 
 
 def host_pipeline() -> Any:
-    """TVM's CPU passes for what stays on the host, down to what the VM executes."""
-    return tvm.transform.Sequential(
+    """TVM's CPU passes for what stays on the host, down to what the VM executes.
+
+    Raises
+    ------
+    ModelError
+        TVM has no code for an operator, or not for its types or shapes.
+    """
+    passes = tvm.transform.Sequential(
         [
             relax.transform.LegalizeOps(),
             relax.transform.AnnotateTIROpPattern(),
@@ -232,6 +254,18 @@ def host_pipeline() -> Any:
             relax.get_pipeline("default_build"),
         ]
     )
+
+    @tvm.transform.module_pass(opt_level=0, name="codesign.host")
+    def run(module: Any, _: Any) -> Any:
+        try:
+            return passes(module)
+        except Exception as error:  # these passes let whatever Python raises through
+            text = str(error).strip() or type(error).__name__
+            raise ModelError(
+                f"TVM cannot compile what stays on the host: {text.splitlines()[0]}"
+            ) from error
+
+    return run
 
 
 def _keep(record: Record, slot: str, step: Callable[[Any], Any]) -> Any:

@@ -127,7 +127,8 @@ class OnnxNetworks:
 
         found: list[Layers] = []
         for index, file in enumerate(self.files):
-            package = codesign.compile(file, self.reference, calibration=self.calibration(index, 0))
+            data = self.calibration(index, 0)
+            package = codesign.compile(file, self.reference, calibration=data, compose="exact")
             found.append(package_layers(package, self.reference))
             if progress is not None:
                 progress("networks", index + 1, len(self.files))
