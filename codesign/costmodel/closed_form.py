@@ -74,10 +74,11 @@ def work(w: Columns, c: Columns) -> Work:
     conv, averaged = w["is_conv"] > 0, w["is_max_pool"] == 0
     sparse = conv | (w["is_gather"] > 0)
     outputs = b.out_blocks * w["plane_outputs"]
-    gemm = w["plane_gemm"] * np.where(sparse, b.reads, b.out_blocks * b.in_subs)
+    plane_gemm, plane_alu = _cheapest_form(w, b)
+    gemm = plane_gemm * np.where(sparse, b.reads, b.out_blocks * b.in_subs)
     gemm = gemm + w["residual"] * outputs * b.in_subs
     bias = np.where(conv, conv_bias_tiles(w, c), np.where(averaged, c["default_bias_tiles"], 0.0))
-    alu = b.out_blocks * w["plane_alu"] + bias * outputs
+    alu = b.out_blocks * plane_alu + bias * outputs
     inputs = b.in_groups * b.in_subs * w["pixels_read"]
     inputs = inputs + w["residual"] * outputs * (c["out_bytes"] / c["inp_bytes"])
     read = inputs * c["inp_bytes"] + b.weights * c["wgt_bytes"]
@@ -94,6 +95,16 @@ def work(w: Columns, c: Columns) -> Work:
         store=1.0 + store_cycles(c, outputs, np.ceil(written / c["burst_bytes"])),
         fetch=3.0 * _LEAST_INSTRUCTIONS + c["read_latency"],
     )
+
+
+def _cheapest_form(w: Columns, b: Blocks) -> tuple[Floats, Floats]:
+    """(GEMM micro-ops, ALU cycles) of one output channel block; a max pooling chooses its form."""
+    gemm, alu = w["plane_gemm"], w["plane_alu"]
+    for form in ("rows", "taps"):
+        other_gemm, other_alu = w[f"{form}_gemm"], w[f"{form}_alu"]
+        better = other_gemm * b.in_subs + other_alu < gemm * b.in_subs + alu
+        gemm, alu = np.where(better, other_gemm, gemm), np.where(better, other_alu, alu)
+    return gemm, alu
 
 
 def store_cycles(c: Columns, elements: Floats, bursts: Floats) -> Floats:

@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from codesign.hw.config import VtaConfig
 from codesign.kernels.bound import MULTIPLY_CYCLES, pixels_read, plane_taps
 from codesign.kernels.constants import default_bias_tiles
-from codesign.kernels.pool import identity_copies, runs, shift_steps, valid_counts
+from codesign.kernels.pool import (
+    identity_copies,
+    max_work,
+    maxima,
+    runs,
+    shift_steps,
+    valid_counts,
+)
 from codesign.kernels.window import axes
 from codesign.kernels.workload import (
     ConvWorkload,
@@ -42,6 +49,8 @@ WORKLOAD_COLUMNS: tuple[str, ...] = (
     # input block it reads; else per input sub-block), ALU and reset cycles without bias,
     # accumulators.
     *("plane_gemm", "plane_alu", "plane_outputs"),
+    # The first two in the other forms of a max pooling (`codesign.kernels.pool.MaxForm`).
+    *("rows_gemm", "rows_alu", "taps_gemm", "taps_alu"),
     # Scaled identities (gather: sources) and biases that a unit without weights keeps; GEMM and
     # ALU instructions a tile; whether only every stride-th input row is loaded.
     # Input pixels of one channel group that some output reads, all operands.
@@ -109,7 +118,13 @@ def _workload_row(w: Workload) -> tuple[float, ...]:
             window = (1, 1, 1, 1, *w.padding)
             borders = (max(w.in_borders, default=0), w.out_border, 0)
             form = (1, 1, 1, *w.repeat, 0, 0, _runs(w))
-    return (*kind, *channels, *shape, *window, *borders, *form, w.macs, *_plane(w))
+    gemm, alu, outputs, *rest = _plane(w)
+    forms = (gemm, alu) * 2
+    if isinstance(w, PoolWorkload) and w.kind == "max":
+        work = max_work(w)
+        forms = (*work["rows"], *work["taps"])
+    plane = (gemm, alu, outputs, *forms, *rest)
+    return (*kind, *channels, *shape, *window, *borders, *form, w.macs, *plane)
 
 
 def _runs(w: GatherWorkload) -> int:
@@ -133,17 +148,15 @@ def _plane(w: Workload) -> tuple[float, ...]:
         cycles = (MULTIPLY_CYCLES if w.multiply else 4) + residual
         instructions = 5 + 2 * residual + (8 if w.multiply else 0)
         return (plane_taps(w), cycles * outputs, outputs, residual, 0, instructions, sampled, read)
+    if w.kind == "max":
+        instructions = 3 + sum(maxima(k, s) for k, s in zip(w.kernel, w.stride, strict=True))
+        return (*max_work(w)["copied"], outputs, 2, 0, instructions, 0, read)
     vertical, horizontal = axes(w)
-    rows, cols = runs(vertical, 0, w.out_height), runs(horizontal, 0, w.out_width)
     regions = [
         ((y.stop - y.start) * (x.stop - x.start), (y.hi - y.lo) * (x.hi - x.lo))
-        for y in rows
-        for x in cols
+        for y in runs(vertical, 0, w.out_height)
+        for x in runs(horizontal, 0, w.out_width)
     ]
-    if w.kind == "max":
-        maxima = 2 * sum(count * taps for count, taps in regions)
-        instructions = 3 + w.kernel[0] * w.kernel[1]
-        return (read, read + 2 * outputs + maxima, outputs, 1, 0, instructions, 0, read)
     gemm = sum(count * taps * identity_copies(w, taps) for count, taps in regions)
     counts = valid_counts(w)
     copies = sum(identity_copies(w, taps) for taps in counts)

@@ -8,7 +8,7 @@ COMPUTE needs G + A E cycles: G GEMM micro-ops, E accumulator elements, A cycles
   1 + 2 output_offset, SHR by 1, MAX, MIN: 9 + 2, beside reset and bias;
 * groups: an output block reads the input blocks that its channels' groups cover;
 * transposed: each output pixel reads the taps of its phase;
-* max pool: the inputs that are read are reset and copied (2), taps by register MAX (2 each).
+* max pool: the cheapest of the forms of `pool.MaxForm`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from codesign.kernels.blocking import Blocking, ChannelTile, input_ranges
 from codesign.kernels.constants import default_bias_tiles
 from codesign.kernels.identity import identity_count
 from codesign.kernels.layout import output_layout
-from codesign.kernels.pool import identity_copies, runs, shift_steps, valid_counts
+from codesign.kernels.pool import identity_copies, max_work, runs, shift_steps, valid_counts
 from codesign.kernels.selection import select
 from codesign.kernels.window import axes
 from codesign.kernels.workload import (
@@ -149,10 +149,9 @@ def _demand(workload: Workload, cfg: VtaConfig) -> _Demand:
         return _Demand(gemm, epilogue + elements * bias, tiles, read)
     blocks = blocking.out_blocks(workload.channels)
     if workload.kind == "max":
-        copied = blocks * pixels
-        maxima = sum(outputs * taps for outputs, taps in _pool_taps(workload))
-        alu = copied + 2 * elements + 2 * blocks * maxima
-        return _Demand(copied * blocking.in_subs, alu, identities, read)
+        forms = [(g * blocking.in_subs, a) for g, a in max_work(workload).values()]
+        gemm, alu = min(forms, key=sum)
+        return _Demand(blocks * gemm, blocks * alu, 2 * identities, read)
     gemm = blocks * blocking.in_subs
     gemm *= sum(o * taps * identity_copies(workload, taps) for o, taps in _pool_taps(workload))
     counts = valid_counts(workload)

@@ -16,7 +16,8 @@ The order in memory, every part from a multiple of 4096 bytes on:
 
 Gathers, for each channel tile: the distinct selection tiles of `selection.select`, then
 ``[output block][bias tile]``. Elementwise units: identities of each operand, bias. Average pools:
-for each number of valid taps its identities, then for each its bias; max pools: one identity.
+for each number of valid taps its identities, then for each its bias; max pools: an identity, and a
+negative one.
 """
 
 from __future__ import annotations

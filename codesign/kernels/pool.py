@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
+from typing import Literal
 
+from codesign.kernels.blocking import Blocking
 from codesign.kernels.window import Axis, axes
 from codesign.kernels.workload import PoolWorkload
 
@@ -55,3 +57,55 @@ def identity_copies(workload: PoolWorkload, count: int) -> int:
 def shift_steps(workload: PoolWorkload) -> int:
     """SHR instructions of an average pooling: large windows need shifts beyond 15."""
     return 1 if workload.kernel[0] * workload.kernel[1] <= 256 else 2
+
+
+MaxForm = Literal["copied", "rows", "taps"]
+"""How a max pooling takes its maxima (csrc/max_pool.cc).
+
+copied: every input enters an accumulator, register MAX along both axes; rows: each input row and
+output column takes its taps from INP, register MAX along y; taps: an output takes all taps from
+INP. A tap from INP is ``max(a - x, 0) + x``: two GEMMs and an immediate MAX.
+"""
+
+
+def maxima(count: int, stride: int) -> int:
+    """Register maxima of ``count`` neighbours, as many as every ``stride``-th of them needs."""
+    own = ceil(count / stride)
+    return (own - 1).bit_length() + count - own
+
+
+def max_form(workload: PoolWorkload, blocking: Blocking, kernel_rows: int = 0) -> MaxForm:
+    """The form with the fewest COMPUTE cycles an output; parts of windows are always copied."""
+    (ky, kx), (sy, sx) = workload.kernel, workload.stride
+    if sx == 1 or 0 < kernel_rows < ky:
+        return "copied"
+    copy, tap = 1 + blocking.in_subs, 1 + 2 * blocking.in_subs
+    after = 2 * maxima(ky, sy)
+    copied = sy * (sx * copy + 2 * maxima(kx, sx)) + 3
+    rows, taps = sy * (copy + (kx - 1) * tap), copy + (ky * kx - 1) * tap
+    if taps <= min(copied, rows) + after:
+        return "taps"
+    return "rows" if rows <= copied else "copied"
+
+
+def max_work(workload: PoolWorkload) -> dict[MaxForm, tuple[int, int]]:
+    """(GEMM micro-ops an input sub-block, ALU and reset cycles) of an output block in each form.
+
+    No less is possible: padding and halos of tiles are left out. Copied maxima that are not
+    neighbours are added to cleared accumulators.
+    """
+    w = workload
+    vertical, horizontal = axes(w)
+    rows = vertical.positions_read(w.out_height)
+    pixels = rows * horizontal.positions_read(w.out_width)
+    valid_x = sum((r.stop - r.start) * (r.hi - r.lo) for r in runs(horizontal, 0, w.out_width))
+    valid_y = sum((r.stop - r.start) * (r.hi - r.lo) for r in runs(vertical, 0, w.out_height))
+    outputs = w.out_height * w.out_width
+    along_y = 2 * maxima(w.kernel[0], w.stride[0]) * outputs
+    gathered = 3 * outputs if w.stride[1] > 1 else 0
+    along_x = 2 * maxima(w.kernel[1], w.stride[1]) * rows * w.out_width
+    return {
+        "copied": (pixels, pixels + along_x + along_y + gathered),
+        "rows": (rows * (2 * valid_x - w.out_width), rows * valid_x + along_y),
+        "taps": (2 * valid_y * valid_x - outputs, valid_y * valid_x),
+    }

@@ -25,8 +25,9 @@ class Schedule:
     ``rows`` x ``cols`` output pixels a tile. ``co_major``: output channels outside, pixels
     inside. Slots count equal parts of INP, WGT and ACC that tiles take in turn. ``strip``
     (``rs``) is the number of row tiles whose input rows share one INP slot. ``kernel_rows`` are
-    those of a convolution whose weights come at once (0: all). ``alternate``: every second tile
-    goes through its reduction backwards, so that what came in last serves twice.
+    those of a convolution whose weights come at once, or of a pooling whose pixels do (0: all).
+    ``alternate``: every second tile goes through its reduction backwards, so that what came in
+    last serves twice.
     """
 
     dataflow: FixedDataflow

@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
+
 import numpy as np
 
 from codesign.hw.config import VtaConfig
 from codesign.kernels.blocking import Blocking, channel_tiles
 from codesign.kernels.constants import default_bias_tiles
-from codesign.kernels.layout import output_layout
-from codesign.kernels.pool import valid_counts
+from codesign.kernels.layout import input_layouts, output_layout
+from codesign.kernels.pool import max_form, maxima, valid_counts
 from codesign.kernels.pricing import (
     FETCH,
     OVERHEAD_GEMM,
@@ -47,72 +49,148 @@ def _overlap(
     return np.where(acc_slots == 1, serial + np.minimum(store, compute), serial)
 
 
-def streaming_schedules(
-    workload: PoolWorkload | ElementwiseWorkload | GatherWorkload, cfg: VtaConfig
-) -> list[Ranked]:
+@dataclass(frozen=True)
+class _Demand:
+    """What tiles take: INP pixels and channel groups, accumulators of a block, weight tiles.
+
+    ``gemm`` and ``alu`` are COMPUTE cycles of one accumulator, ``instructions`` those of a tile.
+    """
+
+    high: Column
+    wide: Column
+    groups: Column
+    accumulators: Column
+    weights: Column
+    gemm: Cycles
+    alu: Cycles
+    instructions: Column
+
+
+def streaming_schedules(workload: _Streaming, cfg: VtaConfig) -> list[Ranked]:
     """Schedules that fit, best estimate first."""
     w, blocking = workload, Blocking.of(cfg)
-    channels = output_layout(w).channels
-    groups = blocking.groups(channels)
-    blocks = blocking.out_blocks(channels)
-    rows, cols, tco, inp_slots, acc_slots = grid(
-        tile_sizes(w.out_height), tile_sizes(w.out_width, 6), tile_sizes(groups, 8), (1, 2), (1, 2)
+    target = output_layout(w)
+    groups, blocks = blocking.groups(target.channels), blocking.out_blocks(target.channels)
+    rows, cols, tco, taps, inp_slots, acc_slots = grid(
+        tile_sizes(w.out_height),
+        tile_sizes(w.out_width, 6),
+        tile_sizes(groups, 8),
+        _window_rows(w, cfg),
+        (1, 2),
+        (1, 2),
     )
     subs_in, subs_out = blocking.in_subs, min(blocking.out_subs, blocks)
-    if isinstance(w, PoolWorkload):
-        high = np.minimum((rows - 1) * w.stride[0] + w.kernel[0], w.height)
-        wide = np.minimum((cols - 1) * w.stride[1] + w.kernel[1], w.width)
-        border = w.in_border
-    elif isinstance(w, GatherWorkload):
-        high = np.minimum(ceil_div(rows + w.repeat[0] - 1, w.repeat[0]), w.height)
-        wide = np.minimum(ceil_div(cols + w.repeat[1] - 1, w.repeat[1]), w.width)
-        border = max(w.in_borders)
-    else:
-        high, wide, border = rows, cols, max(w.in_borders)
-    # Input groups under a tile, weight tiles, and GEMM micro-ops of an accumulator.
-    reads, weights, terms = tco, np.zeros_like(tco), float(subs_in)
-    if isinstance(w, ElementwiseWorkload):
-        reads, terms = w.operands * tco, float(w.operands * subs_in)
-    elif isinstance(w, GatherWorkload):
-        demands = {int(t): _gather_demand(w, blocking, cfg, int(t)) for t in np.unique(tco)}
-        reads, weights = (np.array([demands[int(t)][i] for t in tco]) for i in (0, 1))
-        terms = demands[int(tco[0])][2]
-    copied = isinstance(w, PoolWorkload) and w.kind == "max"
-    acc_slot = tco * subs_out * (rows * cols + (high * wide if copied else 0)) + SCRATCH
-    inp_slot = reads * high * wide * subs_in
+    d = _demand(w, cfg, rows, cols, tco, taps)
+    acc_slot = tco * subs_out * d.accumulators + SCRATCH
+    inp_slot = d.groups * d.high * d.wide * subs_in
     fits = (inp_slots * inp_slot + 1 <= cfg.inp_depth) & (acc_slots * acc_slot <= cfg.acc_depth)
-    fits &= weights <= cfg.wgt_depth
+    fits &= d.weights <= cfg.wgt_depth
     if not fits.any():
         return []
-    rows, cols, tco, inp_slots, acc_slots, high, wide, reads = (
-        c[fits] for c in (rows, cols, tco, inp_slots, acc_slots, high, wide, reads)
+    rows, cols, tco, taps, inp_slots, acc_slots = (
+        c[fits] for c in (rows, cols, tco, taps, inp_slots, acc_slots)
     )
+    d = _Demand(*(getattr(d, field.name)[fits] for field in fields(d)))
+    kernel = w.kernel[0] if isinstance(w, PoolWorkload) else 1
     tiles = ceil_div(w.out_height, rows) * ceil_div(w.out_width, cols) * ceil_div(groups, tco)
+    steps = tiles * ceil_div(kernel, taps)
     latency = cfg.read_latency + OVERHEAD_LOAD
-    line = row_beats(cfg, wide * subs_in)
-    whole = wide == w.width + 2 * border
-    loads = np.where(whole & (high == w.height), reads / tco, reads)
-    load = tiles * (loads * latency + reads * high * line)
-    per_tile = _instructions(w)
+    line = row_beats(cfg, d.wide * subs_in)
+    pitch = max(t.pitch for t in input_layouts(w))
+    whole = (d.wide == pitch) & (d.high == w.height)
+    loads = np.where(whole, d.groups / tco, d.groups)
+    load = steps * (loads * latency + d.groups * d.high * line)
     elements = blocks * w.out_height * w.out_width
-    gemm, alu = _work(w, terms, cfg, (high * wide) / (rows * cols))
-    compute = elements * (gemm + alu) + tiles * OVERHEAD_GEMM * per_tile
-    lines = np.where(cols == output_layout(w).pitch, 1, rows)
+    compute = elements * (d.gemm + d.alu) + steps * OVERHEAD_GEMM * d.instructions
+    apart = isinstance(w, PoolWorkload) and w.kind == "max"  # output rows may not be neighbours
+    lines = np.where((cols == target.pitch) & (not apart), 1, rows)
     bursts = tiles * tco * lines
     if subs_out < blocking.out_subs:
         bursts = np.full_like(rows, groups * w.out_height * w.out_width)
     store = store_cycles(cfg, elements, bursts) + tiles
-    fetch = tiles * (loads + per_tile + tco) * FETCH
-    total = _overlap(load + 0.0, compute, store + 0.0, tiles, inp_slots, acc_slots)
+    fetch = (steps * (loads + d.instructions) + tiles * tco * (lines if apart else 1)) * FETCH
+    total = _overlap(load + 0.0, compute, store + 0.0, steps, inp_slots, acc_slots)
     total = np.maximum(total, fetch) + 3 * latency
-    read = tiles * reads * high * wide * (subs_in * float(cfg.inp_element_bytes))
+    read = steps * d.groups * d.high * d.wide * (subs_in * float(cfg.inp_element_bytes))
     first = worth_a_look(total, read)
-    columns = np.stack([rows, cols, tco, inp_slots, acc_slots])[:, first].T.tolist()
+    taps = np.where(taps < kernel, taps, 0)
+    columns = np.stack([rows, cols, tco, inp_slots, acc_slots, taps])[:, first].T.tolist()
     estimates = np.stack([total, read])[:, first].T.tolist()
     return [
-        Ranked(Schedule("os", rows, cols, tco, 1, True, inp, 1, acc), *estimate)
-        for (rows, cols, tco, inp, acc), estimate in zip(columns, estimates, strict=True)
+        Ranked(Schedule("os", rows, cols, tco, 1, True, inp, 1, acc, kernel_rows=taps), *estimate)
+        for (rows, cols, tco, inp, acc, taps), estimate in zip(columns, estimates, strict=True)
     ]
+
+
+def _window_rows(w: _Streaming, cfg: VtaConfig) -> list[int]:
+    """Rows of a window that come in one step: all, or parts of windows that fill INP."""
+    if not isinstance(w, PoolWorkload):
+        return [1]
+    pixels = min(w.kernel[0], w.height) * min(w.kernel[1], w.width)
+    if 4 * pixels * Blocking.of(cfg).in_subs < cfg.inp_depth:
+        return [w.kernel[0]]
+    return tile_sizes(w.kernel[0], 8)
+
+
+def _demand(
+    w: _Streaming, cfg: VtaConfig, rows: Column, cols: Column, tco: Column, taps: Column
+) -> _Demand:
+    blocking = Blocking.of(cfg)
+    subs, bias, outputs = blocking.in_subs, default_bias_tiles(cfg), rows * cols
+    same = np.ones_like(rows)
+    if isinstance(w, PoolWorkload):
+        high = np.minimum((rows - 1) * w.stride[0] + taps, w.height)
+        wide = np.minimum((cols - 1) * w.stride[1] + w.kernel[1], w.width)
+        if w.kind == "max":
+            return _max_demand(w, blocking, rows, cols, tco, taps, high, wide)
+        gemm = float(w.kernel[0] * w.kernel[1] * subs)
+        count = 4 + 2 * min(len(valid_counts(w)) ** 2, 9)
+        alu = same * (4.0 + bias)
+        return _Demand(high, wide, tco, outputs, 0 * same, gemm * same, alu, count * same)
+    if isinstance(w, ElementwiseWorkload):
+        reads, terms = w.operands * tco, float(w.operands * subs)
+        count = w.operands + 5
+        alu = same * (4.0 + bias)
+        return _Demand(rows, cols, reads, outputs, 0 * same, terms * same, alu, count * same)
+    high = np.minimum(ceil_div(rows + w.repeat[0] - 1, w.repeat[0]), w.height)
+    wide = np.minimum(ceil_div(cols + w.repeat[1] - 1, w.repeat[1]), w.width)
+    demands = {int(t): _gather_demand(w, blocking, cfg, int(t)) for t in np.unique(tco)}
+    reads, weights = (np.array([demands[int(t)][i] for t in tco]) for i in (0, 1))
+    terms = demands[int(tco[0])][2] * same
+    count = (len(w.channels) + 5) * same
+    return _Demand(high, wide, reads, outputs, weights, terms, same * (4.0 + bias), count)
+
+
+def _max_demand(
+    w: PoolWorkload,
+    blocking: Blocking,
+    rows: Column,
+    cols: Column,
+    tco: Column,
+    taps: Column,
+    high: Column,
+    wide: Column,
+) -> _Demand:
+    """Tiles of a max pooling (csrc/max_pool.cc), padding taken for pixels."""
+    (ky, kx), (sy, sx), subs = w.kernel, w.stride, blocking.in_subs
+    same, outputs = np.ones_like(rows), rows * cols
+    along_x, tap = 2.0 * maxima(kx, sx), 1 + 2 * subs
+    all_high, all_wide = (rows - 1) * sy + taps, (cols - 1) * sx + kx
+    along_y = np.array([2.0 * maxima(int(t), sy) for t in taps])
+    whole = max_form(w, blocking)
+    copied = (taps < ky) | (whole == "copied")
+    gathered = copied & ((taps < ky) | (sx > 1))
+    if whole == "taps":
+        area, work, count = outputs, outputs * (ky * kx * tap - subs), 3 * ky * kx
+        along_y = np.where(copied, along_y, 0.0)
+    else:
+        area, work, count = all_high * cols, all_high * cols * (kx * tap - subs), 3 * kx + 3
+    copies = high * wide * subs + all_high * (all_wide + cols * along_x)
+    work = np.where(copied, copies, work) + outputs * along_y
+    work = (work + np.where(gathered, 3 * outputs, 0)) * ceil_div(ky, taps)
+    area = np.where(copied, all_high * all_wide + np.where(gathered, outputs, 0), area)
+    instructions = np.where(copied, 8 + maxima(kx, sx), count) + maxima(ky, sy)
+    return _Demand(high, wide, tco, area, 0 * same, 0.0 * same, work / outputs, instructions * same)
 
 
 def _gather_demand(
@@ -133,28 +211,3 @@ def _gather_demand(
 def _groups_read(selection: Selection, blocking: Blocking) -> int:
     terms = (term for block in selection.terms for term in block)
     return len({(term.source, term.block // blocking.in_subs) for term in terms})
-
-
-def _instructions(w: _Streaming) -> int:
-    """GEMM and ALU instructions of one tile."""
-    if isinstance(w, ElementwiseWorkload):
-        return w.operands + 5
-    if isinstance(w, GatherWorkload):
-        return len(w.channels) + 5
-    if w.kind == "max":
-        return 3 + w.kernel[0] * w.kernel[1]
-    return 4 + 2 * min(len(valid_counts(w)) ** 2, 9)
-
-
-def _work(w: _Streaming, terms: float, cfg: VtaConfig, halo: Cycles) -> tuple[Cycles, float]:
-    """(GEMM, other) cycles per output element; ``halo`` = input per output pixels of a tile.
-
-    ``terms``: GEMM micro-ops that bring one input pixel of an output block in, over all sources.
-    """
-    bias = default_bias_tiles(cfg)
-    if not isinstance(w, PoolWorkload):
-        return np.full_like(halo, terms), 4.0 + bias
-    taps = w.kernel[0] * w.kernel[1]
-    if w.kind == "max":
-        return halo * (1 + terms), 2.0 + 2 * taps
-    return np.full_like(halo, taps * terms), 4.0 + bias

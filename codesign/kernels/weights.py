@@ -58,7 +58,7 @@ def pack_weights(
         bias = _uniform_bias(params.bias + (1 << params.shift >> 1), cfg)
         return np.concatenate([*tiles, bias]).reshape(-1)
     if workload.kind == "max":
-        return identity_tiles(cfg, 1).reshape(-1)
+        return np.concatenate([identity_tiles(cfg, 1), identity_tiles(cfg, -1)]).reshape(-1)
     assert isinstance(params, PoolParams)
     return _average(workload, params, cfg)
 

@@ -12,6 +12,7 @@ namespace {
 constexpr int64_t kMaxIterations = (1 << 14) - 1;
 constexpr int64_t kReuseDistance = 3;
 constexpr int64_t kMaxSplit = 64;
+constexpr int64_t kUnrolled = 64;  // reductions of so few points are one list of micro-ops
 constexpr size_t kCacheEntries = 1 << 15;
 constexpr Dim kUnit = {1, 0};
 
@@ -213,6 +214,8 @@ NestPtr plan(const Dims& dims, int64_t max_uops) {
   return at->second;
 }
 
+MicroOps unrolled(const Dims& dims) { return intern(unroll(dims)); }
+
 int64_t partial_sums(int64_t outputs) {
   return outputs >= kReuseDistance ? 1 : (kReuseDistance + outputs - 1) / outputs;
 }
@@ -232,6 +235,58 @@ NestPtr plan_partial(const Dims& dims, int64_t outputs, int64_t scratch, int64_t
     }
   }
   return std::make_shared<const Nest>(Nest{kUnit, kUnit, intern(std::move(uops))});
+}
+
+std::vector<Turn> plan_turns(const Dims& dims, int64_t outputs, int64_t scratch,
+                             int64_t max_uops) {
+  if (points(dims) <= kUnrolled) {
+    const NestPtr nest = plan_partial(dims, outputs, scratch, max_uops);
+    return nest ? std::vector<Turn>{{nest, 0, 0}} : std::vector<Turn>{};
+  }
+  const int64_t partials = partial_sums(outputs);
+  Dims rest = dims;
+  rest.push_back(kUnit);
+  std::stable_sort(rest.begin(), rest.end(), [](const Dim& a, const Dim& b) {
+    return (a.dst == 0 ? a.extent : 0) > (b.dst == 0 ? b.extent : 0);
+  });
+  const Dim longest = rest.front();
+  rest.front() = {longest.extent / partials, 0, longest.src * partials, longest.wgt * partials};
+  if (rest.front().extent == 0) return {};
+  const Dim outer = rest[0], inner = rest[1].dst == 0 ? rest[1] : kUnit;
+  rest.erase(rest.begin(), rest.begin() + (rest[1].dst == 0 ? 2 : 1));
+  const std::vector<MicroOp> own = unroll(with_dst(rest, true));
+  const std::vector<MicroOp> reductions = unroll(with_dst(rest, false));
+  if (static_cast<int64_t>(own.size() * reductions.size()) * partials > max_uops) return {};
+  std::vector<MicroOp> uops;
+  for (const MicroOp& reduction : reductions) {
+    for (int64_t p = 0; p < partials; ++p) {
+      for (size_t j = 0; j < own.size(); ++j) {
+        const int64_t dst =
+            p ? scratch + (p - 1) * outputs + static_cast<int64_t>(j) : own[j].dst;
+        uops.push_back({static_cast<int32_t>(dst),
+                        static_cast<int32_t>(own[j].src + reduction.src + p * longest.src),
+                        static_cast<int32_t>(own[j].wgt + reduction.wgt + p * longest.wgt)});
+      }
+    }
+  }
+  std::vector<Turn> turns = {
+      {std::make_shared<const Nest>(Nest{outer, inner, intern(std::move(uops))}), 0, 0}};
+  const int64_t done = outer.extent * partials;
+  if (done == longest.extent) return turns;
+  Dims left = dims;
+  for (Dim& d : left) {
+    if (d.dst == 0 && d.extent == longest.extent && d.src == longest.src &&
+        d.wgt == longest.wgt) {
+      d.extent -= done;
+      break;
+    }
+  }
+  const std::vector<Turn> more = plan_turns(left, outputs, scratch, max_uops);
+  if (more.empty()) return {};
+  for (const Turn& t : more) {
+    turns.push_back({t.nest, t.src + done * longest.src, t.wgt + done * longest.wgt});
+  }
+  return turns;
 }
 
 std::vector<Nest> partial_sum_nests(const Dims& dims, int64_t outputs, int64_t scratch) {

@@ -33,12 +33,24 @@ using NestPtr = std::shared_ptr<const Nest>;
 // The legal nest with the fewest micro-ops, or null if none has at most `max_uops`.
 NestPtr plan(const Dims& dims, int64_t max_uops);
 
+// The micro-ops of some loops, reductions outermost.
+MicroOps unrolled(const Dims& dims);
+
 // Partial accumulators per output that a reduction over `outputs` elements needs.
 int64_t partial_sums(int64_t outputs);
 
 // A nest over fewer than three outputs: reductions take turns on partial accumulators. Partial sum
 // p > 0 of the j-th output is accumulator scratch + (p - 1) * outputs + j.
 NestPtr plan_partial(const Dims& dims, int64_t outputs, int64_t scratch, int64_t max_uops);
+
+// GEMMs over fewer than three outputs and a long reduction, as `plan_partial` but in few micro-ops:
+// most of the longest reduction takes turns on the partial accumulators, iterations run over the
+// rest. Empty where none has at most `max_uops`.
+struct Turn {
+  NestPtr nest;
+  int64_t src, wgt;  // added to the bases
+};
+std::vector<Turn> plan_turns(const Dims& dims, int64_t outputs, int64_t scratch, int64_t max_uops);
 
 // Register-ADD nests that add each partial sum of `plan_partial` to its output.
 std::vector<Nest> partial_sum_nests(const Dims& dims, int64_t outputs, int64_t scratch);

@@ -19,10 +19,10 @@ void summed_gemm(Stream& stream, const Dims& dims, int64_t outputs, int64_t acc,
     stream.main(stream.gemm(stream.planned(dims), acc, src, wgt));
     return;
   }
-  const NestPtr nest =
-      stream.require(plan_partial(dims, outputs, scratch - acc, stream.max_uops()));
+  const std::vector<Turn> turns = plan_turns(dims, outputs, scratch - acc, stream.max_uops());
+  if (turns.empty()) stream.require(nullptr);
   stream.main(reset(stream, scratch, (partials - 1) * outputs));
-  stream.main(stream.gemm(nest, acc, src, wgt));
+  for (const Turn& t : turns) stream.main(stream.gemm(t.nest, acc, src + t.src, wgt + t.wgt));
   for (const Nest& sum : partial_sum_nests(dims, outputs, scratch - acc)) {
     stream.main(stream.alu(kAdd, sum, acc, acc));
   }
