@@ -56,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"write beside the package: {', '.join(_DUMPS)}",
     )
     parser.add_argument(
+        "--compose",
+        choices=("exact", "overlap"),
+        default="overlap",
+        help="drain the machine between layers, or let them overlap (%(default)s)",
+    )
+    parser.add_argument(
         "--verify",
         nargs="?",
         const="",
@@ -102,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
         dataflow=args.dataflow,
         callback=callback,
         disabled=_list(args.disabled_pass),
+        compose=args.compose,
         records=args.tuning_records,
         calibration_method=args.calibration_method,
     )

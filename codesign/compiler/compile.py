@@ -15,7 +15,7 @@ from typing import Any
 from codesign.compiler.compose import Compose
 from codesign.compiler.host_ops import count_macs, host_operators
 from codesign.compiler.package import Package, PackageUnit, Port
-from codesign.compiler.pipeline import Callback, Record, pipeline, refusal
+from codesign.compiler.pipeline import Callback, Record, build_executable, pipeline, refusal
 from codesign.errors import ConfigError
 from codesign.frontend import CalibrationMethod, SampleSource, import_onnx
 from codesign.frontend.importer import signature_of
@@ -35,7 +35,7 @@ def compile(
     dataflow: Dataflow | None = None,
     callback: Callback | None = None,
     disabled: Iterable[str] = (),
-    compose: Compose = "exact",
+    compose: Compose = "overlap",
     calibration_method: CalibrationMethod = "minmax",
     records: str | Path | None = None,
 ) -> Package:
@@ -48,6 +48,8 @@ def compile(
     input_shapes : static shapes by input name, for models with dynamic ones
     dataflow : overrides the configuration's
     callback, disabled : see `codesign.pipeline`
+    compose : "exact" drains the machine between units, so that cycles are the sum of units run
+        alone; "overlap" runs a unit's first loads while the unit before it computes and stores
     calibration_method : how ranges of activations follow from the calibration data of a float
         model: "minmax", "percentile", "mse" or "entropy"
     records : file of `codesign tune`; recorded layers take their schedule from it
@@ -57,7 +59,7 @@ def compile(
     StoreError
         the records file is damaged or foreign.
     ModelError
-        the model cannot be read, imported or quantised.
+        the model cannot be read, imported, quantised or compiled.
     DataError
         calibration data that do not fit the model.
     ConfigError
@@ -75,7 +77,7 @@ def compile(
     known = None if records is None else load_records(records).lookup
     passes = pipeline(cfg, calibration, callback, disabled, record, compose, calibration_method)
     with known_schedules(known):
-        executable = tvm.compile(module, target="llvm", relax_pipeline=passes)
+        executable = build_executable(module, passes)
     inputs, outputs = signature_of(module)
     return Package(
         model=Path(model).name if isinstance(model, (str, Path)) else "module",

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.compiler import archive
-from codesign.compiler.compose import Compose
+from codesign.compiler.compose import Compose, compose_region
 from codesign.compiler.graph import Unit, UnitGraph, evaluate
 from codesign.compiler.host_ops import HostOp
 from codesign.compiler.layouts import RegionUnit
@@ -30,6 +30,7 @@ from codesign.errors import DataError
 from codesign.frontend.calibration import SampleSource, batches, check_samples, load_samples
 from codesign.hw.config import VtaConfig
 from codesign.hw.energy import energy_parts_mj
+from codesign.kernels import Schedule
 from codesign.sim.simulator import Engine
 
 if TYPE_CHECKING:
@@ -175,6 +176,17 @@ class Package:
     ) -> tuple[NDArray[Any], ...]:
         """Integer reference of one region; needs no TVM."""
         return evaluate(self._graph(region), inputs)
+
+    def cycles_composed(self, compose: Compose) -> int:
+        """What `cycles` would be, composed in another way; simulated from the same schedules."""
+        total = 0
+        for program in self.programs:
+            name = program.graph.name
+            units = [unit for unit in self.units if unit.region == name]
+            schedules = {unit.name: Schedule(**unit.schedule) for unit in units}
+            region = compose_region(program.graph, self.config, schedules, compose)
+            total += sum(region.cycles.values()) * self._passes(name)
+        return total
 
     def memory_image(self, region: str) -> tuple[NDArray[np.uint8], int]:
         """DRAM of a region before a run (constants, micro-ops, borders), and its base address."""

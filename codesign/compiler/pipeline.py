@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportUntypedFunctionDecorator=false
+# pyright: reportUntypedFunctionDecorator=false, reportArgumentType=false
 # tvm's annotations are partial and partly wrong.
 """The compilation as a list of named phases, each an ordinary TVM pass."""
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,9 @@ from tvm import relax
 
 from codesign.compiler.build_graph import TRIVIAL, build_graph, region_units
 from codesign.compiler.compose import Compose, ComposedRegion, compose_region, schedules_of
+from codesign.compiler.first_layer import best_fold
 from codesign.compiler.fit import fit_unit
+from codesign.compiler.graph import UnitGraph
 from codesign.compiler.layouts import RegionUnit
 from codesign.compiler.parts import is_free
 from codesign.compiler.program import serialize
@@ -31,6 +33,7 @@ from relay_passes import (
     FoldParameters,
     JoinMoves,
     Lower,
+    LowerLeakyRelu,
     MergeIdentical,
     Partition,
     QuantizeBeforeReshape,
@@ -83,11 +86,14 @@ def refusal(spec: UnitSpec, cfg: VtaConfig, *, fuse: bool = True) -> Infeasible 
 
 
 def _cycles(spec: UnitSpec, cfg: VtaConfig) -> int | Infeasible:
+    """Cycles of a unit as it is; 0 if it is only possible with its input folded."""
     fit = fit_unit(spec, cfg)
     if isinstance(fit, Infeasible):
         return fit
     schedule = best_schedule(fit[0], cfg)
-    return schedule if isinstance(schedule, Infeasible) else schedule.cycles
+    if isinstance(schedule, Infeasible):
+        return schedule if best_fold(fit[0], cfg) is None else 0
+    return schedule.cycles
 
 
 def phases(
@@ -101,6 +107,7 @@ def phases(
 ) -> list[tuple[str, Any]]:
     """Names and passes in order; the module can be executed after every one."""
     fuse, fold = (decision not in disabled for decision in DECISIONS)
+    built: dict[Any, UnitGraph] = {}
 
     def validate(module: Any) -> Mapping[str, Infeasible]:
         failed: dict[str, Infeasible] = {}
@@ -108,6 +115,8 @@ def phases(
             graph = build_graph(function, "check", cfg, fold=fold)
             if isinstance(graph, Mapping):
                 failed.update(graph)
+            else:
+                built[function] = graph
         return failed
 
     def reject(name: str, reason: Infeasible) -> None:
@@ -116,9 +125,10 @@ def phases(
             log.info("%s stays on the host: %s", name, reason)
 
     def emit(function: Any, name: str) -> bytes:
-        graph = build_graph(function, name, cfg, fold=fold)
+        graph = built.get(function) or build_graph(function, name, cfg, fold=fold)
         if isinstance(graph, Mapping):
             raise ModelError(f"{name}: " + "; ".join(f"{n}: {r}" for n, r in graph.items()))
+        graph = replace(graph, name=name)
         region = compose_region(graph, cfg, schedules_of(graph, cfg), compose)
         record.regions.append(region)
         record.region_units[name] = region_units(function)
@@ -138,6 +148,7 @@ def phases(
         ("merge_identical", MergeIdentical()),
         ("quantize_before_reshape", QuantizeBeforeReshape()),
         ("split_to_slices", SplitToSlices()),
+        ("lower_leaky_relu", LowerLeakyRelu()),
         ("split_dequantize", SplitDequantize()),
         ("join_moves", JoinMoves()),
         ("absorb_requantize", AbsorbRequantize()),
@@ -153,7 +164,7 @@ def pipeline(
     callback: Callback | None = None,
     disabled: Iterable[str] = (),
     record: Record | None = None,
-    compose: Compose = "exact",
+    compose: Compose = "overlap",
     calibration_method: CalibrationMethod = "minmax",
 ) -> Any:
     """A TVM pass for ``tvm.compile(..., relax_pipeline=...)``: Relax in, executable form out.
@@ -191,6 +202,22 @@ def pipeline(
     return run
 
 
+def build_executable(module: Any, passes: Any) -> Any:
+    """``tvm.compile`` for the host's processor.
+
+    Raises
+    ------
+    ModelError
+        one of TVM's own checks fails; what our passes refuse keeps its class.
+    """
+    register()
+    try:
+        return tvm.compile(module, target="llvm", relax_pipeline=passes)
+    except tvm.error.InternalError as error:
+        text = str(error).strip().splitlines() or ["internal error"]
+        raise ModelError(f"TVM cannot compile the model: {text[0]}") from error
+
+
 def partition_for_vta(
     module: Any,
     cfg: VtaConfig,
@@ -224,8 +251,14 @@ def _remaining(steps: Sequence[tuple[str, Any]], module: Any) -> Sequence[tuple[
 
 
 def host_pipeline() -> Any:
-    """TVM's CPU passes for what stays on the host, down to what the VM executes."""
-    return tvm.transform.Sequential(
+    """TVM's CPU passes for what stays on the host, down to what the VM executes.
+
+    Raises
+    ------
+    ModelError
+        TVM has no code for an operator, or not for its types or shapes.
+    """
+    passes = tvm.transform.Sequential(
         [
             relax.transform.LegalizeOps(),
             relax.transform.AnnotateTIROpPattern(),
@@ -235,6 +268,18 @@ def host_pipeline() -> Any:
             relax.get_pipeline("default_build"),
         ]
     )
+
+    @tvm.transform.module_pass(opt_level=0, name="codesign.host")
+    def run(module: Any, _: Any) -> Any:
+        try:
+            return passes(module)
+        except Exception as error:  # these passes let whatever Python raises through
+            text = str(error).strip() or type(error).__name__
+            raise ModelError(
+                f"TVM cannot compile what stays on the host: {text.splitlines()[0]}"
+            ) from error
+
+    return run
 
 
 def _keep(record: Record, slot: str, step: Callable[[Any], Any]) -> Any:

@@ -20,6 +20,7 @@ from codesign.frontend.model import (
     read_model,
     shape_of,
 )
+from codesign.frontend.served import refuse_changed_outputs
 
 ONNX_ATTR = "codesign.onnx"
 HASH_ATTR = "codesign.hash"
@@ -41,7 +42,8 @@ def import_onnx(path_or_model: str | Path | Any, input_shapes: InputShapes | Non
     Raises
     ------
     ModelError
-        not ONNX, truncated, dynamic shape, or operators TVM's importer does not know (all named).
+        not ONNX, truncated, dynamic shape, or operators TVM's importer does not know (all named)
+        or reads in another way than ONNX defines them.
     """
     model = read_model(path_or_model, input_shapes)
     module = relax_of(model)
@@ -65,11 +67,12 @@ def relax_of(model: Any) -> Any:
             f"the importer does not know these operators: {error}; "
             "QLinear and integer operators need the model in QDQ form"
         ) from error
-    except (ValueError, TypeError, AssertionError, KeyError, IndexError, RuntimeError) as error:
+    except Exception as error:  # the importer lets whatever Python raises through
         text = str(error).strip().splitlines()
         raise ModelError(
             f"the model cannot be imported: {text[-1] if text else type(error).__name__}"
         ) from error
+    refuse_changed_outputs(model, module)
     inputs = [
         [
             value.name,

@@ -10,6 +10,7 @@ from typing import Any
 
 from codesign.errors import ModelError
 from codesign.frontend.qoperator import is_qoperator, to_qdq
+from codesign.frontend.served import refuse_unserved
 
 InputShapes = Mapping[str, Sequence[int]]
 QUANTIZE_OPS = frozenset({"QuantizeLinear", "DequantizeLinear"})
@@ -50,11 +51,13 @@ def read_model(path_or_model: str | Path | Any, input_shapes: InputShapes | None
         onnx.checker.check_model(model)
         if is_qoperator(model):
             model = to_qdq(model)
-        return onnx.shape_inference.infer_shapes(model)
+        model = onnx.shape_inference.infer_shapes(model)
     except onnx.checker.ValidationError as error:
         raise ModelError(f"{where}: not a valid ONNX model: {_first_line(error)}") from error
     except onnx.shape_inference.InferenceError as error:
         raise ModelError(f"{where}: shapes do not fit together: {_first_line(error)}") from error
+    refuse_unserved(model)
+    return model
 
 
 def graph_inputs(model: Any) -> list[Any]:

@@ -125,3 +125,35 @@ def test_calibration_files(tmp_path: Path) -> None:
         load_samples(path, SIGNATURE)
     with pytest.raises(DataError, match="no such file"):
         load_samples(tmp_path / "absent.npz", SIGNATURE)
+
+
+def test_types_that_are_not_served_are_named() -> None:
+    kind = onnx.TensorProto.FLOAT8E5M2
+    made = model([helper.make_node("Cast", ["x"], ["y"], to=kind)], {}, [4])
+    made.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", kind, [4]))
+    with pytest.raises(ModelError, match="'y' has the type FLOAT8E5M2; served are float, "):
+        import_onnx(made)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "text"),
+    [
+        ([helper.make_node("BatchNormalization", ["x", "a", "a", "a", "a"], ["y", "m", "v"],
+                           training_mode=1)], "training mode"),
+        ([helper.make_node("IsInf", ["x"], ["z"], detect_negative=0),
+          helper.make_node("Cast", ["z"], ["y"], to=1)], "one sign only"),
+        ([helper.make_node("ConvTranspose", ["x", "w"], ["y"], output_shape=[9, 9],
+                           strides=[2, 2])], r"'y' is float32 \[1, 1, 9, 9\] in the model"),
+    ],
+)  # fmt: skip
+def test_what_the_importer_would_get_wrong_is_refused(nodes: list[object], text: str) -> None:
+    constants = {"a": np.ones(2, np.float32), "w": np.ones((2, 1, 2, 2), np.float32)}
+    with pytest.raises(ModelError, match=text):
+        import_onnx(model(nodes, constants, [1, 2, 4, 4]))
+
+
+def test_graph_inputs_where_only_constants_are_served() -> None:
+    made = model([helper.make_node("Expand", ["x", "s"], ["y"])], {}, [1, 4], [3, 4])
+    made.graph.input.append(helper.make_tensor_value_info("s", onnx.TensorProto.INT64, [2]))
+    with pytest.raises(ModelError, match="Expand 'y': operand 's' must be a constant"):
+        import_onnx(made)
