@@ -10,6 +10,7 @@ from relay_passes.fold_batch_norm import FoldBatchNorm
 from relay_passes.fold_parameters import FoldParameters
 from relay_passes.join_moves import JoinMoves
 from relay_passes.lower import Lower
+from relay_passes.lower_leaky_relu import LowerLeakyRelu
 from relay_passes.merge_identical import MergeIdentical
 from relay_passes.partition import Partition
 from relay_passes.quantize_before_reshape import QuantizeBeforeReshape
@@ -23,6 +24,7 @@ __all__ = [
     "FoldParameters",
     "JoinMoves",
     "Lower",
+    "LowerLeakyRelu",
     "MergeIdentical",
     "Partition",
     "QuantizeBeforeReshape",

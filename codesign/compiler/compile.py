@@ -35,7 +35,7 @@ def compile(
     dataflow: Dataflow | None = None,
     callback: Callback | None = None,
     disabled: Iterable[str] = (),
-    compose: Compose = "exact",
+    compose: Compose = "overlap",
     calibration_method: CalibrationMethod = "minmax",
     records: str | Path | None = None,
 ) -> Package:
@@ -48,6 +48,8 @@ def compile(
     input_shapes : static shapes by input name, for models with dynamic ones
     dataflow : overrides the configuration's
     callback, disabled : see `codesign.pipeline`
+    compose : "exact" drains the machine between units, so that cycles are the sum of units run
+        alone; "overlap" runs a unit's first loads while the unit before it computes and stores
     calibration_method : how ranges of activations follow from the calibration data of a float
         model: "minmax", "percentile", "mse" or "entropy"
     records : file of `codesign tune`; recorded layers take their schedule from it
@@ -90,6 +92,7 @@ def compile(
         executable=executable,
         model_sha256=_sha256(model),
         quantized=record.quantized,
+        region_units=record.region_units,
     )
 
 

@@ -1,7 +1,8 @@
 """From a graph and its schedules to a `RegionProgram`: memory laid out, units emitted.
 
 ``compose="exact"``: one stream for each unit, launched one after the other, so that the machine is
-drained between units and cycles add up exactly.
+drained between units and cycles add up exactly. ``compose="overlap"``: one stream for the region,
+in which a unit's first loads run while the unit before it computes and stores.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from codesign.errors import Infeasible
 from codesign.hw.config import Dataflow, VtaConfig
 from codesign.isa import Memory, Opcode, decode
 from codesign.isa.tables import element_bytes
-from codesign.kernels import Placement, Schedule, best_schedule, build
+from codesign.kernels import RegionUnit, Schedule, best_schedule, build_region
 from codesign.sim import SimResult, Simulator
 
 Compose = Literal["exact", "overlap"]
@@ -61,24 +62,40 @@ def compose_region(
     """Place tensors and constants page by page and emit every unit; ``share``: see `place`."""
     activations = place(graph, cfg, share=share)
     constants = _Constants(activations.nbytes)
-    streams: list[UnitStream] = []
-    for unit in graph.units:
-        program = build(unit.workload, unit.params, cfg, schedules[unit.name])
-        placement = Placement(
+    units = [
+        RegionUnit(
+            unit.workload,
+            unit.params,
+            schedules[unit.name],
             tuple(activations.addresses[name] for name in unit.inputs),
             activations.addresses[unit.output],
-            constants.add(program.constants),
         )
-        instructions = program.instructions(placement)
-        streams.append(UnitStream(instructions, (unit.name,), (len(instructions) - 1,)))
+        for unit in graph.units
+    ]
+    names = [unit.name for unit in graph.units]
+    made = (
+        [_stream(units, names, cfg, constants)]
+        if compose == "overlap"
+        else [_stream([u], [name], cfg, constants) for u, name in zip(units, names, strict=True)]
+    )
     cycles: dict[str, int] = {}
     moved: dict[str, int] = {}
-    for stream in streams:
+    for stream, owners in made:
         cycles |= _unit_cycles(stream, cfg)
-        moved |= _unit_dram_bytes(stream, np.zeros(len(stream.instructions), np.int64), cfg)
+        moved |= _unit_dram_bytes(stream, owners, cfg)
     blobs = tuple(constants.blobs.items())
-    program = RegionProgram(graph, cfg, activations.addresses, blobs, tuple(streams), constants.end)
+    streams = tuple(stream for stream, _ in made)
+    program = RegionProgram(graph, cfg, activations.addresses, blobs, streams, constants.end)
     return ComposedRegion(program, compose, schedules, cycles, moved)
+
+
+def _stream(
+    units: Sequence[RegionUnit], names: Sequence[str], cfg: VtaConfig, constants: _Constants
+) -> tuple[UnitStream, NDArray[np.int64]]:
+    """One stream for the units, its constants placed, and the unit of every instruction."""
+    region = build_region(units, cfg)
+    instructions = region.instructions([constants.add(data) for data in region.constants])
+    return UnitStream(instructions, tuple(names), region.last), region.owners
 
 
 class _Constants:
@@ -118,7 +135,7 @@ def _unit_cycles(stream: UnitStream, cfg: VtaConfig) -> dict[str, int]:
 
 
 def unit_ends(stream: UnitStream, result: SimResult) -> list[int]:
-    """Cycles from launch to the end of each unit's last instruction."""
+    """Cycles from launch to the end of each unit's last STORE."""
     return [int(end) for end in result.timeline["end"][list(stream.last)]]
 
 

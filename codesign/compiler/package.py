@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.compiler import archive
-from codesign.compiler.compose import Compose
+from codesign.compiler.compose import Compose, compose_region
 from codesign.compiler.graph import Unit, UnitGraph, evaluate
 from codesign.compiler.host_ops import HostOp
+from codesign.compiler.layouts import RegionUnit
 from codesign.compiler.placement import PAGE_BYTES
 from codesign.compiler.program import RegionProgram, UnitStream
 from codesign.compiler.result import LayerResult, RunResult, layer_result
@@ -29,6 +30,7 @@ from codesign.errors import DataError
 from codesign.frontend.calibration import SampleSource, batches, check_samples, load_samples
 from codesign.hw.config import VtaConfig
 from codesign.hw.energy import energy_parts_mj
+from codesign.kernels import Schedule
 from codesign.sim.simulator import Engine
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ class PackageUnit:
 class Package:
     """A network compiled for one configuration.
 
+    ``quantized`` and ``region_units``, the units in real numbers, exist where it was compiled only.
     ``executable`` is TVM's, with "vta" modules; ``library`` the bytes that it was loaded from.
     """
 
@@ -87,6 +90,9 @@ class Package:
     executable: Any
     model_sha256: str = ""
     quantized: Any = field(default=None, repr=False)
+    region_units: Mapping[str, tuple[RegionUnit, ...]] = field(
+        default_factory=lambda: {}, repr=False
+    )
     library: bytes = field(default=b"", repr=False)
 
     @property
@@ -150,7 +156,7 @@ class Package:
         session = Session(self.executable, self.programs, engine)
         collected: list[tuple[NDArray[Any], ...]] = []
         mismatches = 0
-        steps, samples = self._batches(inputs)
+        steps, samples = self.batches(inputs)
         for batch in steps:
             collected.append(session.run(batch))
             mismatches += session.mismatches()
@@ -161,7 +167,7 @@ class Package:
         from codesign.compiler.execute import Session
 
         session = Session(self.executable, self.programs)
-        steps, samples = self._batches(inputs)
+        steps, samples = self.batches(inputs)
         results = [session.run_reference(batch) for batch in steps]
         return self._stack(results, samples)
 
@@ -170,6 +176,17 @@ class Package:
     ) -> tuple[NDArray[Any], ...]:
         """Integer reference of one region; needs no TVM."""
         return evaluate(self._graph(region), inputs)
+
+    def cycles_composed(self, compose: Compose) -> int:
+        """What `cycles` would be, composed in another way; simulated from the same schedules."""
+        total = 0
+        for program in self.programs:
+            name = program.graph.name
+            units = [unit for unit in self.units if unit.region == name]
+            schedules = {unit.name: Schedule(**unit.schedule) for unit in units}
+            region = compose_region(program.graph, self.config, schedules, compose)
+            total += sum(region.cycles.values()) * self._passes(name)
+        return total
 
     def memory_image(self, region: str) -> tuple[NDArray[np.uint8], int]:
         """DRAM of a region before a run (constants, micro-ops, borders), and its base address."""
@@ -233,7 +250,7 @@ class Package:
         """(name, shape, dtype) of every input."""
         return [(p.name, p.shape, p.dtype) for p in self.inputs]
 
-    def _batches(self, inputs: SampleSource) -> tuple[Iterator[dict[str, NDArray[Any]]], int]:
+    def batches(self, inputs: SampleSource) -> tuple[Iterator[dict[str, NDArray[Any]]], int]:
         """Declared batches of the inputs, and the number of samples."""
         if not self.inputs:
             raise DataError("the network has no inputs")

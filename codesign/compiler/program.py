@@ -11,7 +11,7 @@ and blobs are a length and bytes, lists a count and items, in this order:
   image and steps of channel, row, column; folded (0, 1) and, if 1, the fold's step, patch, before,
   each (rows, columns), and C, H, W of the image;
 * list of input and list of output indices into them;
-* list of streams: instruction blob, list of (unit name, index of its last instruction).
+* list of streams: instruction blob, list of (unit name, index of its last STORE).
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ MAGIC = b"VTAPROG2"
 class UnitStream:
     """One launch of the machine: instructions uint8 ``[n, instruction_bytes]`` and its units.
 
-    ``units`` are names in the order of execution, ``last`` the index of each one's last
-    instruction.
+    ``units`` are names in the order of execution, ``last`` the index of each one's last STORE.
     """
 
     instructions: NDArray[np.uint8]

@@ -86,6 +86,7 @@ def _cycles(evaluator: Evaluator, winner: Evaluation, proof: Proof | None) -> di
         evaluator.predictor.level: float(evaluator.predicted[network, config]),
         "t2": int(searched),
         "package": None if proof is None else proof.cycles,
+        "package_overlap": None if proof is None else proof.overlap_cycles,
         "package_equals_t2": None if proof is None else proof.cycles == searched,
     }
 

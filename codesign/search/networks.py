@@ -127,7 +127,15 @@ class OnnxNetworks:
 
         found: list[Layers] = []
         for index, file in enumerate(self.files):
-            package = codesign.compile(file, self.reference, calibration=self.calibration(index, 0))
+            data = self.calibration(index, 0)
+            # Units of their own: fusing and folding depend on the configuration.
+            package = codesign.compile(
+                file,
+                self.reference,
+                calibration=data,
+                compose="exact",
+                disabled=("fuse_additions", "fold_inputs"),
+            )
             found.append(package_layers(package, self.reference))
             if progress is not None:
                 progress("networks", index + 1, len(self.files))

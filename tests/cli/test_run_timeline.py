@@ -34,6 +34,7 @@ def test_the_timeline_spans_the_run(tmp_path: Path, capsys: pytest.CaptureFixtur
     np.savez(tmp_path / "data.npz", x=samples)
     package, trace = str(tmp_path / "m.tar"), tmp_path / "t.json"
     compiling = ["compile", str(tmp_path / "m.onnx"), "-c", "pynq", "-o", package]
+    compiling += ["--compose", "exact"]
     assert cli.main([*compiling, "--calibration", str(tmp_path / "data.npz")]) == 0
     capsys.readouterr()
     assert cli.main(["run", package, "--timeline", str(trace), "--json"]) == 0

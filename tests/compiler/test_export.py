@@ -29,7 +29,7 @@ def layout(symbol: dict[str, Any]) -> TensorLayout:
     return TensorLayout(*symbol["shape"].values(), symbol["border"])
 
 
-@pytest.mark.parametrize("compose", ["exact"])
+@pytest.mark.parametrize("compose", ["exact", "overlap"])
 @pytest.mark.parametrize("cfg", [CFG, WIDE])
 @pytest.mark.parametrize("base", [0, 0x10000000])
 def test_files_run_by_hand(

@@ -20,7 +20,10 @@ from onnx import helper
 import codesign
 from codesign.compiler import Package, Verifier
 from codesign.errors import ConfigError, DataError, ModelError, PackageError
+from codesign.hw.energy import dram_bytes
 from codesign.isa import check
+from codesign.kernels import ScheduleResult, best_schedule
+from codesign.sim import Simulator
 from tests.onnx_models import conv_net, model, onnxruntime_outputs, qdq_conv, qdq_pool, samples
 
 CFG = codesign.load_config("pynq")
@@ -47,11 +50,41 @@ def test_figures_are_consistent(package: Package) -> None:
     result = package.run(samples(1))
     assert result.cycles == package.cycles == sum(layer.cycles for layer in result.layers)
     assert result.macs == result.offloaded_macs == 8 * 8 * 8 * 27 + 4 * 4 * 64
-    assert all(layer.cycles >= layer.roofline_cycles for layer in result.layers)
+    assert result.roofline_cycles == sum(layer.roofline_cycles for layer in result.layers)
+    assert result.dram_bytes == sum(layer.dram_bytes for layer in result.layers)
     assert result.energy_mj == pytest.approx(sum(result.energy_parts_mj.values()))
     assert min(result.energy_parts_mj.values()) >= 0
     assert json.loads(json.dumps(result.to_json()))["layers"][0]["name"] == "conv2d_1"
     assert {op.op for op in result.host_ops} == {"quantize", "dequantize"}
+
+
+@pytest.mark.parametrize("log_batch", [0, 1])
+def test_composition(log_batch: int) -> None:
+    """Exact: units as if alone. Overlap: fewer cycles, same outputs, same bytes, one launch."""
+    cfg = dataclasses.replace(CFG, log_batch=log_batch)
+    exact, overlap = (
+        codesign.compile(conv_net(), cfg, calibration=samples(), compose=compose)
+        for compose in ("exact", "overlap")
+    )
+    alone, together = exact.run(samples(2)), overlap.run(samples(2))
+    assert all(layer.cycles >= layer.roofline_cycles for layer in alone.layers)
+    for unit in exact.units:
+        best = best_schedule(unit.workload, cfg)
+        assert isinstance(best, ScheduleResult)
+        assert unit.cycles == best.cycles
+    assert [name for name, _, _ in exact.streams] == [unit.name for unit in exact.units]
+    assert [name for name, _, _ in overlap.streams] == ["vta_region_0"]
+    for package, result in ((exact, alone), (overlap, together)):
+        assert result.cycles == sum(x.cycles for x in result.layers) == package.cycles
+        runs = [
+            Simulator(cfg).run(stream.instructions, None, timing_only=True)
+            for _, _, stream in package.streams
+        ]
+        assert result.dram_bytes == sum(dram_bytes(run.counters) for run in runs)
+    assert together.cycles < alone.cycles
+    assert exact.cycles_composed("overlap") == overlap.cycles
+    assert overlap.cycles_composed("exact") == exact.cycles
+    np.testing.assert_array_equal(alone.outputs["y"], together.outputs["y"])
 
 
 def test_save_and_load(package: Package, tmp_path: Path) -> None:

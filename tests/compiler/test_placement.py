@@ -9,9 +9,16 @@ import numpy as np
 import pytest
 
 import codesign
+from codesign.compiler.compose import Compose
 from codesign.compiler.graph import evaluate
 from codesign.compiler.placement import lifetimes, place
-from codesign.compiler.verify_region import call_region, create_module, random_inputs
+from codesign.compiler.verify_region import (
+    call_region,
+    create_module,
+    random_inputs,
+    verify_region,
+)
+from codesign.isa import check
 from tests.compiler import regions
 from tests.compiler.regions import add, graph, tensor
 
@@ -52,19 +59,36 @@ def test_tensors_that_live_together_never_share() -> None:
                     )
 
 
-@pytest.mark.parametrize("share", [True, False])
-@pytest.mark.parametrize("seed", range(6))
-def test_random_regions_are_exact(seed: int, share: bool) -> None:
+@pytest.mark.parametrize("compose", ["exact", "overlap"])
+@pytest.mark.parametrize("seed", range(8))
+def test_random_regions_are_exact(seed: int, compose: Compose) -> None:
     rng = np.random.default_rng(seed)
     cfg = dataclasses.replace(CFG, log_batch=seed % 2)
     made = regions.random_graph(cfg, rng)
-    program = regions.program_of(made, cfg, share=share)
+    region = regions.composed(made, cfg, compose)
+    program = region.program
     module = create_module(program)
     for _ in range(2):  # the second call finds what the first one left in memory
         inputs = random_inputs(made, rng)
         got = call_region(module, made, inputs)
         for name, wanted, array in zip(made.outputs, evaluate(made, inputs), got, strict=True):
             np.testing.assert_array_equal(array, wanted, err_msg=name)
+    memory = np.frombuffer(bytes(module["initial_memory"]()), np.uint8).copy()
+    for stream in program.streams:
+        assert check(stream.instructions, cfg, memory=memory, base_address=0) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("compose", ["exact", "overlap"])
+@pytest.mark.parametrize("seed", range(300))
+def test_many_random_regions_are_exact(seed: int, compose: Compose) -> None:
+    rng = np.random.default_rng(seed)
+    log_batch, log_in = int(rng.integers(3)), int(rng.integers(2, 6))
+    log_out = log_in if log_batch else int(rng.integers(2, 6))
+    blocks = {"log_block_in": log_in, "log_block_out": log_out}
+    cfg = dataclasses.replace(CFG, log_batch=log_batch, **blocks)
+    made = regions.random_graph(cfg, rng, units=int(rng.integers(2, 14)))
+    assert verify_region(regions.composed(made, cfg, compose), seed) is None
 
 
 def test_sharing_saves_memory() -> None:

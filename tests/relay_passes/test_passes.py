@@ -15,6 +15,7 @@ from relay_passes import (
     FoldBatchNorm,
     FoldParameters,
     JoinMoves,
+    LowerLeakyRelu,
     MergeIdentical,
     Partition,
     QuantizeBeforeReshape,
@@ -338,3 +339,37 @@ def test_partition_takes_a_refused_fusion_apart() -> None:
     composites = [v for v in definitions(function).values() if isinstance(v, relax.Function)]
     assert len(composites) == 2
     assert not told
+
+
+@I.ir_module
+class Leaky:
+    @R.function
+    def main(q: R.Tensor((1, 4), "int8")) -> R.Tensor((1, 4), "float32"):
+        with R.dataflow():
+            a = R.dequantize(q, R.const(0.5, "float32"), R.const(3, "int8"), out_dtype="float32")
+            b = R.nn.leakyrelu(a, alpha=0.25)
+            R.output(b)
+        return b
+
+
+@I.ir_module
+class Summed:
+    @R.function
+    def main(q: R.Tensor((1, 4), "int8")) -> R.Tensor((1, 4), "float32"):
+        with R.dataflow():
+            a = R.dequantize(q, R.const(0.5, "float32"), R.const(3, "int8"), out_dtype="float32")
+            r = R.nn.relu(a)
+            k = R.quantize(r, R.const(0.5, "float32"), R.const(3, "int8"), out_dtype="int8")
+            x = R.dequantize(q, R.const(0.125, "float32"), R.const(3, "int8"), out_dtype="float32")
+            y = R.dequantize(k, R.const(0.375, "float32"), R.const(3, "int8"), out_dtype="float32")
+            b = R.add(x, y)
+            R.output(b)
+        return b
+
+
+def test_lower_leaky_relu() -> None:
+    tvm.ir.assert_structural_equal(LowerLeakyRelu()(Leaky), Summed)
+    values = np.arange(-128, 128, dtype=np.float32) - 3
+    np.testing.assert_array_equal(
+        np.where(values < 0, 0.125, 0.5) * values, 0.125 * values + 0.375 * np.maximum(values, 0)
+    )

@@ -28,7 +28,7 @@ struct Activation {
   PatchFold fold;
 };
 
-// `last` is the index of the unit's last instruction in its stream.
+// `last` is the index of the unit's last STORE in its stream.
 struct StreamUnit {
   std::string name;
   size_t last;

@@ -86,7 +86,7 @@ class VtaModule : public ffi::ModuleObj {
 
  private:
   // One stream of the last call, summed over its passes. `ends` are the cycles from launch to the
-  // end of each unit's last instruction.
+  // end of each unit's last STORE.
   struct StreamTotals {
     std::map<std::string, int64_t> counters;
     std::vector<int64_t> ends;
