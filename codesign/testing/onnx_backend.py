@@ -73,7 +73,7 @@ class CodesignRep(BackendRep):
         arrays = self._by_name(inputs)
         if self._package is None:
             return tuple(execute(self._module, arrays))
-        session = Session(self._package.executable, self._package.graphs)
+        session = Session(self._package.executable, self._package.programs)
         outputs = session.run(arrays)
         assert session.mismatches() == 0, "a region differs from its integer reference"
         return outputs
@@ -221,8 +221,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         found[name] = status
         print(f"{name}: {status} {text}", file=sys.stderr, flush=True)
     print(json.dumps({"onnx": version("onnx"), **Counter(found.values())}))
-    if options.update and not options.match:
-        tests = {s: sorted(n for n, status in found.items() if status == s) for s in STATUSES}
+    if options.update:
+        known = {**stored_statuses(), **found} if options.match else found
+        tests = {s: sorted(n for n, status in known.items() if status == s) for s in STATUSES}
         path = Path(__file__).with_name("onnx_nodes.json")
         write_text(path, json.dumps({"onnx": version("onnx"), "tests": tests}, indent=1) + "\n")
         return 0
