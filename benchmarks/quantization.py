@@ -28,7 +28,8 @@ import trained
 from claims import STDERR, Claim, Results, parser
 from demo_digits import INPUT, digits, network, quantise_onnxruntime, train
 from demo_digits import export as export_digits
-from networks import NETWORKS, export, inputs, quantize
+from networks import export, inputs, quantize
+from networks.definitions import named
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -93,7 +94,7 @@ def main() -> int:
 def random_rows(name: str, cfg: Any, folder: Path, options: Any) -> list[Row]:
     """A network with random weights: float file by shifts, onnxruntime's QDQ file with MUL."""
     STDERR.print(name)
-    definition = next(n for n in NETWORKS if n.name == name)
+    definition = named(name)
     source = export(definition, folder / f"{name}.onnx", options.seed)
     calibration = inputs(definition, CALIBRATION, options.seed + 2)
     x = inputs(definition, 2 if options.quick else SAMPLES, options.seed + 3)
