@@ -10,9 +10,11 @@ from relay_passes.fold_batch_norm import FoldBatchNorm
 from relay_passes.fold_parameters import FoldParameters
 from relay_passes.join_moves import JoinMoves
 from relay_passes.lower import Lower
+from relay_passes.lower_leaky_relu import LowerLeakyRelu
 from relay_passes.merge_identical import MergeIdentical
 from relay_passes.partition import Partition
 from relay_passes.quantize_before_reshape import QuantizeBeforeReshape
+from relay_passes.share_scales import ShareScales
 from relay_passes.spec import QuantizedTensor, UnitSpec
 from relay_passes.split_dequantize import SplitDequantize
 from relay_passes.split_to_slices import SplitToSlices
@@ -23,10 +25,12 @@ __all__ = [
     "FoldParameters",
     "JoinMoves",
     "Lower",
+    "LowerLeakyRelu",
     "MergeIdentical",
     "Partition",
     "QuantizeBeforeReshape",
     "QuantizedTensor",
+    "ShareScales",
     "SplitDequantize",
     "SplitToSlices",
     "UnitSpec",

@@ -84,7 +84,14 @@ def onnx_units(path: str, config: VtaConfig, calibration: str | None = None) -> 
     from codesign.compiler import compile as compile_network
 
     data = _random_inputs(path) if calibration is None else calibration
-    package: Any = compile_network(path, config, calibration=data, compose="exact")
+    # Units of their own: fusing and folding depend on the configuration.
+    package: Any = compile_network(
+        path,
+        config,
+        calibration=data,
+        compose="exact",
+        disabled=("fuse_additions", "fold_inputs"),
+    )
     return [(str(unit.name), unit.workload) for unit in package.units]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from codesign.compiler.first_layer import fold_inputs
+from codesign.compiler.first_layer import best_fold, foldable, folded
 from codesign.compiler.fit import Borders, fit_unit, needed_border, zero_point
 from codesign.compiler.graph import TensorSpec, Unit, UnitGraph
 from codesign.compiler.layouts import RegionUnit, with_layouts
@@ -52,11 +52,12 @@ def build_graph(
     tensors = _tensors(laid_out)
     shared = share_parts(laid_out, tensors, cfg)
     failed = _set_borders(laid_out, tensors, cfg)
+    whole = foldable(region.inputs, region.outputs, laid_out, tensors) if fold else set[str]()
     units: list[Unit] = []
     for unit in laid_out:
         if unit.spec.kind == "view" or unit.name in shared:
             continue
-        made = _fitted(unit, tensors, cfg)
+        made = _fitted(unit, tensors, whole, cfg)
         if isinstance(made, Infeasible):
             failed[unit.name] = made
         else:
@@ -66,23 +67,30 @@ def build_graph(
     if not units:
         reason = Infeasible(TRIVIAL, "a reshape alone is no work for the accelerator")
         return {unit.name: reason for unit in region.units}
-    if fold:
-        units = fold_inputs(region.inputs, region.outputs, units, tensors, cfg)
     return UnitGraph(name, batch, tensors, region.inputs, region.outputs, tuple(units))
 
 
+def region_units(function: Any) -> tuple[RegionUnit, ...]:
+    """The units of a region in real numbers, in order, tensors named as in its graph."""
+    return _read(function).units
+
+
 def _fitted(
-    unit: RegionUnit, tensors: Mapping[str, TensorSpec], cfg: VtaConfig
+    unit: RegionUnit, tensors: dict[str, TensorSpec], whole: set[str], cfg: VtaConfig
 ) -> Unit | Infeasible:
+    """The unit's numbers; of the inputs ``whole``, its own may become patches."""
     borders = tuple(tensors[name].border for name in unit.inputs)
     padded = (*borders, 0) if len(borders) == 1 else borders
     fit = fit_unit(unit.spec, cfg, Borders(padded, tensors[unit.output].border))
     if isinstance(fit, Infeasible):
         return fit
-    schedule = best_schedule(fit[0], cfg)
-    if isinstance(schedule, Infeasible):
-        return schedule
-    return Unit(unit.name, *fit, unit.inputs, unit.output)
+    made = Unit(unit.name, *fit, unit.inputs, unit.output)
+    source = unit.inputs[0]
+    patches = best_fold(made.workload, cfg) if source in whole else None
+    if patches is not None:
+        made, tensors[source] = folded(made, tensors[source], patches)
+    schedule = best_schedule(made.workload, cfg)
+    return schedule if isinstance(schedule, Infeasible) else made
 
 
 def _read(function: Any) -> _Region:

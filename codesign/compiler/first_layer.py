@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from codesign.compiler.graph import TensorSpec, Unit
+from codesign.compiler.layouts import RegionUnit
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.kernels import (
     ConvParams,
     ConvWorkload,
     PatchFold,
+    Workload,
     best_schedule,
     fold_convolution,
     input_layouts,
@@ -21,57 +23,39 @@ from codesign.kernels import (
 )
 
 
-def fold_inputs(
+def foldable(
     inputs: Sequence[str],
     outputs: Sequence[str],
-    units: Sequence[Unit],
-    tensors: dict[str, TensorSpec],
-    cfg: VtaConfig,
-) -> list[Unit]:
-    """The units, with those over folded inputs that are fastest; ``tensors`` change with them.
-
-    An input is folded if one convolution alone reads it and its channels leave input lanes empty:
-    the host packs it anyway, so that the machine's cycles decide. Folded, it may take no more
-    memory than before.
-    """
-    folded = {unit.name: unit for unit in units}
+    units: Sequence[RegionUnit],
+    tensors: Mapping[str, TensorSpec],
+) -> set[str]:
+    """Inputs of the region that one convolution alone reads, as its image."""
+    found: set[str] = set()
     for name in inputs:
-        readers = [unit for unit in units if name in unit.inputs]
+        readers = [unit for unit in units for source in unit.inputs if source == name]
         spec = tensors[name]
-        free = not spec.view_of and not spec.channel_last and spec.rank == 4
-        viewed = any(other.view_of == name for other in tensors.values())
-        if len(readers) != 1 or not free or viewed or name in outputs:
-            continue
-        (unit,) = readers
-        workload, params = unit.workload, unit.params
-        if not isinstance(workload, ConvWorkload) or unit.inputs.count(name) > 1:
-            continue
-        assert isinstance(params, ConvParams)
-        fold = _best_fold(workload, cfg) if unit.inputs[0] == name else None
-        if fold is None:
-            continue
-        small, weight = fold_convolution(workload, params.weight, fold)
-        tensors[name] = replace(
-            spec,
-            shape=(small.in_channels, small.height, small.width),
-            border=0,
-            fold=fold,
-            image=spec.shape,
-        )
-        folded[unit.name] = replace(unit, workload=small, params=replace(params, weight=weight))
-    return list(folded.values())
+        own = not spec.view_of and not any(other.view_of == name for other in tensors.values())
+        plain = spec.rank == 4 and not spec.channel_last and name not in outputs
+        if len(readers) == 1 and own and plain and readers[0].inputs[0] == name:
+            found.add(name)
+    return found
 
 
-def _best_fold(workload: ConvWorkload, cfg: VtaConfig) -> PatchFold | None:
-    """The fold with the fewest cycles, None if the convolution is fastest as it is."""
-    if workload.in_channels >= cfg.block_in:
+def best_fold(workload: Workload, cfg: VtaConfig) -> PatchFold | None:
+    """The fold with the fewest cycles, None if the unit is fastest, or only possible, as it is.
+
+    Worth a try where channels leave input lanes empty: the host packs an input anyway, so that
+    the machine's cycles decide. Folded, it may take no more memory than before.
+    """
+    if not isinstance(workload, ConvWorkload) or workload.in_channels >= cfg.block_in:
         return None
     whole = best_schedule(workload, cfg)
     best, chosen = (None if isinstance(whole, Infeasible) else whole.cycles), None
-    (layout, *_) = input_layouts(workload)
+    nbytes = input_layouts(workload)[0].nbytes(cfg)
+    kernel = (workload.out_channels, workload.in_channels, *workload.kernel)
     for fold in patch_folds(workload):
-        small = _folded(workload, fold)
-        if input_layouts(small)[0].nbytes(cfg) > layout.nbytes(cfg):
+        small, _ = fold_convolution(workload, np.zeros(kernel, np.int8), fold)
+        if input_layouts(small)[0].nbytes(cfg) > nbytes:
             continue
         result = best_schedule(small, cfg)
         if not isinstance(result, Infeasible) and (best is None or result.cycles < best):
@@ -79,6 +63,12 @@ def _best_fold(workload: ConvWorkload, cfg: VtaConfig) -> PatchFold | None:
     return chosen
 
 
-def _folded(workload: ConvWorkload, fold: PatchFold) -> ConvWorkload:
-    kernel = (workload.out_channels, workload.in_channels, *workload.kernel)
-    return fold_convolution(workload, np.zeros(kernel, np.int8), fold)[0]
+def folded(unit: Unit, image: TensorSpec, fold: PatchFold) -> tuple[Unit, TensorSpec]:
+    """A convolution over its folded input, and that input."""
+    workload, params = unit.workload, unit.params
+    assert isinstance(workload, ConvWorkload)
+    assert isinstance(params, ConvParams)
+    small, weight = fold_convolution(workload, params.weight, fold)
+    shape = (small.in_channels, small.height, small.width)
+    spec = replace(image, shape=shape, border=0, fold=fold, image=image.shape)
+    return replace(unit, workload=small, params=replace(params, weight=weight)), spec

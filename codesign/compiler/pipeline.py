@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import tvm
 from tvm import relax
 
-from codesign.compiler.build_graph import TRIVIAL, build_graph
+from codesign.compiler.build_graph import TRIVIAL, build_graph, region_units
 from codesign.compiler.compose import Compose, ComposedRegion, compose_region, schedules_of
+from codesign.compiler.first_layer import best_fold
 from codesign.compiler.fit import fit_unit
+from codesign.compiler.graph import UnitGraph
+from codesign.compiler.layouts import RegionUnit
 from codesign.compiler.parts import is_free
 from codesign.compiler.program import serialize
 from codesign.compiler.runtime import register
@@ -30,9 +33,11 @@ from relay_passes import (
     FoldParameters,
     JoinMoves,
     Lower,
+    LowerLeakyRelu,
     MergeIdentical,
     Partition,
     QuantizeBeforeReshape,
+    ShareScales,
     SplitDequantize,
     SplitToSlices,
     UnitSpec,
@@ -55,6 +60,7 @@ class Record:
 
     regions: list[ComposedRegion] = field(default_factory=lambda: [])
     fallbacks: dict[str, Infeasible] = field(default_factory=lambda: {})
+    region_units: dict[str, tuple[RegionUnit, ...]] = field(default_factory=lambda: {})
     quantized: Any = None
     host: Any = None
 
@@ -81,11 +87,14 @@ def refusal(spec: UnitSpec, cfg: VtaConfig, *, fuse: bool = True) -> Infeasible 
 
 
 def _cycles(spec: UnitSpec, cfg: VtaConfig) -> int | Infeasible:
+    """Cycles of a unit as it is; 0 if it is only possible with its input folded."""
     fit = fit_unit(spec, cfg)
     if isinstance(fit, Infeasible):
         return fit
     schedule = best_schedule(fit[0], cfg)
-    return schedule if isinstance(schedule, Infeasible) else schedule.cycles
+    if isinstance(schedule, Infeasible):
+        return schedule if best_fold(fit[0], cfg) is None else 0
+    return schedule.cycles
 
 
 def phases(
@@ -99,6 +108,7 @@ def phases(
 ) -> list[tuple[str, Any]]:
     """Names and passes in order; the module can be executed after every one."""
     fuse, fold = (decision not in disabled for decision in DECISIONS)
+    built: dict[Any, UnitGraph] = {}
 
     def validate(module: Any) -> Mapping[str, Infeasible]:
         failed: dict[str, Infeasible] = {}
@@ -106,6 +116,8 @@ def phases(
             graph = build_graph(function, "check", cfg, fold=fold)
             if isinstance(graph, Mapping):
                 failed.update(graph)
+            else:
+                built[function] = graph
         return failed
 
     def reject(name: str, reason: Infeasible) -> None:
@@ -114,11 +126,13 @@ def phases(
             log.info("%s stays on the host: %s", name, reason)
 
     def emit(function: Any, name: str) -> bytes:
-        graph = build_graph(function, name, cfg, fold=fold)
+        graph = built.get(function) or build_graph(function, name, cfg, fold=fold)
         if isinstance(graph, Mapping):
             raise ModelError(f"{name}: " + "; ".join(f"{n}: {r}" for n, r in graph.items()))
+        graph = replace(graph, name=name)
         region = compose_region(graph, cfg, schedules_of(graph, cfg), compose)
         record.regions.append(region)
+        record.region_units[name] = region_units(function)
         if callback is not None:
             callback(name, region)
         return serialize(region.program)
@@ -126,15 +140,14 @@ def phases(
     return [
         (
             "quantize",
-            _keep(
-                record, "quantized", lambda m: quantize_module(m, calibration, calibration_method)
-            ),
+            _keep(record, "quantized", lambda m: _calibrated(m, calibration, calibration_method)),
         ),
         ("fold_parameters", FoldParameters(keep_rounding=cfg.has_mul)),
         ("fold_batch_norm", FoldBatchNorm()),
         ("merge_identical", MergeIdentical()),
         ("quantize_before_reshape", QuantizeBeforeReshape()),
         ("split_to_slices", SplitToSlices()),
+        ("lower_leaky_relu", LowerLeakyRelu()),
         ("split_dequantize", SplitDequantize()),
         ("join_moves", JoinMoves()),
         ("absorb_requantize", AbsorbRequantize()),
@@ -266,6 +279,12 @@ def host_pipeline() -> Any:
             ) from error
 
     return run
+
+
+def _calibrated(module: Any, source: SampleSource | None, method: CalibrationMethod) -> Any:
+    """The quantised module; scales that are chosen here are shared where that saves work."""
+    quantized = quantize_module(module, source, method)
+    return quantized if quantized is module else ShareScales()(quantized)
 
 
 def _keep(record: Record, slot: str, step: Callable[[Any], Any]) -> Any:

@@ -32,7 +32,7 @@ QUANTIZED_OPERATORS = [
     *("Conv", "Gemm", "MatMul", "Add", "Relu", "Clip"),
     *("MaxPool", "AveragePool", "GlobalAveragePool"),
     *("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Resize", "Transpose"),
-    *("ConvTranspose", "ReduceMean", "Split", "Slice", "Pad"),
+    *("ConvTranspose", "ReduceMean", "Split", "Slice", "Pad", "LeakyRelu", "PRelu"),
 ]
 _PERCENTILE = 99.99
 _HOW_TO = (

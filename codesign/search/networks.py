@@ -128,7 +128,14 @@ class OnnxNetworks:
         found: list[Layers] = []
         for index, file in enumerate(self.files):
             data = self.calibration(index, 0)
-            package = codesign.compile(file, self.reference, calibration=data, compose="exact")
+            # Units of their own: fusing and folding depend on the configuration.
+            package = codesign.compile(
+                file,
+                self.reference,
+                calibration=data,
+                compose="exact",
+                disabled=("fuse_additions", "fold_inputs"),
+            )
             found.append(package_layers(package, self.reference))
             if progress is not None:
                 progress("networks", index + 1, len(self.files))

@@ -15,9 +15,11 @@ from relay_passes import (
     FoldBatchNorm,
     FoldParameters,
     JoinMoves,
+    LowerLeakyRelu,
     MergeIdentical,
     Partition,
     QuantizeBeforeReshape,
+    ShareScales,
     SplitDequantize,
     SplitToSlices,
     UnitSpec,
@@ -338,3 +340,63 @@ def test_partition_takes_a_refused_fusion_apart() -> None:
     composites = [v for v in definitions(function).values() if isinstance(v, relax.Function)]
     assert len(composites) == 2
     assert not told
+
+
+@I.ir_module
+class Leaky:
+    @R.function
+    def main(q: R.Tensor((1, 4), "int8")) -> R.Tensor((1, 4), "float32"):
+        with R.dataflow():
+            a = R.dequantize(q, R.const(0.5, "float32"), R.const(3, "int8"), out_dtype="float32")
+            b = R.nn.leakyrelu(a, alpha=0.25)
+            R.output(b)
+        return b
+
+
+@I.ir_module
+class Summed:
+    @R.function
+    def main(q: R.Tensor((1, 4), "int8")) -> R.Tensor((1, 4), "float32"):
+        with R.dataflow():
+            a = R.dequantize(q, R.const(0.5, "float32"), R.const(3, "int8"), out_dtype="float32")
+            r = R.nn.relu(a)
+            k = R.quantize(r, R.const(0.5, "float32"), R.const(3, "int8"), out_dtype="int8")
+            x = R.dequantize(q, R.const(0.125, "float32"), R.const(3, "int8"), out_dtype="float32")
+            y = R.dequantize(k, R.const(0.375, "float32"), R.const(3, "int8"), out_dtype="float32")
+            b = R.add(x, y)
+            R.output(b)
+        return b
+
+
+def test_lower_leaky_relu() -> None:
+    tvm.ir.assert_structural_equal(LowerLeakyRelu()(Leaky), Summed)
+    values = np.arange(-128, 128, dtype=np.float32) - 3
+    np.testing.assert_array_equal(
+        np.where(values < 0, 0.125, 0.5) * values, 0.125 * values + 0.375 * np.maximum(values, 0)
+    )
+
+
+def _joined(first: float, second: float, out: float) -> tvm.IRModule:
+    """Two quantised tensors, concatenated and quantised again."""
+    builder = relax.BlockBuilder()
+    x, y = (relax.Var(name, relax.TensorType((1, 4, 2, 2), "float32")) for name in "xy")
+    zero = relax.const(0, "int8")
+    with builder.function("main", [x, y]):
+        with builder.dataflow():
+            parts: list[relax.Expr] = []
+            for var, scale in ((x, first), (y, second)):
+                kept = builder.emit(relax.op.quantize(var, relax.const(scale, "float32"), zero))
+                again = relax.op.dequantize(kept, relax.const(scale, "float32"), zero)
+                parts.append(builder.emit(again))
+            both = builder.emit(relax.op.concat(parts, 1))
+            kept = relax.op.quantize(both, relax.const(out, "float32"), zero)
+            result = builder.emit_output(kept)
+        builder.emit_func_output(result)
+    return builder.get()
+
+
+def test_share_scales() -> None:
+    shared = ShareScales()(_joined(0.5, 0.25, 0.375))
+    tvm.ir.assert_structural_equal(shared, _joined(0.5, 0.5, 0.5))
+    far = _joined(4.0, 0.25, 4.0)
+    tvm.ir.assert_structural_equal(ShareScales()(far), far)

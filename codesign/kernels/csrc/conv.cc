@@ -1,4 +1,7 @@
 // Convolution and dense units: a tiled GEMM with a fused bias and requantisation.
+#include <cmath>
+#include <optional>
+
 #include "conv_tiling.h"
 #include "emit.h"
 #include "output.h"
@@ -76,55 +79,63 @@ class ConvUnit {
       const Chunk& chunk = part.chunks[k];
       const bool first = i == 0;
       stream_.begin_step();
-      load_constants();
       Addresses at = {acc, 0, 0, 0};
       load_inputs(c, part, chunk, place, first, &at);
-      load_weights(c, static_cast<int64_t>(k), chunk, &at);
       const bool residual = chunk.last && tiling_.residual();
       const int64_t other = residual ? load_residual(number, channels, place.tile) : 0;
-      if (first) {
-        stream_.writes(acc, acc + tiling_.acc_slot);
-        stream_.pre(reset(stream_, acc, count * partials));
+      const Ring::Slot weights = weight_slot(c, static_cast<int64_t>(k));
+      at.wgt = weights.address;
+      if (first) stream_.writes(acc, acc + tiling_.acc_slot);
+      const bool head = weights.missing && number == 0 && first;
+      const int64_t parts = head ? head_parts(part, chunk, count) : 1;
+      const int64_t step = ceil_div(channels.groups, parts);
+      for (int64_t g = 0; g < channels.groups; g += step) {
+        if (g > 0) stream_.next_step();
+        const Groups groups = {g, std::min(step, channels.groups - g)};
+        use_weights(channels, chunk, groups, at.wgt, weights.missing);
+        if (first && g == 0) stream_.pre(reset(stream_, acc, count * partials));
+        gemms(channels, chunk, groups, place, at);
       }
-      gemms(channels, chunk, place, at);
       if (residual) add_residual(channels, place.tile, acc, other);
-      if (chunk.last) bias(channels, place.tile, acc, at.wgt + chunk.bias);
-      if (i == n - 1) finish(channels, place.tile, acc, partials);
+      const bool late = i == n - 1;
+      if (chunk.last && !late) {
+        add_bias(channels, place.tile, acc, at.wgt + chunk.bias);
+      }
+      if (late) {
+        const std::optional<int64_t> bias = chunk.last ? std::optional(at.wgt + chunk.bias)
+                                                       : std::nullopt;
+        finish(channels, place.tile, acc, partials, bias);
+      }
       stream_.end_step();
     }
   }
 
-  void load_constants() {
-    if (constants_loaded_) return;
-    constants_loaded_ = true;
-    stream_.load(kInp, kConstants,
-                 {stream_.unit_element(), tiling_.constants.unit_element(), 1});
-    if (tiling_.residual()) {
-      stream_.load(kWgt, kConstants,
-                   {identity_, tiling_.identity, identity_count(tiling_.blocking)});
-    }
+  // In how many parts, by output groups, the first weights come, so that computing starts early.
+  int64_t head_parts(const ConvTile& part, const Chunk& chunk, int64_t count) const {
+    constexpr double kPartCycles = 40;  // of one more LOAD and GEMM
+    const Config& config = tiling_.config;
+    const bool up = tiling_.workload.up.y * tiling_.workload.up.x > 1;
+    if (up || chunk.runs.size() > 1 || !tiling_.schedule.split) return 1;
+    const int64_t cycles = chunk.tiles * element_bytes(config, kWgt) / config.bus_bytes();
+    const int64_t reductions = chunk.bias / part.channels.blocks();
+    if (count * reductions < cycles) return 1;  // the unit's loads are what takes longest
+    const int64_t parts = std::llround(std::sqrt(static_cast<double>(cycles) / kPartCycles));
+    return std::max<int64_t>(1, std::min({parts, part.channels.groups, count / 16}));
   }
 
-  // Brings in the tile of the tensor that is added; INP address.
-  int64_t load_residual(int64_t number, const ChannelTile& channels, const SpatialTile& tile) {
-    const TensorLayout layout = tiling_.workload.sources()[1];
-    const int64_t inp = residual_ring_.use(number).address, plane = tile.pixels() * subs_;
-    load_window(stream_, {tile.y, tile.x, tile.rows, tile.cols, {}}, layout,
-                {channels.first, channels.groups}, subs_, kInput + 1, inp, plane);
-    stream_.reads(kInp, inp, inp + channels.groups * plane);
-    stream_.reads(kWgt, identity_, identity_ + identity_count(tiling_.blocking));
-    return inp;
+  Ring::Slot weight_slot(size_t c, int64_t k) {
+    constexpr int64_t kMostChunks = int64_t{1} << 32;
+    return wgt_ring_.use(static_cast<int64_t>(c) * kMostChunks + k);
   }
 
-  // SHR of the sums so far, then the residual through scaled identities.
-  void add_residual(const ChannelTile& channels, const SpatialTile& tile, int64_t acc,
-                    int64_t inp) {
-    const int64_t count = channels.blocks() * tile.pixels();
-    stream_.main(stream_.alu(kShr, *linear(count), acc, acc, numbers_.pre_shift));
-    Dims dims = lane_dims(tiling_.blocking, channels, tile.pixels() * channels.subs,
-                          tile.pixels() * subs_);
-    dims.push_back({tile.pixels(), channels.subs, subs_});
-    summed_gemm(stream_, dims, count, acc, inp, identity_, acc + count);
+  // Weights of the chunk's output groups; biases come with the last.
+  void use_weights(const ChannelTile& channels, const Chunk& chunk, const Groups& groups,
+                   int64_t wgt, bool missing) {
+    const int64_t each = chunk.bias / channels.groups, begin = groups.first * each;
+    const bool all = groups.first + groups.count == channels.groups;
+    const int64_t end = all ? chunk.tiles : begin + groups.count * each;
+    if (missing) stream_.load(kWgt, kConstants, {wgt + begin, chunk.address + begin, end - begin});
+    stream_.reads(kWgt, wgt + begin, wgt + end);
   }
 
   void load_inputs(size_t c, const ConvTile& part, const Chunk& chunk, const Place& place,
@@ -141,6 +152,32 @@ class ConvUnit {
       load_window(stream_, view, tiling_.source, chunk.inputs, subs_, kInput, at->inp, at->pitch);
     }
     stream_.reads(kInp, at->inp, at->inp + chunk.inputs.count * at->pitch);
+  }
+
+  // Brings in the tile of the tensor that is added; INP address.
+  int64_t load_residual(int64_t number, const ChannelTile& channels, const SpatialTile& tile) {
+    const TensorLayout layout = tiling_.workload.sources()[1];
+    const int64_t inp = residual_ring_.use(number).address, plane = tile.pixels() * subs_;
+    if (number == 0) {
+      stream_.load(kWgt, kConstants,
+                   {identity_, tiling_.identity, identity_count(tiling_.blocking)});
+    }
+    load_window(stream_, {tile.y, tile.x, tile.rows, tile.cols, {}}, layout,
+                {channels.first, channels.groups}, subs_, kInput + 1, inp, plane);
+    stream_.reads(kInp, inp, inp + channels.groups * plane);
+    stream_.reads(kWgt, identity_, identity_ + identity_count(tiling_.blocking));
+    return inp;
+  }
+
+  // SHR of the sums so far, then the residual through scaled identities.
+  void add_residual(const ChannelTile& channels, const SpatialTile& tile, int64_t acc,
+                    int64_t inp) {
+    const int64_t count = channels.blocks() * tile.pixels();
+    stream_.main(stream_.alu(kShr, *linear(count), acc, acc, numbers_.pre_shift));
+    Dims dims = lane_dims(tiling_.blocking, channels, tile.pixels() * channels.subs,
+                          tile.pixels() * subs_);
+    dims.push_back({tile.pixels(), channels.subs, subs_});
+    summed_gemm(stream_, dims, count, acc, inp, identity_, acc + count);
   }
 
   // Row stationary: brings in the rows that the tile above in its strip has not.
@@ -172,24 +209,26 @@ class ConvUnit {
     }
   }
 
-  void load_weights(size_t c, int64_t k, const Chunk& chunk, Addresses* at) {
-    constexpr int64_t kMostChunks = int64_t{1} << 32;
-    const auto [address, missing] = wgt_ring_.use(static_cast<int64_t>(c) * kMostChunks + k);
-    at->wgt = address;
-    if (missing) stream_.load(kWgt, kConstants, {at->wgt, chunk.address, chunk.tiles});
-    stream_.reads(kWgt, at->wgt, at->wgt + chunk.tiles);
-  }
-
-  // GEMMs of one (output tile, chunk).
-  void gemms(const ChannelTile& channels, const Chunk& chunk, const Place& place, Addresses at) {
+  // GEMMs of one (output tile, chunk) for some of the tile's output groups.
+  void gemms(const ChannelTile& channels, const Chunk& chunk, const Groups& groups,
+             const Place& place, Addresses at) {
     const auto rows = tiling_.vertical_phases(place.tile, chunk.rows);
     const auto cols = tiling_.horizontal_phases(place.tile);
     for (const Run& run : chunk.runs) {
+      const int64_t skip = std::max<int64_t>(0, groups.first - run.first);
+      const int64_t end = std::min(run.first + run.groups, groups.first + groups.count);
+      Run some = run;
+      some.first += skip, some.groups = end - some.first, some.in_first += skip * run.in_step;
       for (const Phase& y : rows) {
         for (const Phase& x : cols) {
           const int64_t taps = y.taps.count * x.taps.count;
-          if (y.count > 0 && x.count > 0 && taps > 0) gemm(channels, run, place, y, x, at);
-          at.wgt += run.groups * channels.subs * run.in_blocks(subs_) * taps;
+          const int64_t each = channels.subs * run.in_blocks(subs_) * taps;
+          Addresses from = at;
+          from.wgt += skip * each;
+          if (some.groups > 0 && y.count > 0 && x.count > 0 && taps > 0) {
+            gemm(channels, some, place, y, x, from);
+          }
+          at.wgt += run.groups * each;
         }
       }
     }
@@ -233,29 +272,54 @@ class ConvUnit {
     stream_.main(stream_.gemm(nest, acc, inp, wgt));
   }
 
-  void bias(const ChannelTile& channels, const SpatialTile& tile, int64_t acc, int64_t wgt) {
-    const int64_t tiles = tiling_.workload.bias_tiles, subs = channels.subs;
-    add_bias(stream_,
-             {{channels.groups, tile.pixels() * subs, 0, subs * tiles},
-              {subs, 1, 0, tiles},
-              {tile.pixels(), subs}},
-             acc, wgt, tiles);
+  // Bias (where its tiles are still to be added), epilogue and stores of a complete tile; partial
+  // sums are added first.
+  void finish(const ChannelTile& channels, const SpatialTile& tile, int64_t acc, int64_t partials,
+              std::optional<int64_t> bias) {
+    const int64_t count = channels.blocks() * tile.pixels();
+    const Schedule& s = tiling_.schedule;
+    const int64_t all = static_cast<int64_t>(tiling_.tiles.size() * tiling_.spatial.size());
+    const bool hidden = (s.acc_slots > 1 && tiles_done_ < all) || partials > 1 || !s.split;
+    const int64_t each = channels.subs * tiling_.workload.bias_tiles;
+    bool separate = !stream_.has_unit_element();
+    for (const OutputPart& part : output_parts(tiling_.config, channels, tile, acc, hidden)) {
+      if (separate) {
+        stream_.end_step();
+        stream_.begin_step();
+      }
+      separate = true;
+      if (bias) {
+        stream_.load(kInp, kConstants,
+                     {stream_.unit_element(), tiling_.constants.unit_element(), 1});
+        const int64_t wgt = *bias + part.group * each;
+        add_bias(part.channels, part.tile, part.acc, wgt);
+        stream_.reads(kWgt, wgt, wgt + part.channels.groups * each);
+      }
+      for (int64_t p = 1; p < partials; ++p) {
+        stream_.post(stream_.alu(kAdd, *linear(count), acc, acc + p * count));
+      }
+      requantize(part);
+    }
   }
 
-  // Epilogue and stores of a complete tile; partial sums are added first.
-  void finish(const ChannelTile& channels, const SpatialTile& tile, int64_t acc,
-              int64_t partials) {
-    const int64_t count = channels.blocks() * tile.pixels();
-    for (int64_t p = 1; p < partials; ++p) {
-      stream_.post(stream_.alu(kAdd, *linear(count), acc, acc + p * count));
-    }
+  void add_bias(const ChannelTile& channels, const SpatialTile& tile, int64_t acc, int64_t wgt) {
+    const int64_t tiles = tiling_.workload.bias_tiles, subs = channels.subs;
+    units::add_bias(stream_,
+                    {{channels.groups, tile.pixels() * subs, 0, subs * tiles},
+                     {subs, 1, 0, tiles},
+                     {tile.pixels(), subs}},
+                    acc, wgt, tiles);
+  }
+
+  void requantize(const OutputPart& part) {
     if (tiling_.workload.multiply) {
-      const int64_t first = channels.first * tiling_.blocking.out_subs();
-      multiply_requantize(stream_, acc, channels, tile.pixels(), multipliers_ + first, numbers_);
+      const int64_t first = part.channels.first * tiling_.blocking.out_subs();
+      multiply_requantize(stream_, part.acc, part.channels, part.tile.pixels(),
+                          multipliers_ + first, numbers_);
     } else {
-      requantize(stream_, acc, count, numbers_);
+      units::requantize(stream_, part.acc, part.channels.blocks() * part.tile.pixels(), numbers_);
     }
-    store_tile(stream_, acc, channels, tile, tiling_.target);
+    store_tile(stream_, part.acc, part.channels, part.tile, tiling_.target);
   }
 
   Stream& stream_;
@@ -266,7 +330,6 @@ class ConvUnit {
   int64_t identity_;     // WGT address of the residual's identity
   int64_t multipliers_;  // ACC address
   int64_t tiles_done_ = 0;
-  bool constants_loaded_ = false;
 };
 
 }  // namespace

@@ -29,17 +29,16 @@ Constants emit(Stream& stream, const Elementwise& w, const Schedule& s, const Re
   Constants constants(config);
   const int64_t first_weight = constants.add(weights);
   Ring ring(s.inp_slots, w.operands * operand);
+  const std::vector<SpatialTile> spatial = spatial_tiles(w.height, w.width, s.rows, s.cols);
+  const auto tiles = static_cast<int64_t>(channels.size() * spatial.size());
   int64_t number = 0;
   for (const ChannelTile& part : channels) {
-    for (const SpatialTile& tile : spatial_tiles(w.height, w.width, s.rows, s.cols)) {
+    for (const SpatialTile& tile : spatial) {
       const int64_t acc = number % s.acc_slots * acc_slot, count = part.blocks() * tile.pixels();
       const int64_t inp = ring.use(number).address;
       const int64_t plane = tile.pixels() * blocking.in_subs();
       stream.begin_step();
-      if (number == 0) {
-        stream.load(kInp, kConstants, {stream.unit_element(), constants.unit_element(), 1});
-        stream.load(kWgt, kConstants, {0, first_weight, weights});
-      }
+      if (number == 0) stream.load(kWgt, kConstants, {0, first_weight, weights});
       const Window view = window(axes, tile, 0);
       for (int64_t k = 0; k < w.operands; ++k) {
         load_window(stream, view, sources[static_cast<size_t>(k)], {part.first, part.groups},
@@ -55,11 +54,23 @@ Constants emit(Stream& stream, const Elementwise& w, const Schedule& s, const Re
       for (int64_t k = 0; k < w.operands; ++k) {
         summed_gemm(stream, dims, count, acc, inp + k * operand, k * identities, acc + count);
       }
-      add_bias(stream, {{count, 1}}, acc, w.operands * identities, bias_tiles);
-      requantize(stream, acc, count, numbers);
-      store_tile(stream, acc, part, tile, target);
-      stream.end_step();
       ++number;
+      const bool hidden = (s.acc_slots > 1 && number < tiles) || !s.split;
+      bool separate = !stream.has_unit_element();
+      for (const OutputPart& some : output_parts(config, part, tile, acc, hidden)) {
+        if (separate) {
+          stream.end_step();
+          stream.begin_step();
+        }
+        separate = true;
+        stream.load(kInp, kConstants, {stream.unit_element(), constants.unit_element(), 1});
+        const int64_t outputs = some.channels.blocks() * some.tile.pixels();
+        add_bias(stream, {{outputs, 1}}, some.acc, w.operands * identities, bias_tiles);
+        stream.reads(kWgt, 0, weights);
+        requantize(stream, some.acc, outputs, numbers);
+        store_tile(stream, some.acc, some.channels, some.tile, target);
+      }
+      stream.end_step();
     }
   }
   return constants;

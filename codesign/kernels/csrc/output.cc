@@ -1,5 +1,7 @@
 #include "output.h"
 
+#include <cmath>
+
 namespace codesign::units {
 
 int64_t default_bias_tiles(const Config& config) {
@@ -65,6 +67,32 @@ void multiply_requantize(Stream& stream, int64_t base, const ChannelTile& channe
   apply(kShr, last);
   apply(kMax, numbers.low);
   apply(kMin, numbers.high);
+}
+
+std::vector<OutputPart> output_parts(const Config& config, const ChannelTile& channels,
+                                     const SpatialTile& tile, int64_t acc, bool hidden) {
+  constexpr double kInstructionCycles = 28;  // overhead of one part's bias, SHR, MAX and MIN
+  const int64_t outputs = channels.blocks() * tile.pixels();
+  const int64_t beats = ceil_div(element_bytes(config, kOut), config.bus_bytes());
+  const auto store_cycles = static_cast<double>(outputs * (beats > 1 ? beats + 1 : 1));
+  int64_t parts = std::llround(std::sqrt(store_cycles / kInstructionCycles));
+  // Parts of fewer elements than the reuse distance have no nest.
+  parts = std::min(parts, outputs / 16);
+  if (hidden || parts < 2) return {{channels, tile, acc, 0}};
+  const int64_t step = ceil_div(channels.groups, std::min(channels.groups, parts));
+  const int64_t row_parts = std::min(tile.rows, parts / channels.groups);
+  const int64_t rows = row_parts > 1 ? ceil_div(tile.rows, row_parts) : tile.rows;
+  std::vector<OutputPart> all;
+  for (int64_t g = 0; g < channels.groups; g += step) {
+    const ChannelTile part = {channels.first + g, std::min(step, channels.groups - g),
+                              channels.subs};
+    for (int64_t y = 0; y < tile.rows; y += rows) {
+      const SpatialTile some = {tile.y + y, tile.x, std::min(rows, tile.rows - y), tile.cols};
+      const int64_t offset = (g * tile.rows + y) * tile.cols * channels.subs;
+      all.push_back({part, some, acc + offset, g});
+    }
+  }
+  return all;
 }
 
 void store_tile(Stream& stream, int64_t base, const ChannelTile& channels, const SpatialTile& tile,

@@ -33,6 +33,19 @@ void requantize(Stream& stream, int64_t base, int64_t count, const Requant& numb
 void multiply_requantize(Stream& stream, int64_t base, const ChannelTile& channels, int64_t pixels,
                          int64_t multipliers, const Requant& numbers);
 
+// A contiguous part of an accumulator tile, finished and stored on its own; `group` is its first
+// output group, from the tile's first.
+struct OutputPart {
+  ChannelTile channels;
+  SpatialTile tile;
+  int64_t acc, group;
+};
+
+// The tile in so many parts that storing one while the next is finished pays for the instructions:
+// what no later work hides (the last tile, or any if there is one slot) drains sooner.
+std::vector<OutputPart> output_parts(const Config& config, const ChannelTile& channels,
+                                     const SpatialTile& tile, int64_t acc, bool hidden);
+
 // STOREs of an accumulator tile laid out [group][row][col][sub].
 void store_tile(Stream& stream, int64_t base, const ChannelTile& channels, const SpatialTile& tile,
                 const TensorLayout& layout);

@@ -62,10 +62,11 @@ class AveragePool {
     size_slots();
     const int64_t weights = constants_.add(weights_);
     Ring ring(s_.inp_slots, inp_slot_);
+    const auto spatial = spatial_tiles(target_.height, target_.width, s_.rows, s_.cols);
+    const auto tiles = static_cast<int64_t>(channels_.size() * spatial.size());
     int64_t number = 0, step = 0;
     for (const ChannelTile& part : channels_) {
-      for (const SpatialTile& tile :
-           spatial_tiles(target_.height, target_.width, s_.rows, s_.cols)) {
+      for (const SpatialTile& tile : spatial) {
         const int64_t acc = number++ % s_.acc_slots * acc_slot_;
         const int64_t count = part.blocks() * tile.pixels();
         for (int64_t row = 0; row < w_.kernel.y; row += kernel_rows_) {
@@ -88,10 +89,7 @@ class AveragePool {
           stream_.writes(acc, acc + count + kScratch);
           if (row == 0) stream_.pre(reset(stream_, acc, count + kScratch));
           average(part, tile, view, row, acc, inp);
-          if (last) {
-            requantize(stream_, acc, count, numbers_);
-            store_tile(stream_, acc, part, tile, target_);
-          }
+          if (last) finish(part, tile, acc, (s_.acc_slots > 1 && number < tiles) || !s_.split);
           stream_.end_step();
         }
       }
@@ -136,6 +134,17 @@ class AveragePool {
     require_room("inp_depth", s_.inp_slots * inp_slot_ + 1, int64_t{1} << config_.log_inp_depth);
     require_room("acc_depth", s_.acc_slots * acc_slot_, int64_t{1} << config_.log_acc_depth);
     require_room("wgt_depth", weights_, int64_t{1} << config_.log_wgt_depth);
+  }
+
+  // Requantisation and stores of a complete average.
+  void finish(const ChannelTile& part, const SpatialTile& tile, int64_t acc, bool hidden) {
+    bool separate = false;
+    for (const OutputPart& some : output_parts(config_, part, tile, acc, hidden)) {
+      if (separate) stream_.next_step();
+      separate = true;
+      requantize(stream_, some.acc, some.channels.blocks() * some.tile.pixels(), numbers_);
+      store_tile(stream_, some.acc, some.channels, some.tile, target_);
+    }
   }
 
   // Window rows from `row` on: one GEMM per region of equal valid taps; the last rows bring the

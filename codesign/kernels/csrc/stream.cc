@@ -121,7 +121,8 @@ void Stream::finish() {
 }
 
 void Stream::begin_step() {
-  last_load_ = first_compute_ = last_compute_ = first_main_ = last_main_ = start_after_ = -1;
+  if (first_main_ >= 0) last_load_ = -1;  // else the next main part hands them over
+  first_compute_ = last_compute_ = first_main_ = last_main_ = start_after_ = -1;
   loads_.clear();
   read_.clear();
   stored_.clear();
@@ -149,10 +150,13 @@ void Stream::load(Memory memory, int32_t buffer, const Transfer& t) {
   loads_.push_back(load);
 }
 
-// Before the step's first computation; what must wait for a store comes after what need not.
+// Before the step's first computation. Where inputs must wait for a store, constants come first.
 void Stream::issue_loads() {
-  const auto ready = [&](const Load& load) { return last_store_of(load) <= waited_store_; };
-  if (first_step_) std::stable_partition(loads_.begin(), loads_.end(), ready);
+  const auto waits = [&](const Load& load) { return last_store_of(load) > waited_store_; };
+  if (first_step_ && std::any_of(loads_.begin(), loads_.end(), waits)) {
+    std::stable_partition(loads_.begin(), loads_.end(),
+                          [](const Load& load) { return load.buffer < kInput; });
+  }
   for (const Load& load : loads_) issue(load);
 }
 
@@ -255,13 +259,24 @@ void Stream::store(const Transfer& t) {
 }
 
 void Stream::end_step() {
-  for (const Range& r : read_) (r.memory == kInp ? inp_ : wgt_).assign(r.begin, r.end, last_main_);
+  if (last_main_ >= 0) {
+    for (const Range& r : read_) {
+      (r.memory == kInp ? inp_ : wgt_).assign(r.begin, r.end, last_main_);
+    }
+  }
   for (const Range& r : stored_) out_.assign(r.begin, r.end, last_store_);
-  if (last_load_ >= 0) loading_steps_.push_back(last_main_);
+  if (last_load_ >= 0 && last_main_ >= 0) loading_steps_.push_back(last_main_);
   if (static_cast<int64_t>(uops_.size()) > max_uops_) {
     throw Infeasible{"uop_depth",
                      "needs more than " + std::to_string(max_uops_) + " micro-ops on chip"};
   }
+}
+
+void Stream::next_step() {
+  end_step();
+  std::vector<Range> read = std::move(read_);
+  begin_step();
+  read_ = std::move(read);
 }
 
 Instruction Stream::loops(Opcode opcode, const Nest& nest, int64_t dst, int64_t src, int64_t wgt) {

@@ -65,6 +65,7 @@ class Stream {
   int64_t max_uops() const { return max_uops_; }
   // INP address of the constant element that biases are multiplied with.
   int64_t unit_element() const { return (int64_t{1} << config_.log_inp_depth) - 1; }
+  bool has_unit_element() const { return unit_element_loaded_; }
 
   // The unit's micro-ops are loaded first, from the start of its constants, unless the same ones
   // are still on chip. Without a placement addresses stay relative to their buffers.
@@ -92,6 +93,8 @@ class Stream {
   void store(const Transfer& transfer);
   // Throws Infeasible where the micro-ops no longer fit.
   void end_step();
+  // Ends the step and begins another that may read what this one reads.
+  void next_step();
 
   // A GEMM of the nest at these bases; `reset` clears accumulators instead.
   Instruction gemm(const NestPtr& nest, int64_t dst, int64_t src = 0, int64_t wgt = 0,

@@ -39,11 +39,18 @@ Constants append(Stream& stream, const Workload& workload, const Schedule& sched
 
 Unit emit_unit(const Config& config, const Workload& workload, const Schedule& schedule,
                const Requant& numbers, const Placement* placement) {
-  Unit unit{Stream(config), Constants(config), {}};
-  unit.constants = append(unit.stream, workload, schedule, numbers, placement);
-  unit.uops = unit.stream.end_unit();
-  unit.stream.finish();
-  return unit;
+  Schedule chosen = schedule;
+  for (;; chosen.split = false) {
+    try {
+      Unit unit{Stream(config), Constants(config), {}, chosen};
+      unit.constants = append(unit.stream, workload, chosen, numbers, placement);
+      unit.uops = unit.stream.end_unit();
+      unit.stream.finish();
+      return unit;
+    } catch (const Infeasible& problem) {
+      if (problem.constraint != "uop_depth" || !chosen.split) throw;
+    }
+  }
 }
 
 RunResult measure(const Config& config, const Workload& workload, const Schedule& schedule,
@@ -79,11 +86,9 @@ Region emit_region(const Config& config, const std::vector<RegionUnit>& units) {
     // Every other unit lies at the upper end, so that it need not wait for its predecessor's room.
     Placement placement;
     placement.buffers = unit.buffers;
-    if (high) {
-      const OnChip need =
-          emit_unit(config, unit.workload, unit.schedule, unit.numbers).stream.demand();
-      placement.base = {room.inp - need.inp, room.wgt - need.wgt, room.acc - need.acc};
-    }
+    const Unit alone = emit_unit(config, unit.workload, unit.schedule, unit.numbers);
+    const OnChip& need = alone.stream.demand();
+    if (high) placement.base = {room.inp - need.inp, room.wgt - need.wgt, room.acc - need.acc};
     high = !high;
     size_t input = kInput;
     for (const TensorLayout& source : sources(unit.workload)) {
@@ -92,7 +97,7 @@ Region emit_region(const Config& config, const std::vector<RegionUnit>& units) {
     }
     const auto first = static_cast<int32_t>(region.stream.instructions().size());
     Constants constants =
-        append(region.stream, unit.workload, unit.schedule, unit.numbers, &placement);
+        append(region.stream, unit.workload, alone.schedule, unit.numbers, &placement);
     region.parts.push_back({std::move(constants), region.stream.end_unit(), first});
   }
   region.stream.finish();

@@ -15,6 +15,7 @@ struct Unit {
   Stream stream;
   Constants constants;
   std::vector<MicroOp> uops;
+  Schedule schedule;  // without `split` where its micro-ops did not fit
 };
 
 // Throws Infeasible.

@@ -122,6 +122,8 @@ struct Schedule {
   bool co_major;
   int64_t inp_slots, wgt_slots, acc_slots, strip, kernel_rows;
   bool alternate;
+  // Whether first weights and last outputs are moved in parts, which takes more micro-ops.
+  bool split = true;
 
   static constexpr int64_t kFields = 12;
   static Schedule of(const int64_t* values);
