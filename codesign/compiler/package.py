@@ -34,6 +34,7 @@ from codesign.sim.simulator import Engine
 
 if TYPE_CHECKING:
     from codesign.compiler.execute import Session
+    from codesign.compiler.verify_region import Mismatch
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class Package:
 
         session = Session(self.executable, self.programs, engine)
         collected: list[tuple[NDArray[Any], ...]] = []
-        mismatches = 0
+        mismatches: list[Mismatch] = []
         steps, samples = self._batches(inputs)
         for batch in steps:
             collected.append(session.run(batch))
@@ -269,7 +270,7 @@ class Package:
         outputs: dict[str, NDArray[Any]],
         session: Session,
         samples: int,
-        mismatches: int,
+        mismatches: list[Mismatch],
     ) -> RunResult:
         unit_cycles = session.unit_cycles()
         layers: list[LayerResult] = [
@@ -304,8 +305,9 @@ class Package:
             roofline_cycles=roofline,
             dram_bytes=sum(layer.dram_bytes for layer in layers),
             peak_dram_bytes=self.peak_dram_bytes,
-            outputs_match=mismatches == 0,
-            mismatches=mismatches,
+            outputs_match=not mismatches,
+            mismatches=sum(mismatch.count for mismatch in mismatches),
+            first_mismatch=str(mismatches[0]) if mismatches else None,
             layers=tuple(layers),
             host_ops=self.host_ops,
         )
