@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,9 @@ from codesign.compiler.program import RegionProgram
 from codesign.compiler.runtime import register, vta_modules
 from codesign.compiler.verify_region import Mismatch, verify_outputs
 from codesign.sim.simulator import Engine, Simulator
+
+Evaluator = Callable[[UnitGraph, tuple[NDArray[Any], ...]], tuple[NDArray[Any], ...]]
+"""Outputs of a region from its inputs, all as they are outside."""
 
 
 class Session:
@@ -65,8 +68,10 @@ class Session:
         ]
         return [mismatch for mismatch in found if mismatch is not None]
 
-    def run_reference(self, inputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
-        """Like `run`, every region computed by the integer reference."""
+    def run_reference(
+        self, inputs: Mapping[str, NDArray[Any]], evaluator: Evaluator = evaluate
+    ) -> tuple[NDArray[Any], ...]:
+        """Like `run`, every region computed by the integer reference or another ``evaluator``."""
 
         def region(graph: UnitGraph) -> Any:
             def compute(*arguments: Any) -> list[bytes]:
@@ -74,7 +79,7 @@ class Session:
                     _array(a.numpy().tobytes(), graph.tensors[n], graph.batch)
                     for n, a in zip(graph.inputs, arguments, strict=True)
                 )
-                return [np.ascontiguousarray(o).tobytes() for o in evaluate(graph, arrays)]
+                return [np.ascontiguousarray(o).tobytes() for o in evaluator(graph, arrays)]
 
             return self._tvm.runtime.convert(compute)
 

@@ -22,6 +22,7 @@ from codesign.compiler import archive
 from codesign.compiler.compose import Compose, compose_region
 from codesign.compiler.graph import Unit, UnitGraph, evaluate
 from codesign.compiler.host_ops import HostOp
+from codesign.compiler.layouts import RegionUnit
 from codesign.compiler.placement import PAGE_BYTES
 from codesign.compiler.program import RegionProgram, UnitStream
 from codesign.compiler.result import LayerResult, RunResult, layer_result
@@ -74,6 +75,7 @@ class PackageUnit:
 class Package:
     """A network compiled for one configuration.
 
+    ``quantized`` and ``region_units``, the units in real numbers, exist where it was compiled only.
     ``executable`` is TVM's, with "vta" modules; ``library`` the bytes that it was loaded from.
     """
 
@@ -89,6 +91,9 @@ class Package:
     executable: Any
     model_sha256: str = ""
     quantized: Any = field(default=None, repr=False)
+    region_units: Mapping[str, tuple[RegionUnit, ...]] = field(
+        default_factory=lambda: {}, repr=False
+    )
     library: bytes = field(default=b"", repr=False)
 
     @property
@@ -152,7 +157,7 @@ class Package:
         session = Session(self.executable, self.programs, engine)
         collected: list[tuple[NDArray[Any], ...]] = []
         mismatches: list[Mismatch] = []
-        steps, samples = self._batches(inputs)
+        steps, samples = self.batches(inputs)
         for batch in steps:
             collected.append(session.run(batch))
             mismatches += session.mismatches()
@@ -163,7 +168,7 @@ class Package:
         from codesign.compiler.execute import Session
 
         session = Session(self.executable, self.programs)
-        steps, samples = self._batches(inputs)
+        steps, samples = self.batches(inputs)
         results = [session.run_reference(batch) for batch in steps]
         return self._stack(results, samples)
 
@@ -246,7 +251,7 @@ class Package:
         """(name, shape, dtype) of every input."""
         return [(p.name, p.shape, p.dtype) for p in self.inputs]
 
-    def _batches(self, inputs: SampleSource) -> tuple[Iterator[dict[str, NDArray[Any]]], int]:
+    def batches(self, inputs: SampleSource) -> tuple[Iterator[dict[str, NDArray[Any]]], int]:
         """Declared batches of the inputs, and the number of samples."""
         if not self.inputs:
             raise DataError("the network has no inputs")

@@ -14,11 +14,12 @@ from typing import Any
 import tvm
 from tvm import relax
 
-from codesign.compiler.build_graph import TRIVIAL, build_graph
+from codesign.compiler.build_graph import TRIVIAL, build_graph, region_units
 from codesign.compiler.compose import Compose, ComposedRegion, compose_region, schedules_of
 from codesign.compiler.first_layer import best_fold
 from codesign.compiler.fit import fit_unit
 from codesign.compiler.graph import UnitGraph
+from codesign.compiler.layouts import RegionUnit
 from codesign.compiler.parts import is_free
 from codesign.compiler.program import serialize
 from codesign.compiler.runtime import register
@@ -58,6 +59,7 @@ class Record:
 
     regions: list[ComposedRegion] = field(default_factory=lambda: [])
     fallbacks: dict[str, Infeasible] = field(default_factory=lambda: {})
+    region_units: dict[str, tuple[RegionUnit, ...]] = field(default_factory=lambda: {})
     quantized: Any = None
     host: Any = None
 
@@ -129,6 +131,7 @@ def phases(
         graph = replace(graph, name=name)
         region = compose_region(graph, cfg, schedules_of(graph, cfg), compose)
         record.regions.append(region)
+        record.region_units[name] = region_units(function)
         if callback is not None:
             callback(name, region)
         return serialize(region.program)

@@ -4,8 +4,8 @@ COMPUTE needs G + A E cycles: G GEMM micro-ops, E accumulator elements, A cycles
 
 * every unit: 5 = reset, bias, SHR, MAX, MIN (a bias of several tiles counts each);
 * residual: 1 more SHR before the sum, and G grows by the identity that brings the residual in;
-* multiply: SHR, MAX, MIN to 16 bits, MUL (register: 2 cycles), SHR twice (15 bits each), ADD of
-  1 + 2 output_offset, SHR by 1, MAX, MIN: 9 + 2, beside reset and bias;
+* multiply: SHR, MAX, MIN to 16 bits, MUL (register: 2 cycles), SHR, ADD of rounding constant and
+  output_offset, SHR, MAX, MIN: 8 + 2, beside reset and bias;
 * groups: an output block reads the input blocks that its channels' groups cover;
 * transposed: each output pixel reads the taps of its phase;
 * max pool: the cheapest of the forms of `pool.MaxForm`.
@@ -33,7 +33,7 @@ from codesign.kernels.workload import (
     Workload,
 )
 
-MULTIPLY_CYCLES = 12
+MULTIPLY_CYCLES = 11
 """Reset and ALU cycles an element of the epilogue with multipliers, bias apart."""
 
 

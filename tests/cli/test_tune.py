@@ -28,6 +28,7 @@ def test_tune_resumes_and_compile_uses_the_records(
 
     package = str(tmp_path / "module.tar")
     compile_it = ["compile", *common, "-o", package, "--tuning-records", records, "--json"]
+    compile_it += ["--compose", "exact"]
 
     def searched(*_: object) -> None:
         raise AssertionError("a recorded layer was searched again")

@@ -16,6 +16,7 @@ from codesign.isa import check
 from codesign.kernels import (
     ConvWorkload,
     ElementwiseWorkload,
+    GatherWorkload,
     PoolWorkload,
     RegionUnit,
     Workload,
@@ -111,6 +112,26 @@ def run(graph: Graph, cfg: VtaConfig, flow: str | None = None, *, portable: bool
     assert (np.diff(ends) >= 0).all()
     assert ends[-1] <= result.cycles
     return result.cycles / alone
+
+
+def joining_network(channels: int, size: int) -> Graph:
+    """Branches that are pooled, joined, enlarged and cropped."""
+    c, half = channels, size // 2
+    whole = [(s, k) for s in (0, 1) for k in range(c)]
+    return [
+        (PoolWorkload("max", c, size, size, (3, 3), (2, 2), (0, 0, 1, 1)), (0,)),
+        (PoolWorkload("max", c, half, half, (3, 3), (1, 1), (1, 1, 1, 1)), (1,)),
+        (GatherWorkload((c, c), tuple(whole), half, half), (1, 2)),
+        (conv(2 * c, c, half, 1), (3,)),
+        (GatherWorkload((c,), tuple(whole[:c]), half, half, (2, 2), (1, 0, -1, 0)), (4,)),
+        (PoolWorkload("max", c, size, size, (2, 2), (2, 2)), (5,)),
+        (PoolWorkload("avg", c, half, half, (half, half)), (6,)),
+    ]
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (8, 32), (16, 16), (32, 8)], ids=str)
+def test_gathers_and_pools_are_exact_in_one_stream(shape: tuple[int, int]) -> None:
+    assert run(joining_network(40, 12), core(*shape)) <= 1
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (8, 32), (16, 16), (32, 8)], ids=str)

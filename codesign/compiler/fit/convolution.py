@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -103,20 +105,55 @@ def rounded(ratio: NDArray[np.float64], shift: int) -> NDArray[np.int8]:
     Activations have a mean, so rounding errors that sum to zero leave the output's mean where it
     was; nearest rounding would shift it. Elements nearest to a half are rounded the other way.
     """
+    ratio = np.ascontiguousarray(ratio)
+    key = ratio.shape, shift, hashlib.blake2b(ratio.data, digest_size=16).digest()
+    known = _ROUNDED.get(key)
+    if known is None:
+        if len(_ROUNDED) >= _KEEP:
+            _ROUNDED.clear()
+        known = _ROUNDED[key] = _rounded(ratio, shift)
+        known.setflags(write=False)
+    return known
+
+
+_ROUNDED: dict[tuple[tuple[int, ...], int, bytes], NDArray[np.int8]] = {}
+_KEEP = 256
+"""Weights kept: a compilation fits each unit several times."""
+
+
+def _rounded(ratio: NDArray[np.float64], shift: int) -> NDArray[np.int8]:
     real = np.ldexp(ratio, shift)
     whole = np.rint(real)
-    for groups in ((*real.shape[:2], -1), (real.shape[0], -1)):
+    for groups in ((real.shape[0] * real.shape[1], -1), (real.shape[0], -1)):
         whole = _sum_preserving(whole.reshape(groups), real.reshape(groups)).reshape(real.shape)
     return np.clip(whole, -_INT8, _INT8).astype(np.int8)
 
 
 def _sum_preserving(whole: NDArray[np.float64], real: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Move the elements with the largest errors by one until the last axis sums as ``real``."""
+    """Move the elements with the largest errors by one until the rows sum as ``real``."""
     error = whole - real
-    surplus = np.rint(error.sum(axis=-1, keepdims=True))
-    movable = np.where(np.abs(whole) < _INT8, error, 0.0)
-    rank = np.argsort(np.argsort(-movable, axis=-1, kind="stable"), axis=-1)
-    return whole - (rank < surplus) + (rank >= error.shape[-1] + surplus)
+    surplus = np.rint(error.sum(axis=-1)).astype(np.int64)
+    uneven = np.flatnonzero(surplus)
+    count, error = surplus[uneven, None], error[uneven]
+    movable = np.where(np.abs(whole[uneven]) < _INT8, error, 0.0)
+    moved: NDArray[np.float64] = np.array(whole)
+    # Down come the elements first in falling order, up those last in it.
+    for sign in (1, -1):
+        rows = np.flatnonzero(sign * count[:, 0] > 0)
+        moved[uneven[rows]] -= sign * _largest(sign * movable[rows], sign * count[rows], sign)
+    return moved
+
+
+def _largest(
+    values: NDArray[np.float64], count: NDArray[np.int64], direction: int
+) -> NDArray[np.bool_]:
+    """The ``count`` largest of each row; of equal ones the first, or with ``direction`` -1 last."""
+    ordered = np.sort(values, axis=-1)
+    least = np.take_along_axis(ordered, values.shape[-1] - count, axis=-1)
+    above, equal = values > least, values == least
+    room = count - above.sum(axis=-1, keepdims=True)
+    number = np.cumsum(equal[:, ::direction], axis=-1)[:, ::direction]
+    return above | (equal & (number <= room))
 
 
 def _folded_bias(

@@ -1,7 +1,10 @@
 #include "contents.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <new>
 
 #include "nest.h"
 
@@ -21,7 +24,7 @@ struct Memo {
   Positions writer, reader;
 };
 
-int32_t latest(const Positions& positions, const Interval& where) {
+int32_t latest(const int32_t* positions, const Interval& where) {
   int32_t found = 0;
   for (int64_t i = where.begin; i < where.end; ++i) found = std::max(found, positions[i]);
   return found;
@@ -29,7 +32,7 @@ int32_t latest(const Positions& positions, const Interval& where) {
 
 int32_t latest(const Positions& positions, const Intervals& where) {
   int32_t found = 0;
-  for (const Interval& part : where) found = std::max(found, latest(positions, part));
+  for (const Interval& part : where) found = std::max(found, latest(positions.data(), part));
   return found;
 }
 
@@ -74,24 +77,28 @@ class DramMemo {
     }
     if (high == 0) return;
     granules_ = (high - low_) / granule_;
-    std::vector<uint8_t> stored(granules_);
+    stored_.resize(granules_);
     for (const Instruction& in : program) {
       if (in.opcode != kStore || in.is_noop()) continue;
       for (int64_t y = 0; y < in.y_size; ++y) {
-        const auto row = stored.begin() + (in.dram_base + y * in.x_stride) - low_ / granule_;
+        const auto row = stored_.begin() + (in.dram_base + y * in.x_stride) - low_ / granule_;
         std::fill(row, row + in.x_size, 1);
       }
     }
-    refine(program, stored);
-    for (Positions& last : last_) last.resize(granules_);
+    out_bytes_ = granule_;
+    refine(program);
+    for (auto& last : last_) {
+      last.reset(static_cast<int32_t*>(std::calloc(granules_, sizeof(int32_t))));
+      if (!last) throw std::bad_alloc();
+    }
   }
 
   // Sizes are powers of two: where a load touches a part of a stored granule only, its element's
   // size does for all.
-  void refine(const std::vector<Instruction>& program, const std::vector<uint8_t>& stored) {
+  void refine(const std::vector<Instruction>& program) {
     const auto splits = [&](int64_t address) {
       const int64_t at = address - low_;
-      return at % granule_ && at > 0 && at < granules_ * granule_ && stored[at / granule_];
+      return at % granule_ && at > 0 && at < granules_ * granule_ && stored_[at / granule_];
     };
     int64_t smallest = granule_;
     for (const Instruction& in : program) {
@@ -118,7 +125,7 @@ class DramMemo {
     const Module module = in.module();
     int32_t conflicts[kModules] = {};
     const auto look = [&](int other, const Interval& where) {
-      conflicts[other] = std::max(conflicts[other], latest(last_[other], where));
+      conflicts[other] = std::max(conflicts[other], latest(last_[other].get(), where));
     };
     for (int64_t y = 0; y < in.y_size; ++y) {
       const int64_t row = begin + y * in.x_stride * size;
@@ -126,12 +133,15 @@ class DramMemo {
       const Interval where = {std::max<int64_t>(0, row) / granule_,
                               std::min(granules_, end / granule_)};
       if (row + in.x_size * size <= 0 || where.begin >= where.end) continue;
+      const int64_t first = where.begin * granule_ / out_bytes_;
+      const int64_t last = (where.end * granule_ - 1) / out_bytes_;
+      if (!std::memchr(&stored_[first], 1, last - first + 1)) continue;
       if (module == kStoreModule) {
         look(kLoadModule, where), look(kComputeModule, where);
       } else {
         look(kStoreModule, where);
       }
-      std::fill(last_[module].begin() + where.begin, last_[module].begin() + where.end, position);
+      std::fill(&last_[module][where.begin], &last_[module][0] + where.end, position);
     }
     for (int other = 0; other < kModules; ++other) {
       if (conflicts[other] > clock[other]) found = {other, conflicts[other]};
@@ -141,8 +151,12 @@ class DramMemo {
 
  private:
   const Decoder& decoder_;
-  int64_t granule_ = 1, low_ = 0, granules_ = 0;
-  Positions last_[kModules];
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+  int64_t granule_ = 1, low_ = 0, granules_ = 0, out_bytes_ = 1;
+  std::vector<uint8_t> stored_;                   // by OUT element: whether some STORE writes it
+  std::unique_ptr<int32_t[], Free> last_[kModules];  // positions; pages come when touched
 };
 
 // Follows the instructions in one legal order.
