@@ -75,7 +75,7 @@ class CodesignRep(BackendRep):
             return tuple(execute(self._module, arrays))
         session = Session(self._package.executable, self._package.programs)
         outputs = session.run(arrays)
-        assert session.mismatches() == 0, "a region differs from its integer reference"
+        assert not session.mismatches(), "a region differs from its integer reference"
         return outputs
 
     def _by_name(self, inputs: Any) -> dict[str, Any]:
