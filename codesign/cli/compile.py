@@ -35,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration", metavar="DATA.npz", help="one array per input, samples first; float models"
     )
     parser.add_argument(
+        "--calibration-method",
+        choices=("minmax", "percentile", "mse", "entropy"),
+        default="minmax",
+        help="how ranges of activations follow from the calibration data (%(default)s)",
+    )
+    parser.add_argument(
         "--dataflow",
         choices=("auto", "ws", "os", "is", "rs"),
         help="instead of the configuration's",
@@ -63,6 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="hold every phase and every layer against what it must compute; slow",
     )
     parser.add_argument("--print-pass-times", action="store_true", help="seconds of every phase")
+    parser.add_argument(
+        "--print-quantization",
+        action="store_true",
+        help="error of every layer against real numbers, on the calibration data or random inputs",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -99,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
         disabled=_list(args.disabled_pass),
         compose=args.compose,
         records=args.tuning_records,
+        calibration_method=args.calibration_method,
     )
     if verifier is not None:
         _verify_run(package, verifier.inputs)
@@ -118,11 +130,24 @@ def run(args: argparse.Namespace) -> int:
         summary["verified"] = [asdict(check) for check in verifier.checks]
     if args.print_pass_times:
         summary["pass_seconds"] = dict(times)
+    if args.print_quantization:
+        summary["quantization"] = _sensitivity(package, args.model, args.calibration, shapes)
     if args.json:
         print_json(summary)
     else:
         _show(summary, times if args.print_pass_times else [])
     return 0
+
+
+def _sensitivity(
+    package: Package, model: str, calibration: str | None, shapes: Any
+) -> list[dict[str, Any]]:
+    """What quantisation costs every layer, on calibration data or one random batch."""
+    from codesign.compiler.sensitivity import layer_sensitivity
+    from codesign.compiler.verify import one_batch
+
+    inputs = calibration or one_batch(model, None, shapes)
+    return [asdict(layer) for layer in layer_sensitivity(package, inputs)]
 
 
 def _verifier(model: str, inputs: str, shapes: Any) -> Verifier:
@@ -136,9 +161,7 @@ def _verifier(model: str, inputs: str, shapes: Any) -> Verifier:
 def _verify_run(package: Package, inputs: Any) -> None:
     result = package.run(inputs)
     if not result.outputs_match:
-        raise VerificationError(
-            f"{result.mismatches} elements of the regions' outputs differ from the reference"
-        )
+        raise VerificationError(str(result.first_mismatch))
 
 
 def parse_shapes(text: str) -> dict[str, list[int]]:
@@ -199,5 +222,22 @@ def _show(summary: dict[str, Any], times: list[tuple[str, float]]) -> None:
         f"{summary['peak_dram_bytes']} bytes of DRAM, {len(summary['host_ops'])} operators on the "
         f"host, {summary['seconds']:.1f} s"
     )
+    if "quantization" in summary:
+        _show_quantization(summary["quantization"])
     if times:
         print_table(("pass", "seconds"), times)
+
+
+def _show_quantization(layers: list[dict[str, Any]]) -> None:
+    headings = ("layer", "op", "input scale", "output scale", "requantization", "weights dB")
+    rows = [
+        (
+            *(x[k] for k in ("name", "op", "input_scale", "output_scale", "requantization")),
+            "-" if x["weight_sqnr_db"] is None else f"{x['weight_sqnr_db']:.1f}",
+            f"{x['output_sqnr_db']:.1f}",
+            f"{x['cosine']:.5f}",
+            f"{x['clipped']:.3%}",
+        )
+        for x in layers
+    ]
+    print_table((*headings, "output dB", "cosine", "clipped"), rows)

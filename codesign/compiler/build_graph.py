@@ -70,6 +70,11 @@ def build_graph(
     return UnitGraph(name, batch, tensors, region.inputs, region.outputs, tuple(units))
 
 
+def region_units(function: Any) -> tuple[RegionUnit, ...]:
+    """The units of a region in real numbers, in order, tensors named as in its graph."""
+    return _read(function).units
+
+
 def _fitted(
     unit: RegionUnit, tensors: dict[str, TensorSpec], whole: set[str], cfg: VtaConfig
 ) -> Unit | Infeasible:

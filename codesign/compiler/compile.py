@@ -92,6 +92,7 @@ def compile(
         executable=executable,
         model_sha256=_sha256(model),
         quantized=record.quantized,
+        region_units=record.region_units,
     )
 
 

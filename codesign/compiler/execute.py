@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,11 @@ from codesign.compiler.compose import attribute_cycles, unit_ends
 from codesign.compiler.graph import TensorSpec, UnitGraph, evaluate
 from codesign.compiler.program import RegionProgram
 from codesign.compiler.runtime import register, vta_modules
+from codesign.compiler.verify_region import Mismatch, verify_outputs
 from codesign.sim.simulator import Engine, Simulator
+
+Evaluator = Callable[[UnitGraph, tuple[NDArray[Any], ...]], tuple[NDArray[Any], ...]]
+"""Outputs of a region from its inputs, all as they are outside."""
 
 
 class Session:
@@ -57,17 +61,17 @@ class Session:
         )
         return arrays[: len(graph.inputs)], arrays[len(graph.inputs) :]
 
-    def mismatches(self) -> int:
-        """Elements of region outputs in the last run that differ from the integer reference."""
-        count = 0
-        for name, graph in self._graphs.items():
-            inputs, outputs = self.region_io(name)
-            for wanted, got in zip(evaluate(graph, inputs), outputs, strict=True):
-                count += int(np.count_nonzero(got != wanted))
-        return count
+    def mismatches(self) -> list[Mismatch]:
+        """What differs from the integer reference in the last run, one entry a region."""
+        found = [
+            verify_outputs(graph, *self.region_io(name)) for name, graph in self._graphs.items()
+        ]
+        return [mismatch for mismatch in found if mismatch is not None]
 
-    def run_reference(self, inputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
-        """Like `run`, every region computed by the integer reference."""
+    def run_reference(
+        self, inputs: Mapping[str, NDArray[Any]], evaluator: Evaluator = evaluate
+    ) -> tuple[NDArray[Any], ...]:
+        """Like `run`, every region computed by the integer reference or another ``evaluator``."""
 
         def region(graph: UnitGraph) -> Any:
             def compute(*arguments: Any) -> list[bytes]:
@@ -75,7 +79,7 @@ class Session:
                     _array(a.numpy().tobytes(), graph.tensors[n], graph.batch)
                     for n, a in zip(graph.inputs, arguments, strict=True)
                 )
-                return [np.ascontiguousarray(o).tobytes() for o in evaluate(graph, arrays)]
+                return [np.ascontiguousarray(o).tobytes() for o in evaluator(graph, arrays)]
 
             return self._tvm.runtime.convert(compute)
 

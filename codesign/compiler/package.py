@@ -22,6 +22,7 @@ from codesign.compiler import archive
 from codesign.compiler.compose import Compose, compose_region
 from codesign.compiler.graph import Unit, UnitGraph, evaluate
 from codesign.compiler.host_ops import HostOp
+from codesign.compiler.layouts import RegionUnit
 from codesign.compiler.placement import PAGE_BYTES
 from codesign.compiler.program import RegionProgram, UnitStream
 from codesign.compiler.result import LayerResult, RunResult, layer_result
@@ -34,6 +35,7 @@ from codesign.sim.simulator import Engine
 
 if TYPE_CHECKING:
     from codesign.compiler.execute import Session
+    from codesign.compiler.verify_region import Mismatch
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class PackageUnit:
 class Package:
     """A network compiled for one configuration.
 
+    ``quantized`` and ``region_units``, the units in real numbers, exist where it was compiled only.
     ``executable`` is TVM's, with "vta" modules; ``library`` the bytes that it was loaded from.
     """
 
@@ -88,6 +91,9 @@ class Package:
     executable: Any
     model_sha256: str = ""
     quantized: Any = field(default=None, repr=False)
+    region_units: Mapping[str, tuple[RegionUnit, ...]] = field(
+        default_factory=lambda: {}, repr=False
+    )
     library: bytes = field(default=b"", repr=False)
 
     @property
@@ -150,8 +156,8 @@ class Package:
 
         session = Session(self.executable, self.programs, engine)
         collected: list[tuple[NDArray[Any], ...]] = []
-        mismatches = 0
-        steps, samples = self._batches(inputs)
+        mismatches: list[Mismatch] = []
+        steps, samples = self.batches(inputs)
         for batch in steps:
             collected.append(session.run(batch))
             mismatches += session.mismatches()
@@ -162,7 +168,7 @@ class Package:
         from codesign.compiler.execute import Session
 
         session = Session(self.executable, self.programs)
-        steps, samples = self._batches(inputs)
+        steps, samples = self.batches(inputs)
         results = [session.run_reference(batch) for batch in steps]
         return self._stack(results, samples)
 
@@ -245,7 +251,7 @@ class Package:
         """(name, shape, dtype) of every input."""
         return [(p.name, p.shape, p.dtype) for p in self.inputs]
 
-    def _batches(self, inputs: SampleSource) -> tuple[Iterator[dict[str, NDArray[Any]]], int]:
+    def batches(self, inputs: SampleSource) -> tuple[Iterator[dict[str, NDArray[Any]]], int]:
         """Declared batches of the inputs, and the number of samples."""
         if not self.inputs:
             raise DataError("the network has no inputs")
@@ -269,7 +275,7 @@ class Package:
         outputs: dict[str, NDArray[Any]],
         session: Session,
         samples: int,
-        mismatches: int,
+        mismatches: list[Mismatch],
     ) -> RunResult:
         unit_cycles = session.unit_cycles()
         layers: list[LayerResult] = [
@@ -304,8 +310,9 @@ class Package:
             roofline_cycles=roofline,
             dram_bytes=sum(layer.dram_bytes for layer in layers),
             peak_dram_bytes=self.peak_dram_bytes,
-            outputs_match=mismatches == 0,
-            mismatches=mismatches,
+            outputs_match=not mismatches,
+            mismatches=sum(mismatch.count for mismatch in mismatches),
+            first_mismatch=str(mismatches[0]) if mismatches else None,
             layers=tuple(layers),
             host_ops=self.host_ops,
         )

@@ -14,11 +14,12 @@ from typing import Any
 import tvm
 from tvm import relax
 
-from codesign.compiler.build_graph import TRIVIAL, build_graph
+from codesign.compiler.build_graph import TRIVIAL, build_graph, region_units
 from codesign.compiler.compose import Compose, ComposedRegion, compose_region, schedules_of
 from codesign.compiler.first_layer import best_fold
 from codesign.compiler.fit import fit_unit
 from codesign.compiler.graph import UnitGraph
+from codesign.compiler.layouts import RegionUnit
 from codesign.compiler.parts import is_free
 from codesign.compiler.program import serialize
 from codesign.compiler.runtime import register
@@ -36,6 +37,7 @@ from relay_passes import (
     MergeIdentical,
     Partition,
     QuantizeBeforeReshape,
+    ShareScales,
     SplitDequantize,
     SplitToSlices,
     UnitSpec,
@@ -58,6 +60,7 @@ class Record:
 
     regions: list[ComposedRegion] = field(default_factory=lambda: [])
     fallbacks: dict[str, Infeasible] = field(default_factory=lambda: {})
+    region_units: dict[str, tuple[RegionUnit, ...]] = field(default_factory=lambda: {})
     quantized: Any = None
     host: Any = None
 
@@ -129,6 +132,7 @@ def phases(
         graph = replace(graph, name=name)
         region = compose_region(graph, cfg, schedules_of(graph, cfg), compose)
         record.regions.append(region)
+        record.region_units[name] = region_units(function)
         if callback is not None:
             callback(name, region)
         return serialize(region.program)
@@ -136,9 +140,7 @@ def phases(
     return [
         (
             "quantize",
-            _keep(
-                record, "quantized", lambda m: quantize_module(m, calibration, calibration_method)
-            ),
+            _keep(record, "quantized", lambda m: _calibrated(m, calibration, calibration_method)),
         ),
         ("fold_parameters", FoldParameters(keep_rounding=cfg.has_mul)),
         ("fold_batch_norm", FoldBatchNorm()),
@@ -277,6 +279,12 @@ def host_pipeline() -> Any:
             ) from error
 
     return run
+
+
+def _calibrated(module: Any, source: SampleSource | None, method: CalibrationMethod) -> Any:
+    """The quantised module; scales that are chosen here are shared where that saves work."""
+    quantized = quantize_module(module, source, method)
+    return quantized if quantized is module else ShareScales()(quantized)
 
 
 def _keep(record: Record, slot: str, step: Callable[[Any], Any]) -> Any:

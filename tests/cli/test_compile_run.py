@@ -92,6 +92,23 @@ def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         main(["export", package, "--base", "here", "-o", folder])
 
 
+def test_print_quantization(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    onnx.save(conv_net(), str(tmp_path / "net.onnx"))
+    np.savez(tmp_path / "c.npz", **samples(8))
+    arguments = ["compile", str(tmp_path / "net.onnx"), "-c", "pynq", "--print-quantization"]
+    arguments += ["-o", str(tmp_path / "m.tar"), "--calibration", str(tmp_path / "c.npz")]
+    assert main([*arguments, "--calibration-method", "mse"]) == 0
+    assert "requantization" in capsys.readouterr().out
+    assert main([*arguments, "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    layers = summary["quantization"]
+    assert [x["name"] for x in layers] == [x["name"] for x in summary["layers"]]
+    assert all(x["output_sqnr_db"] > 25 and x["cosine"] > 0.99 for x in layers)
+    onnx.save(qdq_conv(), str(tmp_path / "net.onnx"))
+    assert main([*arguments[:5], "-o", str(tmp_path / "m.tar"), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["quantization"]) == 1
+
+
 def test_host_fallback_is_a_notice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = tmp_path / "net.onnx"
     onnx.save(qdq_conv(weight_zero=3), str(model))

@@ -15,6 +15,7 @@ from codesign.isa import check
 from codesign.kernels import (
     ConvWorkload,
     Schedule,
+    best_schedule,
     build,
     default_bias_tiles,
     lower_bound,
@@ -138,4 +139,27 @@ def test_kernel_rows_fit_a_large_kernel_into_few_weights() -> None:
     assert whole.constraint == "wgt_depth"
     params = random_params(workload, rng)
     got, want = run_unit(workload, cfg, schedule, params, rng)
+    np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize(
+    ("workload", "shape"),
+    [
+        (ConvWorkload(16, 16, 12, 12, (7, 7), (1, 1), (3, 3, 3, 3)), (8, 64)),
+        (ConvWorkload(16, 16, 12, 12, (5, 5), (2, 2), (2, 2, 2, 2), groups=16), (4, 64)),
+        (ConvWorkload(8, 8, 20, 9, (3, 3), (1, 1), (18, 18, 18, 18), dilation=(18, 18)), (16, 16)),
+        (ConvWorkload(8, 8, 9, 9, (3, 3), (1, 1), (40, 2, 35, 0), dilation=(30, 1)), (8, 8)),
+        (ConvWorkload(8, 8, 5, 5, (1, 5), (1, 1), (0, 40, 0, 20), dilation=(1, 12)), (8, 8)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("flow", ["os", "rs"])
+def test_padding_beyond_fifteen(workload: ConvWorkload, shape: tuple[int, int], flow: str) -> None:
+    cfg, rng = core(*shape), np.random.default_rng(2)
+    cfg = dataclasses.replace(cfg, log_inp_buff_size=17)
+    workload = dataclasses.replace(workload, bias_tiles=default_bias_tiles(cfg))
+    best = best_schedule(workload, cfg, flow)  # pyright: ignore[reportArgumentType]
+    assert not isinstance(best, Infeasible), best
+    params = random_params(workload, rng)
+    got, want = run_unit(workload, cfg, best.schedule, params, rng)
     np.testing.assert_array_equal(got, want)

@@ -214,7 +214,7 @@ void ConvTiling::size_slots() {
                int64_t{1} << config.log_acc_depth);
   require_room("inp_depth", s.inp_slots * inp_slot + s.acc_slots * residual_slot + 1,
                int64_t{1} << config.log_inp_depth);
-  for (const SpatialTile& tile : spatial) require_loadable(window(tile), subs);
+  for (const SpatialTile& tile : spatial) require_loadable(window(tile));
 }
 
 std::vector<Phase> ConvTiling::vertical_phases(const SpatialTile& tile,

@@ -150,10 +150,13 @@ void Stream::load(Memory memory, int32_t buffer, const Transfer& t) {
   loads_.push_back(load);
 }
 
-// Before the step's first computation; what must wait for a store comes after what need not.
+// Before the step's first computation. Where inputs must wait for a store, constants come first.
 void Stream::issue_loads() {
-  const auto ready = [&](const Load& load) { return last_store_of(load) <= waited_store_; };
-  if (first_step_) std::stable_partition(loads_.begin(), loads_.end(), ready);
+  const auto waits = [&](const Load& load) { return last_store_of(load) > waited_store_; };
+  if (first_step_ && std::any_of(loads_.begin(), loads_.end(), waits)) {
+    std::stable_partition(loads_.begin(), loads_.end(),
+                          [](const Load& load) { return load.buffer < kInput; });
+  }
   for (const Load& load : loads_) issue(load);
 }
 

@@ -66,15 +66,83 @@ Window clipped_window(const Axes& axes, const SpatialTile& tile) {
   return {y0, x0, y1 - y0, x1 - x0, {0, 0, 0, 0}};
 }
 
-void require_loadable(const Window& w, int64_t subs) {
-  const int64_t pads =
-      std::max({w.pads.top, w.pads.bottom, w.pads.left * subs, w.pads.right * subs});
-  if (pads <= kMaxPad && w.valid_rows >= 1 && w.valid_cols >= 1) return;
-  throw Infeasible{"load_padding",
-                   "a window of " + std::to_string(w.valid_rows) + "x" +
-                       std::to_string(w.valid_cols) + " pixels with up to " +
-                       std::to_string(pads) + " elements of padding exceeds LOAD's pads of 15"};
+void require_loadable(const Window& w) {
+  if (w.valid_rows >= 1 && w.valid_cols >= 1) return;
+  throw Infeasible{"load_padding", "a tile reads only padding: " + std::to_string(w.rows()) + "x" +
+                                       std::to_string(w.cols()) + " pixels"};
 }
+
+namespace {
+
+// Zeros that pads of LOADs write around one element of data, which a later LOAD has to overwrite.
+class ZeroFill {
+ public:
+  // `dram`: any element that may be read.
+  ZeroFill(Stream& stream, int32_t buffer, int64_t dram)
+      : stream_(stream), buffer_(buffer), dram_(dram) {}
+
+  // [sram, sram + count) are zeros then, the element behind them is not.
+  void before(int64_t sram, int64_t count) {
+    while (count > 0) {
+      const Pads pads = shape(count);
+      stream_.load(kInp, buffer_, {sram, dram_, 1, 1, 1, pads.top, pads.left, 0, 0});
+      const int64_t done = pads.left + pads.top * (pads.left + 1);
+      sram += done, count -= done;
+    }
+  }
+
+  // The same, but for the element in front of them.
+  void after(int64_t sram, int64_t count) {
+    while (count > 0) {
+      const Pads pads = shape(count);
+      count -= pads.left + pads.top * (pads.left + 1);
+      stream_.load(kInp, buffer_, {sram + count - 1, dram_, 1, 1, 1, 0, 0, pads.top, pads.left});
+    }
+  }
+
+ private:
+  // Of at most `count` zeros: pads in x, and rows of one more.
+  static Pads shape(int64_t count) {
+    const int64_t left = std::min(count, kMaxPad);
+    return {count > left ? std::min(kMaxPad, (count - left) / (left + 1)) : 0, left, 0, 0};
+  }
+
+  Stream& stream_;
+  int32_t buffer_;
+  int64_t dram_;
+};
+
+// One group's window; `w` in elements instead of pixels, `row` elements from one row to the next.
+void load_padded(Stream& stream, const Window& w, int64_t row, int32_t buffer, int64_t dram,
+                 int64_t sram) {
+  ZeroFill zeros(stream, buffer, dram);
+  const int64_t line = w.cols(), end = sram + w.rows() * line;
+  if (std::max(w.pads.left, w.pads.right) <= kMaxPad) {
+    const int64_t top = std::min(w.pads.top, kMaxPad), bottom = std::min(w.pads.bottom, kMaxPad);
+    const int64_t above = (w.pads.top - top) * line, below = (w.pads.bottom - bottom) * line;
+    zeros.before(sram, above);
+    zeros.after(end - below, below);
+    stream.load(kInp, buffer, {sram + above, dram, w.valid_cols, w.valid_rows, row, top,
+                               w.pads.left, bottom, w.pads.right});
+    return;
+  }
+  // Row by row: the zeros between two rows are the right pad of one and the left pad of the other.
+  int64_t done = sram;
+  for (int64_t y = 0; y < w.valid_rows; ++y) {
+    const int64_t data = sram + (w.pads.top + y) * line + w.pads.left;
+    const bool last = y + 1 == w.valid_rows;
+    const int64_t next = last ? end : data + line;
+    const int64_t left = std::min(data - done, kMaxPad);
+    const int64_t right = std::min(next - data - w.valid_cols, kMaxPad);
+    zeros.before(done, data - left - done);
+    done = data + w.valid_cols + right;
+    if (last) zeros.after(done, end - done);
+    stream.load(kInp, buffer,
+                {data - left, dram + y * row, w.valid_cols, 1, 0, 0, left, 0, right});
+  }
+}
+
+}  // namespace
 
 void load_window(Stream& stream, const Window& w, const TensorLayout& layout, Groups groups,
                  int64_t subs, int32_t buffer, int64_t sram, int64_t pitch) {
@@ -95,10 +163,10 @@ void load_window(Stream& stream, const Window& w, const TensorLayout& layout, Gr
     }
     return;
   }
+  Window elements = w;
+  elements.valid_cols *= subs, elements.pads.left *= subs, elements.pads.right *= subs;
   for (int64_t i = 0; i < groups.count; ++i) {
-    stream.load(kInp, buffer,
-                {sram + i * pitch, first(i), w.valid_cols * subs, w.valid_rows, row * w.row_step,
-                 w.pads.top, w.pads.left * subs, w.pads.bottom, w.pads.right * subs});
+    load_padded(stream, elements, row * w.row_step, buffer, first(i), sram + i * pitch);
   }
 }
 

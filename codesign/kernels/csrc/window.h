@@ -70,16 +70,16 @@ Window window(const Axes& axes, const SpatialTile& tile, int64_t border, bool sa
 // The part of a tile's window inside the tensor, without padding (pooling).
 Window clipped_window(const Axes& axes, const SpatialTile& tile);
 
-// Throws Infeasible where LOAD's fields cannot hold the window: 4-bit pads, at least one row and
-// column of data.
-void require_loadable(const Window& window, int64_t subs);
+// Throws Infeasible where a window holds no pixel of the tensor: no LOAD writes zeros alone.
+void require_loadable(const Window& window);
 
 // Consecutive channel groups.
 struct Groups {
   int64_t first, count;
 };
 
-// LOADs of a window of several channel groups into INP, `pitch` elements apart.
+// LOADs of a window of several channel groups into INP, `pitch` elements apart. Padding of more
+// than LOAD's 15 rows or elements comes from more LOADs.
 void load_window(Stream& stream, const Window& window, const TensorLayout& layout, Groups groups,
                  int64_t subs, int32_t buffer, int64_t sram, int64_t pitch);
 
