@@ -114,11 +114,3 @@ def test_simulated_cycles_respect_the_roofline_and_feasibility() -> None:
             ratios.append(result.cycles / found.cycles[u, c])
     assert len(ratios) > 5
     assert 0.8 < float(np.median(ratios)) < 1.25
-
-
-def test_pairs_called_infeasible_have_no_schedule() -> None:
-    cannot = infeasible(*grid(workload_columns(LAYERS), config_columns(CONFIGS)))
-    pairs = np.argwhere(cannot)[:: max(1, cannot.sum() // 60)]
-    for layer, config in pairs:
-        unit = on_config(LAYERS[layer], CONFIGS[config])
-        assert isinstance(best_schedule(unit, CONFIGS[config]), Infeasible), unit
