@@ -39,10 +39,11 @@ def unit_patterns() -> Iterator[tuple[str, Any, dict[str, Any]]]:
         parts = is_op("relax.concat")(is_tuple([_activation() for _ in range(arity)]))
         yield "vta.gather", _quantized(_clipped(parts)), {CORE: parts}
     for length in range(LONGEST, 0, -1):
-        core = _activation()
-        for _ in range(length):
-            core = _moved(core)
-        yield "vta.gather", _quantized(_clipped(core)), {CORE: core}
+        pair = is_op("relax.concat")(is_tuple([_activation(), _activation()]))
+        for core in (pair, _activation()):
+            for _ in range(length):
+                core = _moved(core)
+            yield "vta.gather", _quantized(_clipped(core)), {CORE: core}
     for core in (_relu(_activation()), _clip(_activation())):
         yield "vta.requantize", _quantized(core), {CORE: core}
     rescale = _quantized(_activation())

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--engine",
         choices=("cpp", "reference"),
         default="cpp",
-        help="reference: the executable specification, some 10 000 times slower (%(default)s)",
+        help="reference: the executable specification, hundreds of times slower (%(default)s)",
     )
     parser.add_argument(
         "--timeline", metavar="T.json", help="write the modules' activity for Perfetto"
@@ -114,7 +114,7 @@ def _show(result: RunResult, profile: bool, seconds: float | None) -> None:
     if profile:
         _profile(result)
     offloaded = result.offloaded_macs / result.macs if result.macs else 0.0
-    match = "yes" if result.outputs_match else f"NO, {result.mismatches} elements differ"
+    match = "yes" if result.outputs_match else f"NO: {result.first_mismatch}"
     print(f"{result.model} on {result.config}, {result.samples} sample(s); per declared batch:")
     bound = f", {result.cycles / result.roofline_cycles:.3f} x the lower bound"
     print(f"  cycles         {result.cycles}{bound if result.cycles else ''} ({result.compose})")

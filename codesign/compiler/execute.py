@@ -17,6 +17,7 @@ from codesign.compiler.compose import attribute_cycles, unit_ends
 from codesign.compiler.graph import TensorSpec, UnitGraph, evaluate
 from codesign.compiler.program import RegionProgram
 from codesign.compiler.runtime import register, vta_modules
+from codesign.compiler.verify_region import Mismatch, verify_outputs
 from codesign.sim.simulator import Engine, Simulator
 
 Evaluator = Callable[[UnitGraph, tuple[NDArray[Any], ...]], tuple[NDArray[Any], ...]]
@@ -60,14 +61,12 @@ class Session:
         )
         return arrays[: len(graph.inputs)], arrays[len(graph.inputs) :]
 
-    def mismatches(self) -> int:
-        """Elements of region outputs in the last run that differ from the integer reference."""
-        count = 0
-        for name, graph in self._graphs.items():
-            inputs, outputs = self.region_io(name)
-            for wanted, got in zip(evaluate(graph, inputs), outputs, strict=True):
-                count += int(np.count_nonzero(got != wanted))
-        return count
+    def mismatches(self) -> list[Mismatch]:
+        """What differs from the integer reference in the last run, one entry a region."""
+        found = [
+            verify_outputs(graph, *self.region_io(name)) for name, graph in self._graphs.items()
+        ]
+        return [mismatch for mismatch in found if mismatch is not None]
 
     def run_reference(
         self, inputs: Mapping[str, NDArray[Any]], evaluator: Evaluator = evaluate

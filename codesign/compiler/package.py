@@ -35,6 +35,7 @@ from codesign.sim.simulator import Engine
 
 if TYPE_CHECKING:
     from codesign.compiler.execute import Session
+    from codesign.compiler.verify_region import Mismatch
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ class Package:
 
         session = Session(self.executable, self.programs, engine)
         collected: list[tuple[NDArray[Any], ...]] = []
-        mismatches = 0
+        mismatches: list[Mismatch] = []
         steps, samples = self.batches(inputs)
         for batch in steps:
             collected.append(session.run(batch))
@@ -274,7 +275,7 @@ class Package:
         outputs: dict[str, NDArray[Any]],
         session: Session,
         samples: int,
-        mismatches: int,
+        mismatches: list[Mismatch],
     ) -> RunResult:
         unit_cycles = session.unit_cycles()
         layers: list[LayerResult] = [
@@ -309,8 +310,9 @@ class Package:
             roofline_cycles=roofline,
             dram_bytes=sum(layer.dram_bytes for layer in layers),
             peak_dram_bytes=self.peak_dram_bytes,
-            outputs_match=mismatches == 0,
-            mismatches=mismatches,
+            outputs_match=not mismatches,
+            mismatches=sum(mismatch.count for mismatch in mismatches),
+            first_mismatch=str(mismatches[0]) if mismatches else None,
             layers=tuple(layers),
             host_ops=self.host_ops,
         )

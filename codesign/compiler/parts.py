@@ -27,8 +27,8 @@ def share_parts(
 ) -> set[str]:
     """Make views of what free gathers read and write; names of the units that this computes.
 
-    A concatenation's sources become parts of its result, unless they are parts already; a slice
-    becomes a part of its source.
+    A concatenation's sources become parts of its result, unless they are parts already; where the
+    first of them make up a whole, that becomes one. A slice becomes a part of its source.
     """
     done: set[str] = set()
     for unit in units:
@@ -42,7 +42,8 @@ def share_parts(
         if len(unit.inputs) == 1:
             parts, whole = (unit.output,), unit.inputs[0]
         else:
-            parts, whole = unit.inputs, unit.output
+            parts, offsets = _grown(unit.inputs, offsets, tensors)
+            whole = unit.output
         taken = len(set(parts)) < len(parts) or any(tensors[name].view_of for name in parts)
         if taken or any(_owner(tensors, whole) == name for name in parts):
             continue
@@ -50,6 +51,32 @@ def share_parts(
             tensors[name] = replace(tensors[name], view_of=whole, first_channel=offset)
         done.add(unit.name)
     return done
+
+
+def _grown(
+    parts: tuple[str, ...], offsets: tuple[int, ...], tensors: dict[str, TensorSpec]
+) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The parts with the first of them replaced by the tensor that they are all parts of."""
+    whole = _owner(tensors, parts[0])
+    channels = tensors[whole].shape[0]
+    count = offsets.index(channels) if channels in offsets else 0
+    if count and all(
+        _place(tensors, part) == (whole, offset)
+        for part, offset in zip(parts[:count], offsets, strict=False)
+    ):
+        return (whole, *parts[count:]), (0, *offsets[count:])
+    return parts, offsets
+
+
+def _place(tensors: dict[str, TensorSpec], name: str) -> tuple[str, int] | None:
+    """The tensor that owns the memory of some channels of it, and the first of them."""
+    spec = tensors[name]
+    if not spec.view_of:
+        return name, 0
+    above = _place(tensors, spec.view_of)
+    if above is None or tensors[spec.view_of].shape[1:] != spec.shape[1:]:
+        return None
+    return above[0], above[1] + spec.first_channel
 
 
 def _owner(tensors: dict[str, TensorSpec], name: str) -> str:

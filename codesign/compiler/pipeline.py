@@ -37,6 +37,7 @@ from relay_passes import (
     MergeIdentical,
     Partition,
     QuantizeBeforeReshape,
+    ShareScales,
     SplitDequantize,
     SplitToSlices,
     UnitSpec,
@@ -139,9 +140,7 @@ def phases(
     return [
         (
             "quantize",
-            _keep(
-                record, "quantized", lambda m: quantize_module(m, calibration, calibration_method)
-            ),
+            _keep(record, "quantized", lambda m: _calibrated(m, calibration, calibration_method)),
         ),
         ("fold_parameters", FoldParameters(keep_rounding=cfg.has_mul)),
         ("fold_batch_norm", FoldBatchNorm()),
@@ -280,6 +279,12 @@ def host_pipeline() -> Any:
             ) from error
 
     return run
+
+
+def _calibrated(module: Any, source: SampleSource | None, method: CalibrationMethod) -> Any:
+    """The quantised module; scales that are chosen here are shared where that saves work."""
+    quantized = quantize_module(module, source, method)
+    return quantized if quantized is module else ShareScales()(quantized)
 
 
 def _keep(record: Record, slot: str, step: Callable[[Any], Any]) -> Any:

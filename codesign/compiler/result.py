@@ -61,6 +61,7 @@ class RunResult:
     peak_dram_bytes: int
     outputs_match: bool
     mismatches: int
+    first_mismatch: str | None
     layers: tuple[LayerResult, ...]
     host_ops: tuple[HostOp, ...]
 

@@ -46,6 +46,8 @@ from codesign.kernels.workload import ConvWorkload
 _DEEP = 6
 """Slots of a buffer that runs ahead further than a double one."""
 _LONGEST_STRIP = 8
+_DOUBT, _CROWDED = 1.25, 1000.0
+"""Where micro-ops seem that much too many, a factor on the cycles: tried last."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,8 @@ def conv_schedules(w: ConvWorkload, cfg: VtaConfig, flow: FixedDataflow) -> list
     tilings, buffers = _with_buffers(w, cfg, flow, _tilings(w, cfg))
     if not tilings.rows.size:
         return []
-    cycles, dram_bytes, floor = _price(w, cfg, flow, tilings, buffers)
-    first = worth_a_look(cycles, dram_bytes)
+    cycles, dram_bytes, floor, uops = _price(w, cfg, flow, tilings, buffers)
+    first = worth_a_look(cycles, dram_bytes, uops)
     t, b = tilings.take(first), buffers.take(first)
     tiles = (t.rows, t.cols, t.out_groups, t.in_groups, t.kernel_rows)
     orders = (b.co_major, b.inp, b.wgt, b.acc, b.strip, b.alternate)
@@ -199,7 +201,10 @@ def _tilings(w: ConvWorkload, cfg: VtaConfig) -> _Tilings:
     acc = np.maximum(blocks_out * rows * cols, 4)
     if w.groups > 1 or w.up != (1, 1) or w.residual_border is not None:
         acc = acc + SCRATCH
-    loops = [rows, cols, blocks_out, blocks_in, height, w.kernel[1]]
+    # Rows of a tile that lie one behind the other are one loop.
+    merged = (wide == cols) if w.kernel == (1, 1) and _row_stride(w) == 1 else wide < 0
+    plane = np.where(merged, rows * cols, rows), np.where(merged, 1, cols)
+    loops = [*plane, blocks_out, own, height, w.kernel[1]]
     stacked = np.sort(np.stack(np.broadcast_arrays(*loops)), axis=0)
     few = blocks_out * rows * cols < REUSE_DISTANCE
     uops = np.where(few, stacked.prod(axis=0), stacked[:-2].prod(axis=0))
@@ -240,7 +245,7 @@ def _with_buffers(
         orders = (1,) if w.up == (1, 1) else ()
     strips = (1, _LONGEST_STRIP) if flow == "rs" else (1,)
     # Going through the reduction backwards pays where an operand is shared but does not stay.
-    ways = (0, 1) if flow in ("os", "ws") and w.groups == 1 and w.residual_border is None else (0,)
+    ways = (0, 1) if flow != "rs" and w.groups == 1 and w.residual_border is None else (0,)
     index, order, inp, wgt, strip, alternate = grid(
         range(base.rows.size), orders, (2, _DEEP), (2, _DEEP), strips, ways
     )
@@ -265,9 +270,10 @@ def _with_buffers(
         strip = np.clip(longest, 1, strip)
         high = (np.minimum(rows * strip, w.out_height) - 1) * stride + w.reach[0]
         inp_size = pixels * high
-    # The slots of a whole reduction stay together; weights that do not fit stream.
-    inp_whole = parts if flow == "is" else np.ones_like(parts)
-    wgt_whole = np.ones_like(chunks)
+    # The slots of a whole reduction stay together; what does not fit streams.
+    inp_whole, wgt_whole = np.ones_like(parts), np.ones_like(chunks)
+    if flow == "is":
+        inp_whole = np.where(parts * inp_size <= inp_depth, parts, 1)
     if flow in ("ws", "rs"):
         wgt_whole = np.where((chunks * wgt_size <= wgt_depth) & (order == 1), chunks, 1)
     # No more slots than loads.
@@ -281,8 +287,8 @@ def _with_buffers(
         order = np.where(spatial == 1, 0, np.where(channel == 1, 1, order))
     # What is shared from tile to tile takes all the room there is.
     inp_shared, wgt_shared = (alternate == 1) & (order == 0), (alternate == 1) & (order == 1)
-    fits &= ~inp_shared | ((channel > 1) & (inp > 2) & (inp_room < parts))
-    fits &= ~wgt_shared | ((spatial > 1) & (wgt > 2) & (wgt_room < chunks))
+    fits &= ~inp_shared | ((channel > 1) & (inp > 2) & (inp_whole == 1) & (inp_room < parts))
+    fits &= ~wgt_shared | ((spatial > 1) & (wgt > 2) & (wgt_whole == 1) & (wgt_room < chunks))
     buffers = _Buffers(
         order,
         np.where(inp_shared, inp_room, np.minimum(inp, inp_room)) * inp_whole,
@@ -297,8 +303,8 @@ def _with_buffers(
 
 def _price(
     w: ConvWorkload, cfg: VtaConfig, flow: FixedDataflow, t: _Tilings, b: _Buffers
-) -> tuple[Cycles, Cycles, Cycles]:
-    """Estimated cycles, DRAM bytes read, and cycles of COMPUTE.
+) -> tuple[Cycles, Cycles, Cycles, Column]:
+    """Estimated cycles, DRAM bytes read, least cycles of COMPUTE, and micro-ops.
 
     Tiles run one after the other; some are *heavy*: they bring in the operand that stays for the
     light ones. A tile takes the longer of its loads and its work; before the first come the
@@ -364,11 +370,15 @@ def _price(
     # Before the first step: one fetch chunk, micro-ops, operands.
     instructions = inp_times * requests + (wgt_times + tiles) * t.chunks + 3.0
     instructions = instructions + tiles * (extra + (lines if ragged else t.out_groups))
-    variants = np.maximum(np.maximum(b.inp, b.wgt), b.acc) * b.strip
-    variants = np.where(turns, b.inp * b.wgt, variants) * (t.chunks // t.parts)
-    uops = np.minimum(t.uops * np.minimum(variants, tiles * t.chunks), uop_capacity(cfg))
+    # Every combination of slots that meet has micro-ops of its own.
+    rows = t.chunks // t.parts
+    variants = np.where(turns, b.inp * rows * b.wgt, np.lcm(b.inp * rows, b.wgt)) * b.acc
+    if flow == "rs":
+        variants = b.inp * b.strip * t.chunks * b.acc
+    uops = t.uops * np.minimum(variants, tiles * t.chunks)
+    uop_bytes = np.minimum(uops, uop_capacity(cfg)) * cfg.uop_bytes
     burst = np.minimum(instructions * cfg.instruction_bytes, cfg.burst_bytes)
-    fill = (burst + uops * cfg.uop_bytes) / bus + cfg.read_latency + 3.0 * latency
+    fill = (burst + uop_bytes) / bus + cfg.read_latency + 3.0 * latency
     ready = fill + inp_load / t.parts + wgt_load / t.chunks
     # LOAD runs ahead by the free slots, then waits for the tile's end.
     free = np.where(wgt_kept, b.inp, np.where(inp_kept, b.wgt, np.minimum(b.inp, b.wgt)))
@@ -392,9 +402,7 @@ def _price(
     total = np.maximum(total, instructions * FETCH + fill)
     line_bytes = t.wide * blocking.in_subs * cfg.inp_element_bytes
     dram_bytes = inp_times * t.reads * line_bytes * np.minimum(fresh, w.height)
-    dram_bytes = dram_bytes + wgt_times * (weight_bytes / t.channel) + uops * cfg.uop_bytes
-    return (
-        total,
-        dram_bytes,
-        tiles * work if w.groups == 1 and w.up == (1, 1) else np.zeros_like(total),
-    )
+    dram_bytes = dram_bytes + wgt_times * (weight_bytes / t.channel) + uop_bytes
+    total = np.where(uops > _DOUBT * uop_capacity(cfg), _CROWDED * total, total)
+    exact = w.groups == 1 and w.up == (1, 1)
+    return total, dram_bytes, tiles * work if exact else np.zeros_like(total), uops

@@ -21,8 +21,9 @@ Cycles = NDArray[np.floating[Any]]
 OVERHEAD_GEMM = 7
 OVERHEAD_LOAD = 5
 FETCH = 3.3
-KEEP = 64
+KEEP = 48
 """Schedules of one space that are worth a look."""
+_FRUGAL = 4
 NEAR = (1.015, 1.008, 1.003)
 """Factors of the best estimate within which the schedule of least DRAM traffic is tried."""
 
@@ -76,11 +77,15 @@ def store_cycles(cfg: VtaConfig, elements: int, bursts: Column) -> Cycles:
     return beats + elements + bursts * (latency + 1.0)
 
 
-def worth_a_look(cycles: Cycles, dram_bytes: Cycles) -> Column:
-    """Indices of the fastest, in order, among them those of least traffic that are near."""
+def worth_a_look(cycles: Cycles, dram_bytes: Cycles, uops: Column) -> Column:
+    """Indices of the fastest, in order, with those of least traffic that are near.
+
+    Those of the fewest micro-ops are among them too: only emission counts micro-ops exactly.
+    """
     count = min(KEEP, cycles.size)
     fast = np.argpartition(cycles, count - 1)[:count]
     bounds = [np.flatnonzero(cycles <= factor * cycles.min()) for factor in NEAR]
     light = [near[np.argmin(dram_bytes[near])] for near in bounds]
-    kept = np.union1d(fast, light)
+    frugal = np.lexsort((cycles, uops))[:_FRUGAL]
+    kept = np.unique(np.concatenate([fast, light, frugal]))
     return kept[np.lexsort((dram_bytes[kept], cycles[kept]))]

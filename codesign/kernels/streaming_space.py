@@ -112,7 +112,7 @@ def streaming_schedules(workload: _Streaming, cfg: VtaConfig) -> list[Ranked]:
     total = _overlap(load + 0.0, compute, store + 0.0, steps, inp_slots, acc_slots)
     total = np.maximum(total, fetch) + 3 * latency
     read = steps * d.groups * d.high * d.wide * (subs_in * float(cfg.inp_element_bytes))
-    first = worth_a_look(total, read)
+    first = worth_a_look(total, read, np.zeros_like(rows))
     taps = np.where(taps < kernel, taps, 0)
     columns = np.stack([rows, cols, tco, inp_slots, acc_slots, taps])[:, first].T.tolist()
     estimates = np.stack([total, read])[:, first].T.tolist()

@@ -73,9 +73,9 @@ class CodesignRep(BackendRep):
         arrays = self._by_name(inputs)
         if self._package is None:
             return tuple(execute(self._module, arrays))
-        session = Session(self._package.executable, self._package.graphs)
+        session = Session(self._package.executable, self._package.programs)
         outputs = session.run(arrays)
-        assert session.mismatches() == 0, "a region differs from its integer reference"
+        assert not session.mismatches(), "a region differs from its integer reference"
         return outputs
 
     def _by_name(self, inputs: Any) -> dict[str, Any]:

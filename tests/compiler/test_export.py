@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper
 
 import codesign
 from codesign.compiler import Package
@@ -17,9 +18,9 @@ from codesign.compiler.execute import Session
 from codesign.compiler.export import export, relocate
 from codesign.errors import DataError
 from codesign.isa import check, decode
-from codesign.kernels import TensorLayout, pack, unpack
+from codesign.kernels import PatchFold, TensorLayout, fold_input, pack, unpack
 from codesign.sim import Simulator
-from tests.onnx_models import conv_net, qdq_conv, samples
+from tests.onnx_models import conv_net, model, qdq_conv, samples
 
 CFG = codesign.load_config("pynq")
 WIDE = dataclasses.replace(CFG, log_batch=1)
@@ -29,43 +30,61 @@ def layout(symbol: dict[str, Any]) -> TensorLayout:
     return TensorLayout(*symbol["shape"].values(), symbol["border"])
 
 
+def two_regions() -> Any:
+    """An operator of the host between two convolutions."""
+    rng = np.random.default_rng(0)
+    weights = {
+        "w": rng.standard_normal((16, 3, 3, 3)).astype(np.float32),
+        "v": rng.standard_normal((5, 16, 1, 1)).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"]),
+        helper.make_node("Sigmoid", ["a"], ["b"]),
+        helper.make_node("Conv", ["b", "v"], ["y"]),
+    ]
+    return model(nodes, weights, [1, 3, 8, 8])
+
+
 @pytest.mark.parametrize("compose", ["exact", "overlap"])
 @pytest.mark.parametrize("cfg", [CFG, WIDE])
-@pytest.mark.parametrize("base", [0, 0x10000000])
+@pytest.mark.parametrize(("net", "base"), [(conv_net, 0), (two_regions, 0x10000000)])
 def test_files_run_by_hand(
-    base: int, cfg: codesign.VtaConfig, compose: Any, tmp_path: Path
+    net: Any, base: int, cfg: codesign.VtaConfig, compose: Any, tmp_path: Path
 ) -> None:
-    package = codesign.compile(conv_net(), cfg, calibration=samples(), compose=compose)
+    package = codesign.compile(net(), cfg, calibration=samples(), compose=compose)
     export(package, tmp_path / "out", base)
     table = json.loads((tmp_path / "out" / "symbols.json").read_text())
     session = Session(package.executable, package.programs)
     session.run({"x": samples(1)["x"]})
-    (region,) = {run["region"] for run in table["runs"]}
-    inputs, outputs = session.region_io(region)
-    graph = package.graphs[0]
-
     memory = np.fromfile(tmp_path / "out" / table["memory"]["file"], np.uint8)
     assert memory.size == table["memory"]["bytes"]
-    symbols = {s["name"].partition(".")[2]: s for s in table["symbols"]}
-    for name, array in zip(graph.inputs, inputs, strict=True):
-        symbol = symbols[name]
-        values = (array ^ 128).view(np.int8) if symbol["outside"]["dtype"] == "uint8" else array
-        lanes = np.zeros((cfg.batch, *symbol["shape"].values()), np.int8)
-        lanes[:1] = values.reshape(1, *lanes.shape[1:])
-        packed = pack(lanes, layout(symbol), cfg, symbol["zero_point"])
-        start = symbol["address"] - table["memory"]["address"]
-        memory[start : start + packed.size] = packed
-    for run in table["runs"]:
-        stream = np.fromfile(tmp_path / "out" / run["file"], np.uint8)
-        assert stream.size == run["bytes"] == run["instructions"] * table["instruction_bytes"]
-        assert check(stream, cfg, memory=memory, base_address=base) == []
-        Simulator(cfg).run(stream, memory, base, instruction_address=run["address"])
-    for name, wanted in zip(graph.outputs, outputs, strict=True):
-        symbol = symbols[name]
-        start = symbol["address"] - table["memory"]["address"]
-        got = unpack(memory[start:], layout(symbol), cfg)[:1].reshape(wanted.shape)
-        got = got.view(np.uint8) ^ 128 if symbol["outside"]["dtype"] == "uint8" else got
-        np.testing.assert_array_equal(got, wanted)
+    symbols = {s["name"]: s for s in table["symbols"]}
+    assert len(package.graphs) == (2 if net is two_regions else 1)
+    for graph in package.graphs:  # the host's part in between is the package's
+        inputs, outputs = session.region_io(graph.name)
+        for name, array in zip(graph.inputs, inputs, strict=True):
+            symbol = symbols[f"{graph.name}.{name}"]
+            values = (array ^ 128).view(np.int8) if symbol["outside"]["dtype"] == "uint8" else array
+            lanes = np.zeros((cfg.batch, *symbol["shape"].values()), np.int8)
+            fold = symbol["outside"]["fold"]
+            if fold:
+                size = (symbol["shape"]["height"], symbol["shape"]["width"])
+                values = fold_input(values, PatchFold(**fold), *size, symbol["zero_point"])
+            lanes[:1] = values.reshape(1, *lanes.shape[1:])
+            packed = pack(lanes, layout(symbol), cfg, symbol["zero_point"])
+            start = symbol["address"] - base
+            memory[start : start + packed.size] = packed
+        for run in (run for run in table["runs"] if run["region"] == graph.name):
+            stream = np.fromfile(tmp_path / "out" / run["file"], np.uint8)
+            assert stream.size == run["bytes"] == run["instructions"] * table["instruction_bytes"]
+            assert check(stream, cfg, memory=memory, base_address=base) == []
+            Simulator(cfg).run(stream, memory, base, instruction_address=run["address"])
+        for name, wanted in zip(graph.outputs, outputs, strict=True):
+            symbol = symbols[f"{graph.name}.{name}"]
+            got = unpack(memory[symbol["address"] - base :], layout(symbol), cfg)[:1]
+            got = got.reshape(wanted.shape)
+            got = got.view(np.uint8) ^ 128 if symbol["outside"]["dtype"] == "uint8" else got
+            np.testing.assert_array_equal(got, wanted)
 
 
 def test_symbols_do_not_overlap_what_they_must_not(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,22 @@ def test_convolutional_networks_leave_nothing_to_the_host(name: str) -> None:
     assert {op.op for op in result.host_ops} == BORDERS
     assert len(package.graphs) == 1
     assert cosine(result.outputs["y"], onnxruntime_outputs(model, data["x"])) > 0.98
+
+
+def test_concatenations_of_one_scale_need_no_copies() -> None:
+    package = codesign.compile(exported(SmallDenseNet()), CFG, calibration=images(4))
+    assert {unit.workload.op for unit in package.units} == {"conv2d", "avg_pool2d"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("blocks", [(0, 3, 3), (2, 4, 4), (0, 3, 5), (0, 5, 4)])
+def test_batches_and_blocks(name: str, blocks: tuple[int, int, int]) -> None:
+    batch, block_in, block_out = blocks
+    cfg = replace(CFG, log_batch=batch, log_block_in=block_in, log_block_out=block_out)
+    package = codesign.compile(exported(NETWORKS[name]()), cfg, calibration=images(4))
+    assert package.run(images(3, 1)).outputs_match
+    assert package.offloaded_macs >= 0.9 * package.macs
 
 
 @pytest.mark.long

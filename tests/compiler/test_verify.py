@@ -95,3 +95,18 @@ def test_compiling_raises(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(VerificationError, match=r"vta_region_0, layer .*: element"):
         codesign.compile(conv_net(), CFG, calibration=samples(), callback=verify)
+
+
+def test_a_run_names_the_first_wrong_element() -> None:
+    package = codesign.compile(conv_net(), CFG, calibration=samples())
+    (program,) = package.programs
+    region = regions.composed(program.graph, CFG)
+    index = next(i for i, u in enumerate(program.graph.units) if isinstance(u.params, ConvParams))
+    wrong = with_other_bias(region, program.graph, index).program.graph
+    programs = (dataclasses.replace(program, graph=wrong),)
+    result = dataclasses.replace(package, programs=programs).run(samples(2))
+    assert not result.outputs_match
+    assert result.mismatches > 0
+    assert result.first_mismatch is not None
+    assert result.first_mismatch.startswith("vta_region_0, layer avg_pool2d_1: element (0, ")
+    assert package.run(samples(2)).first_mismatch is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,3 +103,20 @@ def test_a_reduction_that_alternates_reads_less_and_stays_exact() -> None:
     rng = np.random.default_rng(2)
     got, want = run_unit(layer, PYNQ, there_and_back, random_params(layer, rng), rng)
     np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize(
+    ("point", "layer"),
+    [
+        ("16x8_1m_rs", ConvWorkload(512, 512, 7, 7, (3, 3), (1, 1), (1, 1, 1, 1))),
+        ("8x16_256k_rs", ConvWorkload(256, 256, 14, 14, (3, 3), (1, 1), (1, 1, 1, 1))),
+    ],
+)
+def test_frugal_schedules_are_tried_where_micro_ops_are_short(
+    point: str, layer: ConvWorkload
+) -> None:
+    cfg = load_space("neuhardco").named(point)
+    layer = replace(layer, bias_tiles=default_bias_tiles(cfg))
+    best = best_schedule(layer, cfg)
+    assert not isinstance(best, Infeasible), best
+    assert best.cycles < 1.25 * lower_bound(layer, cfg).cycles

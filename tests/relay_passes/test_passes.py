@@ -19,6 +19,7 @@ from relay_passes import (
     MergeIdentical,
     Partition,
     QuantizeBeforeReshape,
+    ShareScales,
     SplitDequantize,
     SplitToSlices,
     UnitSpec,
@@ -373,3 +374,29 @@ def test_lower_leaky_relu() -> None:
     np.testing.assert_array_equal(
         np.where(values < 0, 0.125, 0.5) * values, 0.125 * values + 0.375 * np.maximum(values, 0)
     )
+
+
+def _joined(first: float, second: float, out: float) -> tvm.IRModule:
+    """Two quantised tensors, concatenated and quantised again."""
+    builder = relax.BlockBuilder()
+    x, y = (relax.Var(name, relax.TensorType((1, 4, 2, 2), "float32")) for name in "xy")
+    zero = relax.const(0, "int8")
+    with builder.function("main", [x, y]):
+        with builder.dataflow():
+            parts: list[relax.Expr] = []
+            for var, scale in ((x, first), (y, second)):
+                kept = builder.emit(relax.op.quantize(var, relax.const(scale, "float32"), zero))
+                again = relax.op.dequantize(kept, relax.const(scale, "float32"), zero)
+                parts.append(builder.emit(again))
+            both = builder.emit(relax.op.concat(parts, 1))
+            kept = relax.op.quantize(both, relax.const(out, "float32"), zero)
+            result = builder.emit_output(kept)
+        builder.emit_func_output(result)
+    return builder.get()
+
+
+def test_share_scales() -> None:
+    shared = ShareScales()(_joined(0.5, 0.25, 0.375))
+    tvm.ir.assert_structural_equal(shared, _joined(0.5, 0.5, 0.5))
+    far = _joined(4.0, 0.25, 4.0)
+    tvm.ir.assert_structural_equal(ShareScales()(far), far)
