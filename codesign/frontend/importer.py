@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from codesign.errors import ModelError
+from codesign.frontend.fold_shapes import fold_shapes
 from codesign.frontend.model import (
     InputShapes,
     graph_inputs,
@@ -20,6 +21,7 @@ from codesign.frontend.model import (
     read_model,
     shape_of,
 )
+from codesign.frontend.pad_values import with_constant_pad_values
 from codesign.frontend.served import refuse_changed_outputs
 
 ONNX_ATTR = "codesign.onnx"
@@ -45,7 +47,7 @@ def import_onnx(path_or_model: str | Path | Any, input_shapes: InputShapes | Non
         not ONNX, truncated, dynamic shape, or operators TVM's importer does not know (all named)
         or reads in another way than ONNX defines them.
     """
-    model = read_model(path_or_model, input_shapes)
+    model = fold_shapes(read_model(path_or_model, input_shapes))
     module = relax_of(model)
     if not is_quantized(model):
         module = module.with_attr(ONNX_ATTR, model.SerializeToString())
@@ -61,7 +63,7 @@ def relax_of(model: Any) -> Any:
 
     try:
         with _relax_clip():
-            module = from_onnx(model)
+            module = from_onnx(with_constant_pad_values(model))
     except tvm.error.OpNotImplemented as error:
         raise ModelError(
             f"the importer does not know these operators: {error}; "
