@@ -21,6 +21,7 @@ from codesign.frontend.model import (
     read_model,
     shape_of,
 )
+from codesign.frontend.pad_values import with_constant_pad_values
 from codesign.frontend.served import refuse_changed_outputs
 
 ONNX_ATTR = "codesign.onnx"
@@ -62,7 +63,7 @@ def relax_of(model: Any) -> Any:
 
     try:
         with _relax_clip():
-            module = from_onnx(model)
+            module = from_onnx(with_constant_pad_values(model))
     except tvm.error.OpNotImplemented as error:
         raise ModelError(
             f"the importer does not know these operators: {error}; "

@@ -453,8 +453,11 @@ def _pad(graph: _Graph, step: Step, choices: _Choices) -> None:
     batch, channels, height, width = source.shape
     pads = np.zeros(8, np.int64)
     pads[[2, 3, 6, 7]] = [choices.pick([0, 1, 2]) for _ in range(4)]
-    names = [graph.constant(pads), graph.constant(np.float32(0))]
-    name = graph.node("Pad", [source.name, *names], mode="constant")
+    zero = graph.constant(np.float32(0))
+    if graph.spec.quantized and choices.pick([True, False]):  # as onnxruntime's quantiser writes it
+        steps = [graph.constant(np.float32(source.scale)), graph.constant(np.int8(0))]
+        zero = graph.node("DequantizeLinear", [graph.constant(np.int8(0)), *steps])
+    name = graph.node("Pad", [source.name, graph.constant(pads), zero], mode="constant")
     sides = (height + int(pads[2] + pads[6]), width + int(pads[3] + pads[7]))
     graph.quantized(name, (batch, channels, *sides), [source])
 

@@ -157,3 +157,13 @@ def test_graph_inputs_where_only_constants_are_served() -> None:
     made.graph.input.append(helper.make_tensor_value_info("s", onnx.TensorProto.INT64, [2]))
     with pytest.raises(ModelError, match="Expand 'y': operand 's' must be a constant"):
         import_onnx(made)
+
+
+def test_quantised_pad_values_are_constants() -> None:
+    constants = {"pads": np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64), "v": np.int8(3),
+                 "s": np.float32(0.5), "z": np.int8(1)}  # fmt: skip
+    nodes = [
+        helper.make_node("DequantizeLinear", ["v", "s", "z"], ["value"]),
+        helper.make_node("Pad", ["x", "pads", "value"], ["y"]),
+    ]
+    assert "T.float32(1.0)" in import_onnx(model(nodes, constants, [1, 2, 4, 4])).script()
