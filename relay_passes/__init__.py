@@ -14,6 +14,7 @@ from relay_passes.lower_leaky_relu import LowerLeakyRelu
 from relay_passes.merge_identical import MergeIdentical
 from relay_passes.partition import Partition
 from relay_passes.quantize_before_reshape import QuantizeBeforeReshape
+from relay_passes.requantize_apart import RequantizeApart
 from relay_passes.share_scales import ShareScales
 from relay_passes.spec import QuantizedTensor, UnitSpec
 from relay_passes.split_dequantize import SplitDequantize
@@ -30,6 +31,7 @@ __all__ = [
     "Partition",
     "QuantizeBeforeReshape",
     "QuantizedTensor",
+    "RequantizeApart",
     "ShareScales",
     "SplitDequantize",
     "SplitToSlices",

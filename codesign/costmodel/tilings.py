@@ -126,9 +126,12 @@ def conv_bias_tiles(w: Columns, c: Columns) -> Floats:
 
 
 def fits_at_all(w: Columns, c: Columns, b: Blocks) -> NDArray[np.bool_]:
-    """Whether one pixel of one channel group fits with a single slot in every buffer."""
+    """Whether one pixel of one channel group fits with a single slot in every buffer.
+
+    A window may come row by row: the weights of a convolution, the pixels of a pooling.
+    """
     one = np.ones_like(w["height"])
-    inp, wgt, acc = _demand(w, c, b, one, one, one, b.in_groups)
+    inp, wgt, acc = _demand(_row_by_row(w), c, b, one, one, one, b.in_groups)
     whole = (c["flow_is"] + c["flow_rs"] > 0) & (w["is_conv"] > 0)
     inp = np.where(whole, inp * _tile_groups(w, c, b, one), inp)
     fits = (inp + 1.0 <= c["inp_depth"]) & (wgt <= c["wgt_depth"])
@@ -163,8 +166,16 @@ def tilings(
             yield _price(*pair, *amounts, store_cycles, co_major=co_major, slots=2.0)
     one = np.ones_like(w["height"])
     for co_major in orders:
-        smallest = (w, c, b, one, one, one, b.in_groups)
-        yield _price(*smallest, *amounts, store_cycles, co_major=co_major, slots=1.0)
+        smallest = (_row_by_row(w), c, b, one, one, one, b.in_groups)
+        passes = w["kernel_height"]
+        yield _price(*smallest, *amounts, store_cycles, co_major=co_major, slots=1.0, passes=passes)
+
+
+def _row_by_row(w: Columns) -> Columns:
+    """Columns in which a window has one row; the input under a convolution's stays."""
+    one = np.ones_like(w["kernel_height"])
+    reach = np.where(w["is_conv"] > 0, w["reach_height"], one)
+    return {**w, "kernel_height": one, "reach_height": reach}
 
 
 def _spatial(w: Columns) -> Iterator[tuple[Floats, Floats]]:
@@ -208,8 +219,10 @@ def _demand(
     own = out_blocks * (in_blocks * taps + conv_bias_tiles(w, c))
     shared = np.where(w["is_gather"] > 0, b.weights / b.out_groups * groups, b.weights)
     wgt = np.where(conv, own, shared)
-    copied = np.where(w["is_max_pool"] > 0, high * wide, 0.0)
-    return inp, wgt, out_blocks * (rows * cols + copied) + np.where(conv, 0.0, 2.0)
+    # Maxima form among copied inputs, or (strided) in an accumulator a row and output column.
+    area = np.where(w["stride_width"] > 1, np.maximum(rows, high) * cols, high * wide)
+    pixels = np.where(w["is_max_pool"] > 0, area, rows * cols)
+    return inp, wgt, out_blocks * pixels + np.where(conv, 0.0, 2.0)
 
 
 def _micro_ops(
@@ -246,14 +259,18 @@ def _price(
     *,
     co_major: bool,
     slots: float,
+    passes: Floats | float = 1.0,
 ) -> Tiling:
+    """``passes``: steps in which a window comes, row by row."""
     conv = w["is_conv"] > 0
+    chunks = np.minimum(chunks, _tile_groups(w, c, b, groups))
+    pooled = np.where(conv, 1.0, passes)
     spatial = np.ceil(w["out_height"] / rows) * np.ceil(w["out_width"] / cols)
     channel = np.ceil(b.out_groups / groups)
     tiles = spatial * channel
     high, wide = _window(w, rows, cols)
     inp, wgt, acc = _demand(w, c, b, rows, cols, groups, chunks)
-    steps = tiles * np.where(conv, chunks, 1.0)
+    steps = tiles * passes * np.where(conv, chunks, 1.0)
     inp_slots, acc_slots = np.minimum(slots, steps), np.minimum(slots, tiles)
     wgt_slots = np.where(conv, np.minimum(slots, channel * chunks), 1.0)
 
@@ -269,7 +286,7 @@ def _price(
     share = _tile_groups(w, c, b, groups) / b.in_groups
     if co_major:
         inp_again = np.where(conv, np.maximum(channel * share, 1.0), 1.0)
-        wgt_again = np.where(conv & (chunks * wgt > c["wgt_depth"]), spatial, 1.0)
+        wgt_again = np.where(conv & (passes * chunks * wgt > c["wgt_depth"]), spatial, 1.0)
     else:
         again = np.maximum(channel * share, 1.0)
         inp_again = np.where(conv & (chunks * inp > c["inp_depth"]), again, 1.0)
@@ -285,14 +302,15 @@ def _price(
     line = np.maximum(np.ceil(wide * b.in_subs * c["inp_bytes"] / c["bus_bytes"]), 2.0)
     whole = (wide >= w["width"]) & (w["pad_left"] + w["pad_right"] == 0)
     arriving = np.where(conv, spatial * b.in_groups, spatial * b.out_groups) * w["operands"]
-    image = inp_again * arriving * fresh * line
+    image = inp_again * arriving * pooled * fresh * line
     requests = np.where(whole, np.where(conv, spatial * chunks, tiles), arriving) * inp_again
+    requests = requests * pooled
     residual = w["residual"] * spatial * b.out_groups
     out_line = np.maximum(np.ceil(cols * b.in_subs * c["inp_bytes"] / c["bus_bytes"]), 2.0)
     image = image + residual * rows * out_line
     requests = requests + residual
     weight_beats = wgt_again * np.ceil(b.weights * c["wgt_bytes"] / c["bus_bytes"])
-    weight_requests = np.where(conv, wgt_again * channel * chunks, 1.0)
+    weight_requests = np.where(conv, wgt_again * channel * chunks * passes, 1.0)
     load = image + weight_beats + (requests + weight_requests) * latency
 
     per_tile = w["tile_instructions"] + np.where(conv, conv_bias_tiles(w, c) - 1.0, 0.0)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from codesign.errors import ModelError
+from codesign.frontend.fold_shapes import fold_shapes
 from codesign.frontend.model import (
     InputShapes,
     graph_inputs,
@@ -46,7 +47,7 @@ def import_onnx(path_or_model: str | Path | Any, input_shapes: InputShapes | Non
         not ONNX, truncated, dynamic shape, or operators TVM's importer does not know (all named)
         or reads in another way than ONNX defines them.
     """
-    model = read_model(path_or_model, input_shapes)
+    model = fold_shapes(read_model(path_or_model, input_shapes))
     module = relax_of(model)
     if not is_quantized(model):
         module = module.with_attr(ONNX_ATTR, model.SerializeToString())

@@ -123,11 +123,13 @@ def streaming_schedules(workload: _Streaming, cfg: VtaConfig) -> list[Ranked]:
 
 
 def _window_rows(w: _Streaming, cfg: VtaConfig) -> list[int]:
-    """Rows of a window that come in one step: all, or parts of windows that fill INP."""
+    """Rows of a window that come in one step: all, or parts of windows that fill INP or ACC."""
     if not isinstance(w, PoolWorkload):
         return [1]
+    blocking = Blocking.of(cfg)
     pixels = min(w.kernel[0], w.height) * min(w.kernel[1], w.width)
-    if 4 * pixels * Blocking.of(cfg).in_subs < cfg.inp_depth:
+    acc = w.kernel[0] * w.kernel[1] * blocking.out_subs if w.kind == "max" else 0
+    if 4 * pixels * blocking.in_subs < cfg.inp_depth and 4 * acc < cfg.acc_depth:
         return [w.kernel[0]]
     return tile_sizes(w.kernel[0], 8)
 

@@ -19,6 +19,7 @@ from relay_passes import (
     MergeIdentical,
     Partition,
     QuantizeBeforeReshape,
+    RequantizeApart,
     ShareScales,
     SplitDequantize,
     SplitToSlices,
@@ -400,3 +401,26 @@ def test_share_scales() -> None:
     tvm.ir.assert_structural_equal(shared, _joined(0.5, 0.5, 0.5))
     far = _joined(4.0, 0.25, 4.0)
     tvm.ir.assert_structural_equal(ShareScales()(far), far)
+
+
+def _pooled(apart: bool) -> tvm.IRModule:
+    """A max pooling from scale 0.5 to 0.25, in one step or two."""
+    builder = relax.BlockBuilder()
+    q = relax.Var("q", relax.TensorType((1, 4, 4, 4), "int8"))
+    zero = relax.const(0, "int8")
+    wide, narrow = relax.const(0.5, "float32"), relax.const(0.25, "float32")
+    with builder.function("main", [q]):
+        with builder.dataflow():
+            real = builder.emit(relax.op.dequantize(q, wide, zero, 1))
+            pooled = builder.emit(relax.op.nn.max_pool2d(real, (2, 2), (2, 2)))
+            if apart:
+                kept = builder.emit(relax.op.quantize(pooled, wide, zero, 1, "int8"))
+                pooled = builder.emit(relax.op.dequantize(kept, wide, zero, 1, "float32"))
+            out = builder.emit_output(relax.op.quantize(pooled, narrow, zero, 1, "int8"))
+        builder.emit_func_output(out)
+    return builder.get()
+
+
+def test_requantize_apart() -> None:
+    tvm.ir.assert_structural_equal(RequantizeApart()(_pooled(apart=False)), _pooled(apart=True))
+    tvm.ir.assert_structural_equal(RequantizeApart()(_pooled(apart=True)), _pooled(apart=True))

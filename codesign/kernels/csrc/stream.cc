@@ -116,6 +116,10 @@ void Stream::finish() {
   rows_[last_store_].push_prev = true;
   Instruction in{};
   in.opcode = kFinish, in.pop_next = true;
+  if (first_main_ < 0 && last_load_ >= 0) {  // what came last was for nothing
+    rows_[last_load_].push_next = true;
+    in.pop_prev = true;
+  }
   append(in, kNoBuffer);
   check_fields();
 }
@@ -150,7 +154,7 @@ void Stream::load(Memory memory, int32_t buffer, const Transfer& t) {
   loads_.push_back(load);
 }
 
-// Before the step's first computation. Where inputs must wait for a store, constants come first.
+// Before the step's first computation, or at its end if it has none. Where inputs must wait for a store, constants come first.
 void Stream::issue_loads() {
   const auto waits = [&](const Load& load) { return last_store_of(load) > waited_store_; };
   if (first_step_ && std::any_of(loads_.begin(), loads_.end(), waits)) {
@@ -158,6 +162,7 @@ void Stream::issue_loads() {
                           [](const Load& load) { return load.buffer < kInput; });
   }
   for (const Load& load : loads_) issue(load);
+  loads_.clear();
 }
 
 // The last store of an earlier unit into the bytes that `load` reads, -1 for none.
@@ -213,7 +218,7 @@ void Stream::writes(int64_t begin, int64_t end) {
 }
 
 void Stream::compute(const Instruction& in, bool main, int32_t buffer) {
-  if (first_compute_ < 0) issue_loads();
+  issue_loads();
   if (main && first_main_ < 0 && first_step_) {
     // Later steps of the unit need not wait: all its inputs are there from here on.
     first_step_ = false;
@@ -259,6 +264,7 @@ void Stream::store(const Transfer& t) {
 }
 
 void Stream::end_step() {
+  issue_loads();
   if (last_main_ >= 0) {
     for (const Range& r : read_) {
       (r.memory == kInp ? inp_ : wgt_).assign(r.begin, r.end, last_main_);

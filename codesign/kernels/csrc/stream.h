@@ -170,7 +170,7 @@ class Stream {
   std::vector<int32_t> loading_steps_;   // the last main instruction of each step with loads
 
   // The step under way: instruction indices, -1 for none.
-  std::vector<Load> loads_;
+  std::vector<Load> loads_;  // not issued yet
   int32_t last_load_ = -1, first_compute_ = -1, last_compute_ = -1, first_main_ = -1,
           last_main_ = -1, last_store_ = -1, start_after_ = -1;
   std::vector<Range> read_, stored_;
