@@ -58,4 +58,5 @@ class StoredRows:
         if self.path is None:
             return
         lines = (f"{json.dumps(n)}: {json.dumps(self.rows[n])}" for n in sorted(self.rows))
+        self.path.parent.mkdir(exist_ok=True)
         write_text(self.path, '{"rows": {\n' + ",\n".join(lines) + "\n}}\n")
