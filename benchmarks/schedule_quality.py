@@ -207,20 +207,22 @@ def speed(results: Results, quick: bool, seed: int) -> None:
     with ProcessPoolExecutor(PROCESSES, initializer=_warm) as pool:
         list(pool.map(time.sleep, [0.2] * PROCESSES))  # both processes are there and warm
         started = time.perf_counter()
-        list(pool.map(_cycles, *zip(*pairs, strict=True), chunksize=10))
+        cpu = list(pool.map(_cpu_seconds, *zip(*pairs, strict=True), chunksize=10))
         seconds = time.perf_counter() - started
     rate = len(pairs) / seconds
     name = f"best-schedule evaluations, {PROCESSES} processes"
     results.claims.append(Claim(name, rate, "1/s", "≥ 100", rate >= 100))
+    results.figures["CPU milliseconds of an evaluation"] = 1000 * sum(cpu) / len(cpu)
 
 
 def _warm() -> None:
-    _cycles(conv(16, 16, 8), codesign.load_config("pynq"))
+    _cpu_seconds(conv(16, 16, 8), codesign.load_config("pynq"))
 
 
-def _cycles(workload: Workload, cfg: VtaConfig) -> int:
-    best = best_schedule(workload, cfg)
-    return 0 if isinstance(best, Infeasible) else best.cycles
+def _cpu_seconds(workload: Workload, cfg: VtaConfig) -> float:
+    started = time.process_time()
+    best_schedule(workload, cfg)
+    return time.process_time() - started
 
 
 def main() -> int:

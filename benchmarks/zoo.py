@@ -203,7 +203,8 @@ def claims(rows: Sequence[dict[str, Any]], networks: int) -> list[Claim]:
 def _show(rows: Sequence[dict[str, Any]]) -> None:
     table = Table(title="zoo", title_justify="left")
     headings = ("network", "form", "match", "MMACs", "offloaded", "regions", "host ops", "kcycles",
-                "utilisation", "÷ bound", "DRAM MB", "compile s", "run s", "1-cos", "1-cos int8")  # fmt: skip
+                "utilisation", "÷ bound", "DRAM MB", "compile s", "run s",
+                "1-cos", "1-cos int8")  # fmt: skip
     for heading in headings:
         table.add_column(heading, justify="left" if heading in ("network", "form") else "right")
     for row in rows:

@@ -120,7 +120,7 @@ def evaluate_tensors(
         if not spec.view_of
     }
     for name, array in zip(graph.inputs, inputs, strict=True):
-        values[name] = to_int8(array, graph.tensors[name])
+        _part(values, graph, name)[...] = to_int8(array, graph.tensors[name])
     for unit in graph.units:
         operands = tuple(_part(values, graph, name) for name in unit.inputs)
         _part(values, graph, unit.output)[...] = reference(unit.workload, unit.params, operands)

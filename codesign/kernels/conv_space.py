@@ -46,6 +46,8 @@ from codesign.kernels.workload import ConvWorkload
 _DEEP = 6
 """Slots of a buffer that runs ahead further than a double one."""
 _LONGEST_STRIP = 8
+_PART_OUT, _PART_IN = 28.0, 40.0
+"""Cycles that one part more of the last outputs, or of the first weights, costs."""
 _DOUBT, _CROWDED = 1.25, 1000.0
 """Where micro-ops seem that much too many, a factor on the cycles: tried last."""
 
@@ -366,7 +368,10 @@ def _price(
     if ragged:
         bursts = np.full_like(bursts, w.out_height * w.out_width)
     store = store_cycles(cfg, elements, bursts) + tiles
+    # The last tile leaves in parts, and the first weights come in parts.
     drain = store / tiles
+    pieces = np.clip(np.rint(np.sqrt(drain / _PART_OUT)), 1, np.maximum(elements / tiles / 16, 1))
+    drain = drain / pieces + _PART_OUT * (pieces - 1)
     # Before the first step: one fetch chunk, micro-ops, operands.
     instructions = inp_times * requests + (wgt_times + tiles) * t.chunks + 3.0
     instructions = instructions + tiles * (extra + (lines if ragged else t.out_groups))
@@ -379,7 +384,9 @@ def _price(
     uop_bytes = np.minimum(uops, uop_capacity(cfg)) * cfg.uop_bytes
     burst = np.minimum(instructions * cfg.instruction_bytes, cfg.burst_bytes)
     fill = (burst + uop_bytes) / bus + cfg.read_latency + 3.0 * latency
-    ready = fill + inp_load / t.parts + wgt_load / t.chunks
+    head = wgt_load / t.chunks
+    pieces = np.clip(np.rint(np.sqrt(head / _PART_IN)), 1, t.out_groups)
+    ready = fill + inp_load / t.parts + head / pieces + _PART_IN * (pieces - 1)
     # LOAD runs ahead by the free slots, then waits for the tile's end.
     free = np.where(wgt_kept, b.inp, np.where(inp_kept, b.wgt, np.minimum(b.inp, b.wgt)))
     if flow == "rs":
@@ -396,9 +403,9 @@ def _price(
     # A single buffer puts its loads, or stores, in a row with the work.
     total = total + np.where(b.inp == 1, (inp_times - 1 / t.parts) * inp_load, 0)
     total = total + np.where(b.wgt == 1, (wgt_times - 1 / t.chunks) * wgt_load, 0)
-    total = total + np.where(b.acc == 1, store - drain, 0)
+    total = total + np.where(b.acc == 1, (tiles - 1) * drain, 0)
     total = np.maximum(total, fill + load + step + end + drain)
-    total = np.maximum(total, ready + work + store)
+    total = np.maximum(total, ready + work + store * (1 - 1 / tiles) + drain)
     total = np.maximum(total, instructions * FETCH + fill)
     line_bytes = t.wide * blocking.in_subs * cfg.inp_element_bytes
     dram_bytes = inp_times * t.reads * line_bytes * np.minimum(fresh, w.height)

@@ -86,6 +86,7 @@ def worth_a_look(cycles: Cycles, dram_bytes: Cycles, uops: Column) -> Column:
     fast = np.argpartition(cycles, count - 1)[:count]
     bounds = [np.flatnonzero(cycles <= factor * cycles.min()) for factor in NEAR]
     light = [near[np.argmin(dram_bytes[near])] for near in bounds]
-    frugal = np.lexsort((cycles, uops))[:_FRUGAL]
+    few = min(_FRUGAL, cycles.size)
+    frugal = np.argpartition(uops * 1e9 + cycles, few - 1)[:few]
     kept = np.unique(np.concatenate([fast, light, frugal]))
     return kept[np.lexsort((dram_bytes[kept], cycles[kept]))]

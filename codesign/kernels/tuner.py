@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from codesign.errors import Infeasible
 from codesign.hw.config import Dataflow, VtaConfig
+from codesign.kernels.bound import lower_bound
 from codesign.kernels.measurement import (
     ScheduleResult,
     instruction_counts,
@@ -24,6 +25,10 @@ from codesign.kernels.workload import ConvWorkload, Workload
 
 TRIALS = 8
 """Schedules of each dataflow that the simulator compares for one (workload, configuration)."""
+FIRST = 4
+"""Of them those that are always simulated; the others only where the best is not at the bound."""
+FAR = 1.25
+"""Estimates beyond this factor of a dataflow's best are tried only where no other is emitted."""
 SLACK = 1.01
 """Cycles within this factor of the best are equal: the least DRAM traffic decides."""
 
@@ -75,16 +80,27 @@ class _Trials:
     def run(self, options: Sequence[Ranked], count: int) -> list[tuple[Ranked, int]]:
         """The first ``count`` options that can be emitted and might matter, with their cycles."""
         found: list[tuple[Ranked, int]] = []
-        rest = iter(options)
-        while len(found) < count and (batch := self._batch(rest, count - len(found))):
-            self._simulate(batch)
-            for option in batch:
-                cycles = self._cycles[stream_key(option.schedule)]
-                if isinstance(cycles, Infeasible):
-                    self.last = cycles
-                else:
-                    found.append((option, cycles))
-                    self._best = min(self._best, cycles)
+        limit = FAR * options[0].cycles
+        near = iter([option for option in options if option.cycles <= limit])
+        far = iter([option for option in options if option.cycles > limit])
+        enough = SLACK * lower_bound(*self._pair).cycles
+        for rest, wanted in ((near, min(FIRST, count)), (near, count), (far, 1)):
+            if found and min(cycles for _, cycles in found) <= enough:
+                break
+            while len(found) < wanted and (batch := self._batch(rest, wanted - len(found))):
+                found += self._simulated(batch)
+        return found
+
+    def _simulated(self, batch: Sequence[Ranked]) -> list[tuple[Ranked, int]]:
+        self._simulate(batch)
+        found: list[tuple[Ranked, int]] = []
+        for option in batch:
+            cycles = self._cycles[stream_key(option.schedule)]
+            if isinstance(cycles, Infeasible):
+                self.last = cycles
+            else:
+                found.append((option, cycles))
+                self._best = min(self._best, cycles)
         return found
 
     def _batch(self, rest: Iterable[Ranked], count: int) -> list[Ranked]:

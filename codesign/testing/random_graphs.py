@@ -384,7 +384,9 @@ def _pool(graph: _Graph, step: Step, choices: _Choices) -> None:
     source = graph.source(step)
     assert source is not None
     kind = choices.pick(["MaxPool", "AveragePool"])
-    kernel, stride, pad = choices.pick([(3, 2, 1), (2, 2, 0), (3, 1, 1), (2, 1, 0), (1, 2, 0)])
+    kernel, stride, pad = choices.pick(
+        [(3, 2, 1), (2, 2, 0), (3, 1, 1), (2, 1, 0), (1, 2, 0), (5, 1, 2)]
+    )
     sides = [_windows(n, kernel, stride, 1, 2 * pad) for n in source.shape[2:]]
     if min(sides) < 1:
         return _global(graph, step, choices)

@@ -372,3 +372,32 @@ def test_products_of_two_activations_stay_on_the_host() -> None:
     constants = {"s": np.float32(0.1), "z": np.int8(0)}
     package = codesign.compile(model(nodes, constants, [4, 4]), codesign.load_config("pynq"))
     assert "matmul" in {op.op for op in package.host_ops}
+
+
+def test_a_region_input_that_is_part_of_a_concatenation() -> None:
+    rng = np.random.default_rng(0)
+    constants = {"s": np.float32(0.03), "z": np.int8(0), "t": np.float32(0.01),
+                 "w": rng.integers(-127, 127, (4, 32, 1, 1)).astype(np.int8)}  # fmt: skip
+
+    def quantized(source: str, name: str) -> list[Any]:
+        return [
+            helper.make_node("QuantizeLinear", [source, "s", "z"], [f"{name}q"]),
+            helper.make_node("DequantizeLinear", [f"{name}q", "s", "z"], [name]),
+        ]
+
+    pool = {"kernel_shape": [5, 5], "strides": [1, 1], "pads": [2] * 4}
+    nodes = [
+        *quantized("x", "a"),
+        helper.make_node("MaxPool", ["a"], ["p"], **pool),
+        *quantized("p", "b"),
+        helper.make_node("Concat", ["a", "b"], ["c"], axis=1),
+        *quantized("c", "d"),
+        helper.make_node("DequantizeLinear", ["w", "t", "z"], ["v"]),
+        helper.make_node("Conv", ["d", "v"], ["e"]),
+        *quantized("e", "y"),
+    ]
+    made = model(nodes, constants, [1, 16, 6, 6])
+    package = codesign.compile(made, codesign.load_config("pynq"))
+    result = package.run(rng.standard_normal((2, 16, 6, 6)).astype(np.float32))
+    assert result.outputs_match
+    assert len(package.graphs) == 1

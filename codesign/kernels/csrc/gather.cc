@@ -104,6 +104,8 @@ class GatherUnit {
     for (size_t c = 0; c < channels_.size(); ++c) first_weight.push_back(constants_.add(tiles(c)));
     Ring inputs(s_.inp_slots, inp_slot_), weights(wgt_slots_, wgt_slot_);
     int64_t number = 0;
+    const int64_t last = static_cast<int64_t>(channels_.size()) *
+                         ceil_div(target_.height, s_.rows) * ceil_div(target_.width, s_.cols);
     for (size_t c = 0; c < channels_.size(); ++c) {
       const ChannelTile& part = channels_[c];
       for (const SpatialTile& tile :
@@ -120,16 +122,19 @@ class GatherUnit {
         const int64_t count = part.blocks() * tile.pixels();
         stream_.writes(acc, acc + count);
         gather(part, selections_[c], tile, acc, inp, wgt.address);
-        const int64_t each = default_bias_tiles(config_);
-        add_bias(stream_,
-                 {{part.groups, tile.pixels() * part.subs, 0, part.subs * each},
-                  {part.subs, 1, 0, each},
-                  {tile.pixels(), part.subs}},
-                 acc, wgt.address + selections_[c].tiles, each);
-        requantize(stream_, acc, count, numbers_);
-        store_tile(stream_, acc, part, tile, target_);
-        stream_.end_step();
         ++number;
+        const bool hidden = (s_.acc_slots > 1 && number < last) || !s_.split;
+        bool separate = false;
+        for (const OutputPart& some : output_parts(config_, part, tile, acc, hidden)) {
+          if (separate) {
+            stream_.end_step();
+            stream_.begin_step();
+            stream_.reads(kWgt, wgt.address, wgt.address + tiles(c));
+          }
+          separate = true;
+          finish(some, wgt.address + selections_[c].tiles);
+        }
+        stream_.end_step();
       }
     }
     return constants_;
@@ -138,6 +143,19 @@ class GatherUnit {
  private:
   int64_t tiles(size_t c) const {
     return selections_[c].tiles + channels_[c].blocks() * default_bias_tiles(config_);
+  }
+
+  // Bias (tiles from `wgt` on), requantisation and store of a part of a tile.
+  void finish(const OutputPart& some, int64_t wgt) {
+    const int64_t each = default_bias_tiles(config_), pixels = some.tile.pixels();
+    const int64_t subs = some.channels.subs;
+    add_bias(stream_,
+             {{some.channels.groups, pixels * subs, 0, subs * each},
+              {subs, 1, 0, each},
+              {pixels, subs}},
+             some.acc, wgt + some.group * subs * each, each);
+    requantize(stream_, some.acc, some.channels.blocks() * pixels, numbers_);
+    store_tile(stream_, some.acc, some.channels, some.tile, target_);
   }
 
   // Largest number of input positions that `count` adjacent outputs show along an axis.
