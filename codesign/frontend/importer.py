@@ -62,7 +62,7 @@ def relax_of(model: Any) -> Any:
     from tvm.relax.frontend.onnx import from_onnx
 
     try:
-        with _relax_clip():
+        with _own_converters():
             module = from_onnx(with_constant_pad_values(model))
     except tvm.error.OpNotImplemented as error:
         raise ModelError(
@@ -112,8 +112,8 @@ def signature_of(module: Any) -> tuple[list[tuple[str, tuple[int, ...], str]], l
 
 
 @contextmanager
-def _relax_clip() -> Generator[None]:
-    """Make the importer turn Clip with constant bounds into `relax.op.clip`, for this import."""
+def _own_converters() -> Generator[None]:
+    """Make the importer turn constant Clip and zero Pad into Relax operators, for this import."""
     import numpy as np
     import tvm
     from tvm import relax
@@ -139,11 +139,24 @@ def _relax_clip() -> Generator[None]:
                 return super()._impl_v13(bb, inputs, attr, params)
             return bb.emit(relax.op.clip(inputs[0], low, high))
 
+    class Pad(onnx_frontend.Pad):
+        @classmethod
+        def _lower_pad(
+            cls, bb: Any, inputs: Any, attr: Any, params: Any, allowed_modes: Any
+        ) -> Any:
+            before, after, value = cls._parse_pads_and_axes(inputs, params)
+            zeros = attr.get("mode", b"constant") == b"constant" and value == 0
+            floating = "float" in str(inputs[0].ty.dtype)
+            if not zeros or not floating or min((*before, *after), default=0) < 0:
+                return super()._lower_pad(bb, inputs, attr, params, allowed_modes)
+            widths = [n for sides in zip(before, after, strict=True) for n in sides]
+            return bb.emit(relax.op.nn.pad(inputs[0], widths, "constant", 0.0))
+
     with _PATCH_LOCK:
         original = onnx_frontend._get_convert_map
 
         def patched() -> Any:
-            return {**original(), "Clip": Clip}
+            return {**original(), "Clip": Clip, "Pad": Pad}
 
         onnx_frontend._get_convert_map = patched
         try:

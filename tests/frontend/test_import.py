@@ -10,6 +10,7 @@ from onnx import helper
 from codesign.errors import DataError, ModelError
 from codesign.frontend import import_onnx, load_samples, quantize_module
 from codesign.frontend.importer import signature_of
+from relay_passes.ir import definitions, op_name
 from tests.onnx_models import conv_net, model, qdq_conv, samples
 
 
@@ -167,3 +168,12 @@ def test_quantised_pad_values_are_constants() -> None:
         helper.make_node("Pad", ["x", "pads", "value"], ["y"]),
     ]
     assert "T.float32(1.0)" in import_onnx(model(nodes, constants, [1, 2, 4, 4])).script()
+
+
+def test_padding_with_zeros_is_one_operator() -> None:
+    nodes = [helper.make_node("Pad", ["x", "p", "v"], ["y"])]
+    constants = {"p": np.array([0, 0, 1, 2, 0, 0, 3, 4], np.int64), "v": np.float32(0)}
+    module = import_onnx(model(nodes, constants, [1, 2, 3, 3]))
+    pad = next(iter(definitions(module["main"]).values()))
+    assert op_name(pad) == "nn.pad"
+    assert [int(n) for n in pad.attrs.pad_width] == [0, 0, 0, 0, 1, 3, 2, 4]
