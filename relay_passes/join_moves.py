@@ -11,14 +11,15 @@ from typing import Any
 from tvm import relax
 
 from relay_passes.ir import definitions, each_function, op_name, same_constant, shape, users
-from relay_passes.read_moves import LONGEST, MOVES
+from relay_passes.read_moves import LONGEST, MOVES, move_of
 
 
 def JoinMoves() -> Any:
     """``move(dequantize(quantize(move(dequantize(x)))))`` of one scale loses the pair in between.
 
     Where nothing else reads the pair, and up to the longest chain that becomes one unit. Values
-    that move stay multiples of their scale, so nothing changes. A concatenation of two that
+    that only move stay multiples of their scale, so nothing changes; a resize that interpolates or
+    a pad with another value than 0 is no such move. A concatenation of two that
     is shuffled may begin a chain: its result is quantised at the chain's end.
     """
     return each_function("JoinMoves", _join)
@@ -37,7 +38,7 @@ class _Joiner(relax.PyExprMutator):
         self._length: dict[Any, int] = {}
 
     def visit_call_(self, call: Any) -> Any:
-        if op_name(call) not in MOVES:
+        if not _only_moves(call):
             return super().visit_call_(call)
         before = self._under_pair(call)
         length = self._length.get(self._defined.get(before), 0) + 1
@@ -64,10 +65,10 @@ class _Joiner(relax.PyExprMutator):
             fields = self._defined.get(move.args[0], move.args[0]).fields
             joined = len(fields) == 2 and _same_numbers(kept, pair, end)
             return kept.args[0] if joined else None
-        if op_name(move) not in MOVES:
+        if not _only_moves(move):
             return None
         source = self._defined.get(move.args[0])
-        while op_name(source) in MOVES:
+        while _only_moves(source):
             source = self._defined.get(source.args[0])
         joined = op_name(source) == "dequantize" and _same_numbers(kept, pair, source)
         return kept.args[0] if joined else None
@@ -79,10 +80,14 @@ class _Joiner(relax.PyExprMutator):
             shuffled |= op_name(call) == "permute_dims" and len(shape(call)) > 4
             readers = self._used[self._bound[call]]
             call = self._defined.get(readers[0]) if len(readers) == 1 else None
-            if op_name(call) not in (*MOVES, "quantize", "dequantize"):
+            if op_name(call) not in ("quantize", "dequantize") and not _only_moves(call):
                 return None
             if op_name(call) == "quantize" and shuffled:
                 return call
+
+
+def _only_moves(call: Any) -> bool:
+    return op_name(call) in MOVES and move_of(call) is not None
 
 
 def _same_numbers(*calls: Any) -> bool:

@@ -99,6 +99,8 @@ def _weight(expr: Any, notes: list[str]) -> NDArray[np.float64]:
         assert data is not None
         assert scale is not None
         assert zero is not None
+        if data.dtype.name not in ("int8", "uint8"):
+            notes.append(f"weights are {data.dtype}; int8 and uint8 are served")
         if (zero != (128 if data.dtype == np.uint8 else 0)).any():
             notes.append("weights have a zero point; the accelerator's are symmetric")
         value = dequantized(data, scale, zero, int(expr.attrs.axis))

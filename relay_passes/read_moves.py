@@ -39,7 +39,7 @@ def read_moves(spec: UnitSpec, calls: list[Any], notes: list[str]) -> UnitSpec:
     source, out = spec.inputs[0], spec.output
     moves: list[Move] = []
     for call in calls:
-        move = _move(call) if is_static(call) else None
+        move = move_of(call)
         if move is None:
             notes.append(f"{op_name(call)} with these attributes")
             return spec
@@ -56,7 +56,10 @@ def read_moves(spec: UnitSpec, calls: list[Any], notes: list[str]) -> UnitSpec:
     return spec
 
 
-def _move(call: Any) -> Move | None:
+def move_of(call: Any) -> Move | None:
+    """The step that an operator is, None if its shape is unknown or it does more than move."""
+    if not is_static(call):
+        return None
     name, after = op_name(call), shape(call)
     if name in RESHAPES:
         return "reshape", after

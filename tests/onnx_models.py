@@ -11,7 +11,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 
-def model(nodes: list[Any], constants: dict[str, Any], shape: Any, out: Any = None) -> Any:
+def model(
+    nodes: list[Any], constants: dict[str, Any], shape: Any, out: Any = None, opset: int = 17
+) -> Any:
     """A checked model from input ``x`` to output ``y``."""
     graph = helper.make_graph(
         nodes,
@@ -20,7 +22,7 @@ def model(nodes: list[Any], constants: dict[str, Any], shape: Any, out: Any = No
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, out)],
         [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()],
     )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     return onnx.shape_inference.infer_shapes(made)
 
 
@@ -57,10 +59,11 @@ def qdq_conv(
     kernel: int = 3,
     zero_channel: bool = False,
     dilation: int = 1,
+    weights: Any = np.int8,
 ) -> Any:
     """One quantised convolution between per-tensor activations, per-channel weights."""
     rng = np.random.default_rng(3)
-    weight = rng.integers(-127, 128, (6, 5, kernel, kernel)).astype(np.int8)
+    weight = rng.integers(-127, 128, (6, 5, kernel, kernel)).astype(weights)
     if zero_channel:
         weight[2] = 0
     scales = (rng.random(6) * 0.004 + 0.002).astype(np.float32)
@@ -71,7 +74,7 @@ def qdq_conv(
         "zy": np.asarray(zero_out, activation),
         "w": weight,
         "sw": scales,
-        "zw": np.full(6, weight_zero, np.int8),
+        "zw": np.full(6, weight_zero, weights),
         "b": rng.integers(-3000, 3000, 6).astype(np.int32),
         "sb": (scales * np.float32(0.03)).astype(np.float32),
         "zb": np.zeros(6, np.int32),
@@ -87,7 +90,7 @@ def qdq_conv(
         helper.make_node("QuantizeLinear", ["c", "sy", "zy"], ["cq"]),
         helper.make_node("DequantizeLinear", ["cq", "sy", "zy"], ["y"]),
     ]
-    return model(nodes, constants, [2, 5, 9, 7])
+    return model(nodes, constants, [2, 5, 9, 7], opset=17 if weights is np.int8 else 21)
 
 
 def qdq_pool(kind: str, count_include_pad: int = 0, zero: int = 5) -> Any:

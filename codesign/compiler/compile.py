@@ -74,10 +74,15 @@ def compile(
         cfg = replace(cfg, dataflow=dataflow)
     module = model if isinstance(model, tvm.IRModule) else import_onnx(model, input_shapes)
     record = Record()
+    disabled = frozenset(disabled)
     known = None if records is None else load_records(records).lookup
     passes = pipeline(cfg, calibration, callback, disabled, record, compose, calibration_method)
+    fuse = "fuse_additions" not in disabled
     with known_schedules(known):
         executable = build_executable(module, passes)
+        host_ops = host_operators(
+            record.host["main"], record.fallbacks, partial(refusal, cfg=cfg, fuse=fuse)
+        )
     inputs, outputs = signature_of(module)
     return Package(
         model=Path(model).name if isinstance(model, (str, Path)) else "module",
@@ -87,7 +92,7 @@ def compile(
         compose=compose,
         programs=tuple(region.program for region in record.regions),
         units=tuple(_units(record)),
-        host_ops=host_operators(record.host["main"], record.fallbacks, partial(refusal, cfg=cfg)),
+        host_ops=host_ops,
         macs=count_macs(record.quantized["main"]),
         executable=executable,
         model_sha256=_sha256(model),

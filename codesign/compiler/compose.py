@@ -18,7 +18,7 @@ from codesign.compiler.graph import UnitGraph
 from codesign.compiler.placement import PAGE_BYTES, place
 from codesign.compiler.program import RegionProgram, UnitStream
 from codesign.errors import Infeasible
-from codesign.hw.config import Dataflow, VtaConfig
+from codesign.hw.config import VtaConfig
 from codesign.isa import Memory, Opcode, decode
 from codesign.isa.tables import element_bytes
 from codesign.kernels import RegionUnit, Schedule, best_schedule, build_region
@@ -38,13 +38,11 @@ class ComposedRegion:
     dram_bytes: Mapping[str, int]
 
 
-def schedules_of(
-    graph: UnitGraph, cfg: VtaConfig, dataflow: Dataflow | None = None
-) -> dict[str, Schedule]:
+def schedules_of(graph: UnitGraph, cfg: VtaConfig) -> dict[str, Schedule]:
     """The best schedule of every unit."""
     found: dict[str, Schedule] = {}
     for unit in graph.units:
-        result = best_schedule(unit.workload, cfg, dataflow)
+        result = best_schedule(unit.workload, cfg)
         if isinstance(result, Infeasible):
             raise AssertionError(f"{unit.name} was accepted and has no schedule: {result}")
         found[unit.name] = result.schedule

@@ -103,7 +103,9 @@ def parse(data: bytes, graph: UnitGraph, cfg: VtaConfig) -> RegionProgram:
     for _ in range(source.integer()):
         name = source.blob().decode()
         addresses[name] = source.integer()
-        expected = _tensor(graph, name, addresses[name])[1:] if name in graph.tensors else []
+        if name not in graph.tensors:
+            raise PackageError(f"{graph.name}: the program's tensor {name} is not in the graph")
+        expected = _tensor(graph, name, addresses[name])[1:]
         if list(source.integers(len(expected))) != expected:
             raise PackageError(f"{graph.name}: the program's tensor {name} is not the graph's")
     for _ in (graph.inputs, graph.outputs):

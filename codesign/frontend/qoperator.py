@@ -193,7 +193,7 @@ def _inputs(node: Any, count: int) -> list[str]:
     return names + [""] * (count - len(names))
 
 
-def _bias(rewriter: _Rewriter, node: Any, bias: str, scale: NDArray[Any]) -> str:
+def _bias(rewriter: _Rewriter, bias: str, scale: NDArray[Any]) -> str:
     """int32 ``bias`` in real numbers, its scale that of the accumulator."""
     flat = np.asarray(scale, np.float32).reshape(-1)
     name = rewriter.constant(flat if flat.size > 1 else flat.reshape(()), f"{bias}_scale")
@@ -206,7 +206,7 @@ def _conv(rewriter: _Rewriter, node: Any) -> None:
     inputs = [rewriter.real(x, xs, xz), rewriter.real(w, ws, wz, 0)]
     if bias:
         scales = rewriter.value(node, xs, "scale") * rewriter.value(node, ws, "scale")
-        inputs.append(_bias(rewriter, node, bias, scales))
+        inputs.append(_bias(rewriter, bias, scales))
     real = rewriter.emit("Conv", inputs, node.output[0], _attributes(node))
     rewriter.quantised(real, ys, yz, node.output[0])
 
@@ -222,7 +222,7 @@ def _gemm(rewriter: _Rewriter, node: Any) -> None:
         bias = rewriter.value(node, c, "bias")
         if scales.size > 1 and bias.ndim != 1:
             c = rewriter.constant(bias.reshape(-1), f"{c}_flat")
-        inputs.append(_bias(rewriter, node, c, scales))
+        inputs.append(_bias(rewriter, c, scales))
     if ys:
         real = rewriter.emit("Gemm", inputs, node.output[0], attributes)
         rewriter.quantised(real, ys, yz, node.output[0])

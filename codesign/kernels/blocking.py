@@ -87,15 +87,3 @@ def input_ranges(
         last = (min(block * ko + ko, out_channels) - 1) // of_group
         ranges.append(range(first * into_group // ki, ceil((last + 1) * into_group / ki)))
     return tuple(ranges)
-
-
-def input_chunks(
-    ranges: tuple[range, ...], tile: ChannelTile, step: int, blocking: Blocking
-) -> tuple[range, ...]:
-    """Input blocks of each chunk of a channel tile: ``step`` groups at a time of all it reads."""
-    first = tile.first * blocking.out_subs
-    read = ranges[first : first + tile.blocks]
-    subs = blocking.in_subs
-    low = min(r.start for r in read) // subs * subs
-    high = max(r.stop for r in read)
-    return tuple(range(b, min(b + step * subs, high)) for b in range(low, high, step * subs))

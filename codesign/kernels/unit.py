@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.isa import Memory, encode, encode_uops
 from codesign.kernels.constants import unit_element
-from codesign.kernels.layout import ALIGNMENT, input_layouts, output_layout
+from codesign.kernels.layout import ALIGNMENT
 from codesign.kernels.native import ConstantLayout, Epilogue, emit_unit
 from codesign.kernels.pool import shift_steps
 from codesign.kernels.schedule import Schedule
@@ -82,17 +81,6 @@ def relocate(
     placed = table.copy()
     placed["dram_base"] += base[buffers] // element[table["memory_type"]]
     return placed
-
-
-def canonical_placement(workload: Workload, cfg: VtaConfig, constant_bytes: int) -> Placement:
-    """Buffers one after the other from the first page on: what `measure` simulates."""
-    position = ALIGNMENT
-    addresses: list[int] = []
-    sizes = [t.nbytes(cfg) for t in (*input_layouts(workload), output_layout(workload))]
-    for size in (*sizes, constant_bytes):
-        addresses.append(position)
-        position += ceil(size / ALIGNMENT) * ALIGNMENT
-    return Placement(tuple(addresses[:-2]), addresses[-2], addresses[-1])
 
 
 def epilogue(workload: Workload, params: Params = None) -> Epilogue:

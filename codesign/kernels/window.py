@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from codesign.kernels.workload import ConvWorkload, PoolWorkload
+from codesign.kernels.workload import PoolWorkload
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,8 @@ class Axis:
         return len(read)
 
 
-def axes(workload: ConvWorkload | PoolWorkload) -> tuple[Axis, Axis]:
-    """(vertical, horizontal) of a windowed workload."""
-    w = workload
+def axes(w: PoolWorkload) -> tuple[Axis, Axis]:
+    """(vertical, horizontal) of a pooling."""
     return (
         Axis(w.height, w.kernel[0], w.stride[0], w.padding[0]),
         Axis(w.width, w.kernel[1], w.stride[1], w.padding[1]),

@@ -1,12 +1,15 @@
 """Fitting: shifts, biases, zero points, and what does not fit."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import codesign
-from codesign.compiler.fit import fit_unit, needed_border
+from codesign.compiler.fit import convolution, fit_unit, needed_border
 from codesign.errors import Infeasible
 from codesign.kernels import (
     ConvParams,
@@ -111,7 +114,8 @@ def test_add_is_as_close_as_its_multipliers(
     )
     fitted = fit_unit(spec, CFG)
     if isinstance(fitted, Infeasible):
-        assert max(a, b) / out > 60
+        assert fitted.constraint == "scale_ratio"
+        assert max(a, b) / out > 60 or min(a, b) < max(a, b) / 126
         return
     workload, params = fitted
     assert isinstance(params, ElementwiseParams)
@@ -123,6 +127,60 @@ def test_add_is_as_close_as_its_multipliers(
     assert np.abs(got - np.clip(np.maximum(real, 0) + zo, -128, 127)).max() <= slack
     assert max(params.multipliers) <= 127
     assert max(params.multipliers) >= 63 or params.shift == 15 or za or zo
+
+
+def test_no_operand_vanishes() -> None:
+    shape = (1, 3, 4, 4)
+    lost = UnitSpec("add", (tensor(shape, 40.0), tensor(shape, 0.2)), tensor(shape, 1.0))
+    fitted = fit_unit(lost, CFG)
+    assert isinstance(fitted, Infeasible)
+    assert fitted.constraint == "scale_ratio"
+    assert "0.2" in fitted.message
+    # Less than half a step of the output is lost by any rounding.
+    fitted = fit_unit(replace(lost, inputs=(tensor(shape, 40.0), tensor(shape, 0.003))), CFG)
+    assert not isinstance(fitted, Infeasible)
+
+
+def residual(gain: float, scale: float, channels: int = 5) -> UnitSpec:
+    """A 1x1 convolution whose weights are all ``gain``, added to a tensor of ``scale``."""
+    shape = (1, 6, 7, 6)
+    return UnitSpec(
+        "conv2d",
+        (tensor((1, channels, 7, 6), 1.0), tensor(shape, scale)),
+        tensor(shape, 1.0),
+        weight=np.full((6, channels, 1, 1), gain),
+        between=tensor(shape, 1.0),
+    )
+
+
+def test_no_residual_vanishes() -> None:
+    assert not isinstance(fit_unit(residual(1.0, 0.5), CFG), Infeasible)
+    fitted = fit_unit(residual(60.0, 0.2), CFG)
+    assert isinstance(fitted, Infeasible)
+    assert fitted.constraint == "scale_ratio"
+
+
+@pytest.mark.parametrize("make", [residual, lambda gain, _, n: wide(gain, n)])
+def test_accumulators_fit_int32(make: Callable[[float, float, int], UnitSpec]) -> None:
+    fitted = fit_unit(make(1.0, 1.0, 1 << 18), CFG)
+    assert isinstance(fitted, Infeasible)
+    assert fitted.constraint == "acc_range"
+    assert not isinstance(fit_unit(make(1.0, 1.0, 1 << 16), CFG), Infeasible)
+
+
+def wide(gain: float, channels: int) -> UnitSpec:
+    spec = residual(gain, 1.0, channels)
+    return replace(spec, inputs=spec.inputs[:1], between=None)
+
+
+def test_kept_weights_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    ratio = np.random.default_rng(0).uniform(-1, 1, (4, 4, 3, 3))
+    monkeypatch.setattr(convolution, "_ROUNDED", {})
+    monkeypatch.setattr(convolution, "_KEPT_BYTES", 2 * ratio.size)
+    for shift in range(1, 6):
+        assert convolution.rounded(ratio, shift) is convolution.rounded(ratio, shift)
+        kept = convolution._ROUNDED.values()  # pyright: ignore[reportPrivateUsage]
+        assert sum(weight.nbytes for weight in kept) <= 2 * ratio.size
 
 
 @pytest.mark.parametrize("include", [False, True])

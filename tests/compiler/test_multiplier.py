@@ -14,6 +14,7 @@ from codesign.compiler.fit import Borders, conv_workload
 from codesign.compiler.fit.multiplier import fit_multiplied
 from codesign.errors import Infeasible
 from codesign.kernels import ConvParams, ConvWorkload, bias_capacity
+from codesign.kernels.unit import epilogue
 from relay_passes import QuantizedTensor, UnitSpec
 from tests.onnx_models import onnxruntime_outputs, qdq_conv
 
@@ -133,6 +134,25 @@ def test_a_channel_of_tiny_weights_does_not_cost_the_others_bits() -> None:
     spec = replace(spec, weight=weight, weight_scale=scale)
     x = rng.integers(-128, 128, (40, 2000))
     assert np.abs(run(fitted(spec)[1], x) - exact(spec, x)).max() <= 1
+
+
+def test_bits_dropped_before_the_multiplication_fit_a_shift() -> None:
+    """Accumulators of more than 31 bits: weights are made coarser, nothing is refused."""
+    rng = np.random.default_rng(0)
+    spec = UnitSpec(
+        "conv2d",
+        (QuantizedTensor((1, 40000, 1, 1), "int8", 1.0, 0),),
+        QuantizedTensor((1, 2, 1, 1), "int8", 1.0, 0),
+        weight=rng.choice([-127.0, 127.0], (2, 40000, 1, 1)) * 2.0**-24,
+        weight_scale=np.full(2, 2.0**-24),
+    )
+    workload, params = fitted(spec)
+    assert params.pre_shift <= 15
+    epilogue(workload, params)
+    x = rng.integers(-128, 128, (40000, 3))
+    assert spec.weight is not None
+    wanted = np.clip(spec.weight[:, :, 0, 0] @ x, -128, 127)
+    assert np.abs(run(params, x) - wanted).max() <= 1
 
 
 def test_scales_beyond_a_multiplier_are_refused() -> None:

@@ -126,6 +126,8 @@ def test_program_is_read_back() -> None:
         parse(data, made, WIDE)
     with pytest.raises(PackageError, match="truncated"):
         parse(data[:-9], made, CFG)
+    with pytest.raises(PackageError, match="tensor x is not in the graph"):
+        parse(serialize(regions.program_of(copied(tensor("x", (20, 5, 3))), CFG)), made, CFG)
 
 
 def test_foreign_and_damaged_programs_are_refused() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,7 +29,8 @@ from codesign.kernels import (
     unpack,
     valid_counts,
 )
-from codesign.kernels.unit import canonical_placement
+from codesign.kernels.layout import ALIGNMENT
+from codesign.kernels.unit import Placement
 from codesign.sim import Simulator
 
 
@@ -83,6 +86,17 @@ def random_params(workload: Workload, rng: np.random.Generator) -> Params:
 
 def pad_value(params: Params) -> int:
     return params.pad_value if isinstance(params, ConvParams) else 0
+
+
+def canonical_placement(workload: Workload, cfg: VtaConfig, constant_bytes: int) -> Placement:
+    """Buffers one after the other from the first page on, where `measure` simulates them."""
+    position = ALIGNMENT
+    addresses: list[int] = []
+    sizes = [t.nbytes(cfg) for t in (*input_layouts(workload), output_layout(workload))]
+    for size in (*sizes, constant_bytes):
+        addresses.append(position)
+        position += ceil(size / ALIGNMENT) * ALIGNMENT
+    return Placement(tuple(addresses[:-2]), addresses[-2], addresses[-1])
 
 
 def run_unit(

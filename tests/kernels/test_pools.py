@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -22,8 +23,7 @@ from codesign.kernels import (
     valid_counts,
 )
 from codesign.kernels.pool import max_form, max_work
-from codesign.kernels.unit import canonical_placement
-from tests.kernels.support import random_params, run_unit
+from tests.kernels.support import canonical_placement, random_params, run_unit
 from tests.kernels.test_units import CORES, core
 
 PYNQ = VtaConfig(name="pynq")
@@ -80,6 +80,21 @@ def test_any_pool_in_any_tiling_is_exact(seed: int) -> None:
         memory = np.zeros(place.constants + program.constants.size, np.uint8)
         memory[place.constants :] = program.constants
         assert check(program.instructions(place), cfg, memory=memory, base_address=0) == []
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (8, 32), (32, 8)], ids=str)
+def test_both_sides_choose_one_form_of_maxima(shape: tuple[int, int]) -> None:
+    """`max_form` prices what the emission emits: each form has a GEMM count of its own."""
+    cfg = core(*shape)
+    blocking = Blocking.of(cfg)
+    for kernel, stride in product((2, 3, 4), (1, 2, 3)):
+        pool = PoolWorkload("max", blocking.group, 11, 11, (kernel,) * 2, (stride,) * 2)
+        found = measure(
+            pool, cfg, Schedule("os", pool.out_height, pool.out_width, 1, 1, True, 1, 1, 1)
+        )
+        assert not isinstance(found, Infeasible)
+        gemm, _ = max_work(pool)[max_form(pool, blocking)]
+        assert found.counters["gemm_uops"] == gemm * blocking.in_subs * blocking.out_subs, pool
 
 
 GLOBAL = (

@@ -21,8 +21,7 @@ from codesign.kernels import (
     lower_bound,
     measure,
 )
-from codesign.kernels.unit import canonical_placement
-from tests.kernels.support import random_params, run_unit
+from tests.kernels.support import canonical_placement, random_params, run_unit
 from tests.kernels.test_units import core
 
 KINDS = ("dense", "depthwise", "groups", "dilated", "transposed", "residual", "multiply")

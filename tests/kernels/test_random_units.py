@@ -16,8 +16,7 @@ from codesign.kernels import (
     build,
     lower_bound,
 )
-from codesign.kernels.unit import canonical_placement
-from tests.kernels.support import random_params, run_unit
+from tests.kernels.support import canonical_placement, random_params, run_unit
 from tests.kernels.test_pools import random_pool
 
 

@@ -91,6 +91,18 @@ def test_the_estimate_is_near_the_simulator() -> None:
     assert np.median(errors) < 0.02 and np.quantile(errors, 0.9) < 0.12
 
 
+def test_multipliers_are_priced_as_the_bound_counts_them() -> None:
+    """COMPUTE's least cycles lie between the bound's and those that are measured."""
+    cfg = replace(PYNQ, has_mul=True)
+    layer = ConvWorkload(16, 64, 28, 28, multiply=True)
+    bound = lower_bound(layer, cfg)
+    for dataflow in DATAFLOWS:
+        for option in ranked(layer, cfg, dataflow)[:3]:
+            measured = measure(layer, cfg, option.schedule)
+            assert not isinstance(measured, Infeasible)
+            assert bound.compute <= option.floor <= measured.cycles
+
+
 def test_a_reduction_that_alternates_reads_less_and_stays_exact() -> None:
     layer = ConvWorkload(128, 64, 8, 8, (3, 3), (1, 1), (1, 1, 1, 1))
     once = Schedule("os", 8, 8, 1, 1, False, 3, 2, 2)

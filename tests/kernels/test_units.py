@@ -10,6 +10,7 @@ import pytest
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.isa import check
+from codesign.isa.native import config_values, library
 from codesign.kernels import (
     ConvWorkload,
     ElementwiseWorkload,
@@ -20,9 +21,11 @@ from codesign.kernels import (
     lower_bound,
     measure,
 )
+from codesign.kernels.native import schedule_values, workload_values
 from codesign.kernels.space import ranked
-from codesign.kernels.unit import build, canonical_placement
-from tests.kernels.support import random_params, run_unit
+from codesign.kernels.unit import build, epilogue
+from codesign.sim import Simulator
+from tests.kernels.support import canonical_placement, random_params, run_unit
 
 PYNQ = VtaConfig(name="pynq")
 WORKLOADS: tuple[Workload, ...] = (
@@ -137,6 +140,24 @@ def test_streams_pass_the_strict_checker(workload: Workload, dataflow: str) -> N
     memory[place.constants :] = program.constants
     stream = program.instructions(place)
     assert check(stream, PYNQ, memory=memory, base_address=0, portable=True) == []
+    assert Simulator(PYNQ).run(stream, None, timing_only=True).cycles == best.cycles
+
+
+@pytest.mark.parametrize("short", ["schedule", "numbers"])
+def test_fields_that_the_core_does_not_expect_are_refused(short: str) -> None:
+    best = best_schedule(WORKLOADS[0], PYNQ)
+    assert not isinstance(best, Infeasible)
+    lists = {
+        "schedule": schedule_values(best.schedule),
+        "numbers": epilogue(WORKLOADS[0]).values,
+    }
+    lists[short] = lists[short][:-1]
+    values = config_values(PYNQ), workload_values(WORKLOADS[0])
+    with pytest.raises(ValueError, match="fields"):
+        library().emit_unit(*values, lists["schedule"], lists["numbers"])
+    with pytest.raises(ValueError, match="fields"):
+        rows = np.array([lists["schedule"]], np.int64)
+        library().measure_units(*values, rows, lists["numbers"], True, np.empty(1, np.int64))
 
 
 def test_rectangular_batch_is_infeasible_by_name() -> None:

@@ -4,6 +4,7 @@
 """Before/Expected modules of every pass."""
 
 import numpy as np
+import pytest
 import tvm
 from tvm import relax
 from tvm.script import ir as I
@@ -288,6 +289,38 @@ def test_join_moves() -> None:
     assert joined == ["dequantize", "reshape", "permute_dims", "quantize"]
     apart = _chain(0.5, 0.25)
     tvm.ir.assert_structural_equal(JoinMoves()(apart), apart)
+
+
+@pytest.mark.parametrize("interpolated", [True, False])
+def test_join_moves_keeps_the_rounding_of_what_computes(interpolated: bool) -> None:
+    method = "linear" if interpolated else "nearest_neighbor"
+    builder = relax.BlockBuilder()
+    q = relax.Var("q", relax.TensorType((1, 4, 2, 3), "int8"))
+    zero, scale = relax.const(0, "int8"), relax.const(0.5)
+    with builder.function("main", [q]):
+        with builder.dataflow():
+            real = builder.emit(relax.op.dequantize(q, scale, zero))
+            grown = builder.emit(
+                relax.op.image.resize2d(
+                    real,
+                    (4, 6),
+                    layout="NCHW",
+                    method=method,
+                    coordinate_transformation_mode="asymmetric",
+                    rounding_method="floor",
+                )
+            )
+            kept = builder.emit(relax.op.quantize(grown, scale, zero))
+            again = builder.emit(relax.op.dequantize(kept, scale, zero))
+            flat = builder.emit(relax.op.reshape(again, (1, 4, 24)))
+            out = builder.emit_output(relax.op.quantize(flat, scale, zero))
+        builder.emit_func_output(out)
+    module = builder.get()
+    joined = JoinMoves()(module)
+    if interpolated:
+        tvm.ir.assert_structural_equal(joined, module)
+    else:
+        assert names(joined) == ["dequantize", "image.resize2d", "reshape", "quantize"]
 
 
 def _residual(shared: bool) -> tvm.IRModule:

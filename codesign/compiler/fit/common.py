@@ -4,15 +4,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from codesign.kernels import Params, Workload
+from codesign.errors import Infeasible
+from codesign.hw.config import VtaConfig
+from codesign.kernels import Params, Workload, bias_capacity, default_bias_tiles
 from relay_passes.spec import QuantizedTensor, UnitSpec
 
 Fit = tuple[Workload, Params]
 MAX_SHIFT = 15
+_INT32 = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -51,3 +56,40 @@ def largest_shift(peak: float, limit: float, most: int = MAX_SHIFT) -> int:
         return most
     shift = int(np.floor(np.log2((limit + 0.499) / peak)))
     return min(shift, most) if shift >= 1 else 0
+
+
+def fewest_bias_tiles(peak: int, cfg: VtaConfig, most: int) -> int:
+    """Weight tiles for biases and rounding constant up to ``peak``; 0 if more than ``most``."""
+    fewest = default_bias_tiles(cfg)
+    tiles = range(fewest, max(fewest, most) + 1)
+    return next((n for n in tiles if peak <= bias_capacity(cfg, n)), 0)
+
+
+def accumulator_problem(
+    weight: NDArray[np.int8] | NDArray[np.int64], rest: int, pre_shift: int = 0
+) -> Infeasible | None:
+    """Accumulators that int32 does not hold, if any.
+
+    A channel sums ``weight`` [O, I, kh, kw] times int8 inputs, drops ``pre_shift`` bits and adds
+    what is at most ``rest``: bias, rounding constant, residual.
+    """
+    sums = np.abs(weight.astype(np.int64)).sum(axis=(1, 2, 3)) * 128
+    reach = int(sums.max(initial=0))
+    reach = max(reach, rest - (-reach >> pre_shift))
+    if reach <= _INT32:
+        return None
+    return Infeasible("acc_range", f"accumulators may reach {reach}, int32 holds {_INT32}")
+
+
+def vanishing_operand(
+    ratios: Sequence[float], multipliers: Sequence[int], shift: int
+) -> Infeasible | None:
+    """An operand whose multiplier is 0 although it moves the output by more than half a step."""
+    for ratio, multiplier in zip(ratios, multipliers, strict=True):
+        if multiplier == 0 and ratio * 127 > 0.5:
+            return Infeasible(
+                "scale_ratio",
+                f"input scale / output scale {ratio:.3g} rounds to 0; shift {shift} allows "
+                f"{0.5**shift / 2:.3g} and more",
+            )
+    return None

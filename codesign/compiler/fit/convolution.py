@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from codesign.compiler.fit.common import (
     Borders,
     Fit,
+    accumulator_problem,
     clip_bounds,
+    fewest_bias_tiles,
     largest_shift,
     zero_point,
 )
@@ -26,7 +28,9 @@ _INT8 = 127
 MAX_PAD = 15
 """LOAD's pad fields have four bits."""
 MAX_BIAS_TILES = 8
-_INT32 = 2**31 - 1
+"""Most GEMMs that an output spends on its bias. A zero point makes biases of weights, which the
+network did not choose, and more tiles save bits of all weights then; a bias of the network's own
+(symmetric tensors) pays in bits of weight instead, so that each output keeps the fewest GEMMs."""
 
 
 def needed_border(spec: UnitSpec, cfg: VtaConfig) -> int:
@@ -56,23 +60,20 @@ def fit_convolution(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | I
     zero_in, zero_out = zero_point(source), zero_point(out)
     symmetric = zero_in == 0 and zero_out == 0
     bias = np.zeros(len(ratio)) if spec.bias is None else spec.bias
-    tiles = default_bias_tiles(cfg)
-    most_tiles = tiles if symmetric else MAX_BIAS_TILES
+    most_tiles = default_bias_tiles(cfg) if symmetric else MAX_BIAS_TILES
     peak = 0
     for candidate in range(shift, 0, -1):
         weight = rounded(ratio, candidate)
         total = _folded_bias(weight, bias / out.scale, candidate, zero_in, zero_out)
         peak = int(np.abs(total).max(initial=0)) + (1 << candidate >> 1)
-        fitting = next(
-            (t for t in range(tiles, most_tiles + 1) if peak <= bias_capacity(cfg, t)), 0
-        )
+        fitting = fewest_bias_tiles(peak, cfg, most_tiles)
         if fitting:
             break
     else:
         return Infeasible("bias_range", f"bias {peak} exceeds {bias_capacity(cfg, most_tiles)}")
-    reach = int(np.abs(weight.astype(np.int64)).sum(axis=(1, 2, 3)).max(initial=0)) * 128 + peak
-    if reach > _INT32:
-        return Infeasible("acc_range", f"accumulators may reach {reach}, int32 holds {_INT32}")
+    problem = accumulator_problem(weight, peak)
+    if problem is not None:
+        return problem
     low, high = clip_bounds(spec)
     params = ConvParams(weight, total.astype(np.int32), candidate, low, high, zero_in)
     return conv_workload(spec, borders, fitting), params
@@ -109,16 +110,17 @@ def rounded(ratio: NDArray[np.float64], shift: int) -> NDArray[np.int8]:
     key = ratio.shape, shift, hashlib.blake2b(ratio.data, digest_size=16).digest()
     known = _ROUNDED.get(key)
     if known is None:
-        if len(_ROUNDED) >= _KEEP:
-            _ROUNDED.clear()
-        known = _ROUNDED[key] = _rounded(ratio, shift)
+        known = _rounded(ratio, shift)
         known.setflags(write=False)
+        if sum(kept.nbytes for kept in _ROUNDED.values()) + known.nbytes > _KEPT_BYTES:
+            _ROUNDED.clear()
+        _ROUNDED[key] = known
     return known
 
 
 _ROUNDED: dict[tuple[tuple[int, ...], int, bytes], NDArray[np.int8]] = {}
-_KEEP = 256
-"""Weights kept: a compilation fits each unit several times."""
+_KEPT_BYTES = 1 << 26
+"""Weights kept, as a compilation fits each unit several times."""
 
 
 def _rounded(ratio: NDArray[np.float64], shift: int) -> NDArray[np.int8]:

@@ -9,6 +9,7 @@ from codesign.compiler.fit.common import (
     Fit,
     clip_bounds,
     largest_shift,
+    vanishing_operand,
     zero_point,
 )
 from codesign.errors import Infeasible
@@ -40,6 +41,9 @@ def fit_elementwise(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | I
             break
     else:
         return Infeasible("bias_range", f"bias {bias} exceeds {capacity}")
+    vanishing = vanishing_operand(ratios, multipliers, candidate)
+    if vanishing is not None:
+        return vanishing
     count = len(spec.inputs)
     workload = ElementwiseWorkload(count, *spec.inputs[0].image, borders.inputs[:2], borders.output)
     low, high = clip_bounds(spec)

@@ -14,7 +14,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.compiler.fit.common import Fit, clip_bounds, zero_point
+from codesign.compiler.fit.common import (
+    MAX_SHIFT,
+    Fit,
+    accumulator_problem,
+    clip_bounds,
+    fewest_bias_tiles,
+    zero_point,
+)
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.kernels import ConvParams, ConvWorkload, bias_capacity, default_bias_tiles
@@ -23,9 +30,10 @@ from relay_passes.spec import UnitSpec
 _FACTOR = 2**15 - 1
 """Largest multiplier, and largest magnitude that it multiplies."""
 _INT8 = 127
-_INT32 = 2**31 - 1
-_MAX_SHIFT = 30
+_LARGEST_SHIFT = 2 * MAX_SHIFT
 _MAX_BIAS_TILES = 32
+"""Most GEMMs that an output spends on its bias before its weights give up bits, which keep the
+network's own values otherwise."""
 _COARSEST = 0.25
 """Output LSBs of a step that is dropped before the multiplication, at most."""
 _HEAVIEST = 16.0
@@ -57,8 +65,7 @@ def fit_multiplied(spec: UnitSpec, cfg: VtaConfig, workload: ConvWorkload) -> Fi
     zero_in, zero_out = zero_point(spec.inputs[0]), zero_point(spec.output)
     low, high = clip_bounds(spec)
     span = max(high - zero_out, zero_out - low) + 1
-    fewest = default_bias_tiles(cfg)
-    capacity = bias_capacity(cfg, max(fewest, _MAX_BIAS_TILES))
+    capacity = bias_capacity(cfg, max(default_bias_tiles(cfg), _MAX_BIAS_TILES))
     while True:
         pre_shift, excess = _pre_shift(channels, span)
         shift = _shift(float(channels.gain.max()), pre_shift)
@@ -81,11 +88,12 @@ def fit_multiplied(spec: UnitSpec, cfg: VtaConfig, workload: ConvWorkload) -> Fi
             return Infeasible("bias_range", f"bias {np.abs(bias).max()} exceeds {capacity}")
         bits = np.ceil(np.log2(np.maximum(excess, 1.0))).astype(np.int64)
         channels = _coarser(channels, bits)
-    reach = int((channels.sums * 128 + np.abs(bias)).max())
-    if reach > _INT32:
-        return Infeasible("acc_range", f"accumulators may reach {reach}, int32 holds {_INT32}")
     peak = int(np.abs(bias).max())
-    tiles = next(t for t in range(fewest, capacity) if peak <= bias_capacity(cfg, t))
+    problem = accumulator_problem(channels.weight, peak)
+    if problem is not None:
+        return problem
+    lowest, highest = int(channels.weight.min()), int(channels.weight.max())
+    assert -128 <= lowest <= highest <= _INT8, f"weights {lowest}..{highest} are not int8"
     params = ConvParams(
         channels.weight.astype(np.int8),
         bias.astype(np.int32),
@@ -97,6 +105,7 @@ def fit_multiplied(spec: UnitSpec, cfg: VtaConfig, workload: ConvWorkload) -> Fi
         multiplier=multiplier.astype(np.int32),
         output_offset=zero_out,
     )
+    tiles = fewest_bias_tiles(peak, cfg, _MAX_BIAS_TILES)
     return replace(workload, bias_tiles=tiles, multiply=True), params
 
 
@@ -127,13 +136,13 @@ def _pre_shift(channels: _Channels, span: int) -> tuple[int, NDArray[np.float64]
     needed = np.minimum(reach, span / channels.gain) / _FACTOR
     wanted = int(np.ceil(np.log2(max(1.0, float(needed.max())))))
     coarsest = int(np.floor(np.log2(_COARSEST / float(channels.gain.max()))))
-    bits = max(0, min(wanted, coarsest, _MAX_SHIFT))
+    bits = max(0, min(wanted, coarsest, MAX_SHIFT))
     return bits, np.ldexp(needed, -bits)
 
 
 def _shift(gain: float, pre_shift: int) -> int:
     """Largest shift whose multiplier for ``gain`` has 15 bits."""
-    return min(_MAX_SHIFT, int(np.floor(np.log2((_FACTOR + 0.499) / gain))) - pre_shift)
+    return min(_LARGEST_SHIFT, int(np.floor(np.log2((_FACTOR + 0.499) / gain))) - pre_shift)
 
 
 def _coarser(channels: _Channels, bits: NDArray[np.int64]) -> _Channels:

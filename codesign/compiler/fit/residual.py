@@ -9,14 +9,17 @@ import numpy as np
 from codesign.compiler.fit.common import (
     Borders,
     Fit,
+    accumulator_problem,
     clip_bounds,
+    fewest_bias_tiles,
     largest_shift,
+    vanishing_operand,
     zero_point,
 )
 from codesign.compiler.fit.convolution import MAX_BIAS_TILES, conv_workload, rounded
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
-from codesign.kernels import ConvParams, bias_capacity, default_bias_tiles
+from codesign.kernels import ConvParams, bias_capacity
 from relay_passes.spec import UnitSpec
 
 
@@ -36,7 +39,7 @@ def fit_residual(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | Infe
     zero_in, zero_out = zero_point(source), zero_point(out)
     weight = rounded(ratio, weight_shift)
     sums = weight.astype(np.int64).sum(axis=(1, 2, 3))
-    most, peak = bias_capacity(cfg, MAX_BIAS_TILES), 0
+    tiles = peak = 0
     for candidate in range(shift, 0, -1):
         pre_shift = weight_shift - candidate
         multiplier = int(np.rint(np.ldexp(kept, candidate)))
@@ -47,13 +50,16 @@ def fit_residual(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | Infe
         ).astype(np.int64)
         total += (zero_out << candidate) - multiplier * zero_point(residual)
         peak = int(np.abs(total).max(initial=0)) + (1 << candidate >> 1)
-        if peak <= most:
+        tiles = fewest_bias_tiles(peak, cfg, MAX_BIAS_TILES)
+        if tiles:
             break
     else:
-        return Infeasible("bias_range", f"bias {peak} exceeds {most}")
-    tiles = default_bias_tiles(cfg)
-    while peak > bias_capacity(cfg, tiles):
-        tiles += 1
+        return Infeasible("bias_range", f"bias {peak} exceeds {bias_capacity(cfg, MAX_BIAS_TILES)}")
+    problem = vanishing_operand([kept], [multiplier], candidate) or accumulator_problem(
+        weight, peak + 128 * multiplier, pre_shift
+    )
+    if problem is not None:
+        return problem
     low, high = clip_bounds(spec)
     params = ConvParams(
         weight,

@@ -5,6 +5,10 @@
 #include <tvm/ffi/function.h>
 #include <tvm/ffi/string.h>
 
+#include <stdexcept>
+#include <string>
+#include <vector>
+
 #include "infeasible.h"
 #include "unit.h"
 
@@ -23,6 +27,16 @@ Config config_of(const ffi::Array<int64_t>& values) {
   return Config::from_values(all.data(), all.size());
 }
 
+// A `Schedule` or `Requant` from exactly its fields.
+template <class T>
+T fields_of(const ffi::Array<int64_t>& values) {
+  if (static_cast<int64_t>(values.size()) != T::kFields) {
+    throw std::invalid_argument(std::to_string(values.size()) + " values for " +
+                                std::to_string(T::kFields) + " fields");
+  }
+  return T::of(vector_of(values).data());
+}
+
 template <class T>
 ffi::Bytes bytes_of(const std::vector<T>& values) {
   return ffi::Bytes(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
@@ -35,10 +49,13 @@ Result refusal(const Infeasible& problem) {
           {"message", ffi::String(problem.message)}};
 }
 
+// Columns of codesign.isa.INSTRUCTION.
+constexpr size_t kColumns = 29;
+
 // In the order of codesign.isa.INSTRUCTION.
 std::vector<int64_t> table_of(const std::vector<Instruction>& rows) {
   std::vector<int64_t> table;
-  table.reserve(rows.size() * 29);
+  table.reserve(rows.size() * kColumns);
   for (const Instruction& in : rows) {
     table.insert(table.end(),
                  {in.opcode, in.pop_prev, in.pop_next, in.push_prev, in.push_next, in.memory_type,
@@ -48,6 +65,7 @@ std::vector<int64_t> table_of(const std::vector<Instruction>& rows) {
                   in.src_factor_in, in.wgt_factor_out, in.wgt_factor_in, in.alu_opcode,
                   in.use_imm, in.imm});
   }
+  if (table.size() != rows.size() * kColumns) throw std::logic_error("instruction columns");
   return table;
 }
 
@@ -80,8 +98,8 @@ Result emit_unit_(ffi::Array<int64_t> config_values, ffi::Array<int64_t> workloa
   return guarded([&]() -> Result {
     const Config config = config_of(config_values);
     const Unit unit = emit_unit(config, parse_workload(vector_of(workload_values)),
-                                Schedule::of(vector_of(schedule).data()),
-                                Requant::of(vector_of(numbers).data()));
+                                fields_of<Schedule>(schedule),
+                                fields_of<Requant>(numbers));
     Result result = {{"table", bytes_of(table_of(unit.stream.instructions()))},
                      {"buffers", bytes_of(unit.stream.buffers())}};
     set_constants(result, unit.constants, unit.uops);
@@ -99,8 +117,8 @@ Result emit_region_(ffi::Array<int64_t> config_values,
     for (const auto& unit : units) {
       std::vector<int64_t> buffers = {0, 0};
       for (int64_t address : unit[3]) buffers.push_back(address);
-      all.push_back({parse_workload(vector_of(unit[0])), Schedule::of(vector_of(unit[1]).data()),
-                     Requant::of(vector_of(unit[2]).data()), std::move(buffers)});
+      all.push_back({parse_workload(vector_of(unit[0])), fields_of<Schedule>(unit[1]),
+                     fields_of<Requant>(unit[2]), std::move(buffers)});
     }
     const Region region = emit_region(config, all);
     ffi::Array<Result> parts;
@@ -121,8 +139,8 @@ Result measure_unit(ffi::Array<int64_t> config_values, ffi::Array<int64_t> workl
   return guarded([&]() -> Result {
     const Config config = config_of(config_values);
     const RunResult result = measure(config, parse_workload(vector_of(workload_values)),
-                                     Schedule::of(vector_of(schedule).data()),
-                                     Requant::of(vector_of(numbers).data()));
+                                     fields_of<Schedule>(schedule),
+                                     fields_of<Requant>(numbers));
     Result counters;
     for (const auto& [name, value] : result.counters) counters.Set(name, value);
     return counters;
@@ -139,7 +157,12 @@ ffi::Array<Result> measure_units(ffi::Array<int64_t> config_values,
   guarded([&]() -> Result {
     const Config config = config_of(config_values);
     const Workload workload = parse_workload(vector_of(workload_values));
-    const Requant requant = Requant::of(vector_of(numbers).data());
+    const Requant requant = fields_of<Requant>(numbers);
+    if (schedules.numel() != cycles.numel() * Schedule::kFields) {
+      throw std::invalid_argument(std::to_string(schedules.numel()) + " values for " +
+                                  std::to_string(cycles.numel()) + " schedules of " +
+                                  std::to_string(Schedule::kFields) + " fields");
+    }
     const int64_t* from = static_cast<const int64_t*>(schedules.data_ptr());
     int64_t* to = static_cast<int64_t*>(cycles.data_ptr());
     for (int64_t i = 0; i < cycles.numel(); ++i, from += Schedule::kFields) {

@@ -103,7 +103,9 @@ void store_tile(Stream& stream, int64_t base, const ChannelTile& channels, const
   for (int64_t i = 0; i < channels.groups; ++i) {
     const int64_t sram = base + i * tile.pixels() * subs;
     const int64_t dram = layout.pixel(channels.first + i, tile.y, tile.x) * pitch;
-    if (subs < pitch) {  // ragged group: one pixel a row, the group's other lanes stay zero
+    // Ragged group: one pixel a row. The group's other lanes keep what lies there; whoever reads
+    // them multiplies them with weights of 0.
+    if (subs < pitch) {
       const int64_t lines = whole ? 1 : tile.rows, pixels = tile.pixels() / lines;
       for (int64_t y = 0; y < lines; ++y) {
         stream.store({sram + y * pixels * subs, dram + y * layout.pitch() * pitch, subs, pixels,

@@ -154,7 +154,8 @@ void Stream::load(Memory memory, int32_t buffer, const Transfer& t) {
   loads_.push_back(load);
 }
 
-// Before the step's first computation, or at its end if it has none. Where inputs must wait for a store, constants come first.
+// Before the step's first computation, or at its end if it has none. Where inputs must wait for a
+// store, constants come first.
 void Stream::issue_loads() {
   const auto waits = [&](const Load& load) { return last_store_of(load) > waited_store_; };
   if (first_step_ && std::any_of(loads_.begin(), loads_.end(), waits)) {

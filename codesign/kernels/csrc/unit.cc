@@ -6,33 +6,26 @@
 namespace codesign::units {
 namespace {
 
-// What no schedule can mend: element widths and tile shapes that the kernels do not serve.
-void require_supported(const Config& c, const Workload& workload) {
-  if (c.inp_bits != 8 || c.wgt_bits != 8 || c.acc_bits != 32) {
-    throw Infeasible{"element_width",
-                     "kernels need int8/int8/int32, not (" + std::to_string(c.inp_bits) + ", " +
-                         std::to_string(c.wgt_bits) + ", " + std::to_string(c.acc_bits) +
-                         ") bits"};
-  }
-  if (c.batch > 1 && c.block_in != c.block_out) {
-    throw Infeasible{"batch_layout", "BATCH " + std::to_string(c.batch) +
-                                         " needs BLOCK_IN = BLOCK_OUT, not " +
-                                         std::to_string(c.block_in) + "x" +
-                                         std::to_string(c.block_out)};
-  }
-  const TensorLayout out = target(workload);
-  if (out.height < 1 || out.width < 1) {
-    throw Infeasible{"empty_output", "the output has " + std::to_string(out.height) + "x" +
-                                         std::to_string(out.width) + " pixels"};
-  }
-}
-
 // Appends the unit to `stream`, which holds its micro-ops until `end_unit`.
 Constants append(Stream& stream, const Workload& workload, const Schedule& schedule,
                  const Requant& numbers, const Placement* placement) {
-  require_supported(stream.config(), workload);
   stream.begin_unit(placement);
   return std::visit([&](const auto& w) { return emit(stream, w, schedule, numbers); }, workload);
+}
+
+// Whether `alone`, emitted at base 0, still fits its micro-ops at the placement's base: those that
+// GEMM and ALU share are two where the bases of their operands differ.
+bool has_room_for_uops(const Config& config, const RegionUnit& unit, const Unit& alone,
+                       const Placement& placement) {
+  if (2 * static_cast<int64_t>(alone.uops.size()) <= alone.stream.max_uops()) return true;
+  try {
+    Stream stream(config);
+    append(stream, unit.workload, alone.schedule, unit.numbers, &placement);
+    return true;
+  } catch (const Infeasible& problem) {
+    if (problem.constraint != "uop_depth") throw;
+    return false;
+  }
 }
 
 }  // namespace
@@ -89,6 +82,7 @@ Region emit_region(const Config& config, const std::vector<RegionUnit>& units) {
     const Unit alone = emit_unit(config, unit.workload, unit.schedule, unit.numbers);
     const OnChip& need = alone.stream.demand();
     if (high) placement.base = {room.inp - need.inp, room.wgt - need.wgt, room.acc - need.acc};
+    if (high && !has_room_for_uops(config, unit, alone, placement)) placement.base = {};
     high = !high;
     size_t input = kInput;
     for (const TensorLayout& source : sources(unit.workload)) {
