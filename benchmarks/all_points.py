@@ -19,7 +19,7 @@ import numpy as np
 from claims import STDERR, Claim, Results, parser
 from networks import Network, export, inputs, named
 from rich.progress import track
-from stored import StoredRows, product_key, sources_key
+from stored import NOTHING_STORED, StoredRows, product_key, sources_key
 
 import codesign
 from codesign.frontend import quantize_module
@@ -89,6 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 row = measure(modules[network.name], network, point, options.seed)
                 stored.put(_row(network, point), key, row)
     rows = [stored.rows[_row(n, p)] for n, p in pairs if _row(n, p) in stored.rows]
+    if not rows:
+        sys.exit(NOTHING_STORED)
     stale = sum(stored.rows[_row(n, p)]["key"] != _key(n, p, options.seed)
                 for n, p in pairs if _row(n, p) in stored.rows)  # fmt: skip
     results = Results("ResNet-18 and MobileNetV2 at 64x64 on every point (T2)", claims(rows, pairs))

@@ -12,6 +12,7 @@ from typing import Any
 from codesign.store.atomic import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
+NOTHING_STORED = "no stored results of these; run with --rerun to measure them"
 _PRODUCT = ("codesign/frontend", "codesign/hw", "codesign/isa", "codesign/kernels",
             "codesign/sim", "codesign/compiler", "relay_passes")  # fmt: skip
 _SUFFIXES = (".py", ".cc", ".h")

@@ -1,10 +1,11 @@
 """The network zoo: every network of `networks`, float and QDQ, compiled and run bit-exactly.
 
-Prints the stored table; ``--rerun`` measures again what changed since (networks, configuration or
-sources), one process a network, and resumes where it was killed. ``--quick`` measures a few small
-networks now and stores nothing. The two forms: "float" is quantised by codesign from calibration
-images, "qdq" is the file that onnxruntime's static quantiser makes. ``offloaded`` is a share of all
-MACs for convolutional networks, and of those with constant weights for the others. Truth level T2.
+Prints the stored table; ``--rerun`` measures what is missing or changed since (networks,
+configuration or sources), one process a network, and resumes where it was killed. ``--quick``
+measures a few small networks now and stores nothing. The two forms: "float" is quantised by
+codesign from calibration images, "qdq" is the file that onnxruntime's static quantiser makes.
+``offloaded`` is a share of all MACs for convolutional networks, and of those with constant weights
+for the others. Truth level T2.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from networks import NETWORKS, Network, constant_weight_macs, export, inputs, na
 from networks.prepare import onnxruntime_outputs
 from rich.console import Console
 from rich.table import Table
-from stored import StoredRows, product_key, sources_key
+from stored import NOTHING_STORED, StoredRows, product_key, sources_key
 
 import codesign
 from codesign.store.content import config_text, content_key
@@ -60,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in (_row_name(network, form) for form in FORMS)
         if name in stored.rows
     ]
+    if not rows:
+        sys.exit(NOTHING_STORED)
     results = Results(f"zoo on {options.config} (T2)", claims(rows, len(chosen)))
     keys = {network.name: _key(network, options) for network in chosen}
     stale = sum(row["key"] != keys[row["network"]] for row in rows)

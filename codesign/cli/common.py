@@ -24,6 +24,26 @@ def add_config_argument(parser: argparse.ArgumentParser, *, required: bool = Tru
     )
 
 
+def positive(text: str) -> int:
+    """An argument that is a whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1 on is allowed")
+    return int(text)
+
+
+def address(text: str) -> int:
+    """An argument that is a byte address, decimal or with 0x."""
+    try:
+        value = int(text, 0)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: a byte address from 0 on is allowed, like 0x10000000 or 268435456"
+        )
+    return value
+
+
 def print_json(value: object) -> None:
     """One JSON document on stdout; dataclasses, paths and numpy values are understood."""
     print(json.dumps(value, indent=2, default=_plain))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 NAME = "compile"
 HELP = "compile a network for a configuration into a package"
+_RANDOM_COSINE = 0.5
 _DUMPS = ("relax", "schedule", "isa")
 _SHAPE = re.compile(r"([^:\[\],]+):\[([\d, ]*)\]")
 
@@ -66,7 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="",
         metavar="IN.npz",
-        help="hold every phase and every layer against what it must compute; slow",
+        help="hold every phase and every layer against what it must compute, on IN.npz, else on "
+        "calibration data, else on random numbers; slow",
     )
     parser.add_argument("--print-pass-times", action="store_true", help="seconds of every phase")
     parser.add_argument(
@@ -89,7 +91,9 @@ def run(args: argparse.Namespace) -> int:
     times: list[tuple[str, float]] = []
     modules: list[tuple[str, Any]] = []
     started = time.perf_counter()
-    verifier = None if args.verify is None else _verifier(args.model, args.verify, shapes)
+    verifier = None
+    if args.verify is not None:
+        verifier = _verifier(args.model, args.verify or args.calibration, shapes)
 
     def callback(phase: str, module: Any) -> None:
         if verifier is not None:
@@ -150,12 +154,22 @@ def _sensitivity(
     return [asdict(layer) for layer in layer_sensitivity(package, inputs)]
 
 
-def _verifier(model: str, inputs: str, shapes: Any) -> Verifier:
-    """A verifier on one declared batch of the inputs, or of random numbers."""
+def _verifier(model: str, inputs: str | None, shapes: Any) -> Verifier:
+    """A verifier on one declared batch of the inputs, or of random numbers.
+
+    Those may lie far from what the network was calibrated for, so that less is asked of them.
+    """
     from codesign.compiler import Verifier
     from codesign.compiler.verify import one_batch
 
-    return Verifier(one_batch(model, inputs or None, shapes), smallest_cosine=-1.0)
+    batch = one_batch(model, inputs, shapes)
+    if inputs is not None:
+        return Verifier(batch)
+    notice(
+        f"verifying on random numbers: phases that round must reach a cosine of {_RANDOM_COSINE}; "
+        "with data (--verify IN.npz) more is asked"
+    )
+    return Verifier(batch, smallest_cosine=_RANDOM_COSINE)
 
 
 def _verify_run(package: Package, inputs: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from codesign.cli.common import notice, print_json
+from codesign.cli.common import address, notice, print_json
 
 NAME = "export"
 HELP = "write a package's files for a board or a driver"
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base",
         required=True,
-        type=_address,
+        type=address,
         metavar="ADDR",
         help="physical address of the memory image, like 0x10000000; a multiple of 0x1000",
     )
@@ -43,7 +43,3 @@ def run(args: argparse.Namespace) -> int:
         f"{len(table['symbols'])} symbols"
     )
     return 0
-
-
-def _address(text: str) -> int:
-    return int(text, 0)

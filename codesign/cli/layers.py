@@ -95,6 +95,14 @@ def onnx_units(path: str, config: VtaConfig, calibration: str | None = None) -> 
     return [(str(unit.name), unit.workload) for unit in package.units]
 
 
+def quantized_network(path: str, calibration: str | None = None) -> Any:
+    """The network's module in QDQ form; without calibration data as `onnx_units` has it."""
+    from codesign.frontend import import_onnx, quantize_module
+
+    data = _random_inputs(path) if calibration is None else calibration
+    return quantize_module(import_onnx(path), data)
+
+
 def _random_inputs(path: str) -> dict[str, Any] | None:
     """Two random samples per input of a float model; None for a quantised one."""
     import numpy as np

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from codesign.cli.common import notice, print_json, print_table
+from codesign.cli.common import notice, positive, print_json, print_table
 
 NAME = "search"
 HELP = "search for the best network and accelerator pair"
@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--store", default="run.db", metavar="DB", help="store of evaluations (default run.db)"
     )
     parser.add_argument("--strategy", metavar="S", help="overrides the problem's")
-    parser.add_argument("--budget", type=_positive, metavar="N", help="pairs to simulate")
+    parser.add_argument("--budget", type=positive, metavar="N", help="pairs to simulate")
     parser.add_argument(
-        "--workers", type=_positive, default=1, metavar="N", help="processes (default 1)"
+        "--workers", type=positive, default=1, metavar="N", help="processes (default 1)"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="overrides the problem's")
     parser.add_argument("-m", "--model", metavar="MODEL", help="cost model that scores all pairs")
@@ -32,13 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="simulate every unit afterwards, for the exact regret",
     )
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
 
 
 def run(args: argparse.Namespace) -> int:

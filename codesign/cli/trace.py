@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from codesign.cli.common import notice, print_json, progress
+from codesign.cli.common import notice, positive, print_json, progress
 
 NAME = "trace"
 HELP = "simulate sampled layers and configurations into a trace store"
@@ -22,20 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hardware", required=True, metavar="SPACE", help="space of `codesign configs list`"
     )
-    parser.add_argument("--samples", type=_positive, default=1000, metavar="N", help="default 1000")
+    parser.add_argument("--samples", type=positive, default=1000, metavar="N", help="default 1000")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="default 0")
     parser.add_argument(
-        "--workers", type=_positive, default=1, metavar="W", help="processes (default 1)"
+        "--workers", type=positive, default=1, metavar="W", help="processes (default 1)"
     )
     parser.add_argument("--calibration", metavar="DATA.npz", help="samples for float ONNX files")
     parser.add_argument("-o", "--output", required=True, metavar="DB", help="store to add to")
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from codesign.cli.common import add_config_argument, notice, print_json, print_table, progress
+from codesign.cli.common import (
+    add_config_argument,
+    notice,
+    positive,
+    print_json,
+    print_table,
+    progress,
+)
+from codesign.cli.layers import quantized_network
 
 if TYPE_CHECKING:
     from codesign.hw.config import Dataflow, VtaConfig
     from codesign.kernels import Workload
-    from codesign.store.records import Outcome
+    from codesign.store.records import Outcome, Records
 
 NAME = "tune"
 HELP = "search schedules for a network into a records file"
@@ -25,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="RECORDS", help="file to add to")
     parser.add_argument(
         "--trials",
-        type=_positive,
+        type=positive,
         default=32,
         metavar="N",
         help="schedules of each dataflow to simulate for a layer (default %(default)s)",
@@ -40,18 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
-
-
 def run(args: argparse.Namespace) -> int:
     """Tune what is not recorded yet; a killed run goes on where it stopped."""
     import codesign
-    from codesign.cli.layers import onnx_units
-    from codesign.kernels import ScheduleResult, best_schedule, known_schedules, lower_bound
     from codesign.store import records
 
     cfg = codesign.load_config(args.config)
@@ -60,39 +60,79 @@ def run(args: argparse.Namespace) -> int:
     known = records.load(args.output) if Path(args.output).exists() else records.Records({})
     if known.other_versions:
         notice(f"{known.other_versions} records are of another version of the simulator: not used")
-    layers: dict[Workload, list[str]] = {}
-
-    def ask(workload: Workload, asked: VtaConfig, dataflow: Dataflow | None) -> Outcome | None:
-        """Notes what the compiler asks for: more than the units that it settles on."""
-        layers.setdefault(workload, [])
-        return known.lookup(workload, asked, dataflow)
-
-    with known_schedules(ask):
-        units = onnx_units(args.model, cfg, args.calibration)
-    for name, workload in units:
-        layers[workload].append(name)
-    rows: list[tuple[str, int, int, int, float, str]] = []
+    module = quantized_network(args.model, args.calibration)
     tuned = 0
-    with progress("tuning", len(layers)) as advance:
-        for workload, names in layers.items():
-            found = known.find(workload, cfg)
-            if found is None or found.trials < args.trials:
-                outcome = best_schedule(workload, cfg, None, args.trials)
-                found = records.Record(outcome, args.trials)
-                records.append(args.output, workload, cfg, found)
-                tuned += 1
-            usual = best_schedule(workload, cfg)
-            if isinstance(found.outcome, ScheduleResult) and isinstance(usual, ScheduleResult):
-                cycles, flow = found.outcome.cycles, found.outcome.schedule.dataflow
-                ratio = cycles / lower_bound(workload, cfg).cycles
-                if names:
-                    rows.append((names[0], len(names), usual.cycles, cycles, ratio, flow))
-            advance(1)
+    while True:  # tuned cycles may make the compiler decide, and ask, otherwise
+        asked, units = _asked(module, cfg, known)
+        missing = [
+            workload for workload in asked if not _is_tuned(known, workload, cfg, args.trials)
+        ]
+        if not missing:
+            break
+        _tune(missing, cfg, args.trials, args.output)
+        tuned += len(missing)
+        known = records.load(args.output)
+    rows = _rows(units, cfg, known)
     if args.json:
         keys = ("name", "units", "cycles_untuned", "cycles", "cycles_by_bound", "dataflow")
         table = [dict(zip(keys, row, strict=True)) for row in rows]
         print_json({"records": args.output, "trials": args.trials, "tuned": tuned, "layers": table})
         return 0
     print_table(("layer", "units", "untuned", "cycles", "÷ bound", "dataflow"), rows)
-    print(f"{tuned} of {len(layers)} distinct layers tuned -> {args.output}")
+    print(f"{tuned} of {len(asked)} distinct layers tuned -> {args.output}")
     return 0
+
+
+def _asked(
+    module: Any, cfg: VtaConfig, known: Records
+) -> tuple[list[Workload], list[tuple[str, Workload]]]:
+    """What the compiler asks for, and the units, with names, that it settles on."""
+    import codesign
+    from codesign.kernels import known_schedules
+
+    asked: dict[Workload, None] = {}
+
+    def lookup(workload: Workload, asked_for: VtaConfig, flow: Dataflow | None) -> Outcome | None:
+        asked[workload] = None
+        return known.lookup(workload, asked_for, flow)
+
+    with known_schedules(lookup):
+        package = codesign.compile(module, cfg, compose="exact")
+    return list(asked), [(unit.name, unit.workload) for unit in package.units]
+
+
+def _is_tuned(known: Records, workload: Workload, cfg: VtaConfig, trials: int) -> bool:
+    found = known.find(workload, cfg)
+    return found is not None and found.trials >= trials
+
+
+def _tune(workloads: Sequence[Workload], cfg: VtaConfig, trials: int, path: str) -> None:
+    from codesign.kernels import best_schedule
+    from codesign.store import records
+
+    with progress("tuning", len(workloads)) as advance:
+        for workload in workloads:
+            outcome = best_schedule(workload, cfg, None, trials)
+            records.append(path, workload, cfg, records.Record(outcome, trials))
+            advance(1)
+
+
+def _rows(
+    units: Sequence[tuple[str, Workload]], cfg: VtaConfig, known: Records
+) -> list[tuple[str, int, int, int, float, str]]:
+    """One row for each distinct unit: the first one's name, how many there are, what it takes."""
+    from codesign.kernels import ScheduleResult, best_schedule, lower_bound
+
+    names: dict[Workload, list[str]] = {}
+    for name, workload in units:
+        names.setdefault(workload, []).append(name)
+    rows: list[tuple[str, int, int, int, float, str]] = []
+    for workload, same in names.items():
+        found = known.find(workload, cfg)
+        usual = best_schedule(workload, cfg)
+        assert found is not None
+        if isinstance(found.outcome, ScheduleResult) and isinstance(usual, ScheduleResult):
+            cycles, flow = found.outcome.cycles, found.outcome.schedule.dataflow
+            ratio = cycles / lower_bound(workload, cfg).cycles
+            rows.append((same[0], len(same), usual.cycles, cycles, ratio, flow))
+    return rows

@@ -9,12 +9,13 @@ import io
 import json
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from codesign.compiler.compose import Compose
 from codesign.compiler.graph import UnitGraph
 from codesign.compiler.graph_file import from_json, to_json
 from codesign.compiler.host_ops import HostOp
@@ -26,7 +27,7 @@ from codesign.store.atomic import atomic_path
 if TYPE_CHECKING:
     from codesign.compiler.package import Package
 
-FORMAT = 2
+FORMAT = 3
 _MANIFEST, _LIBRARY, _GRAPH, _CONSTANTS = "manifest.json", "host.so", "graph.json", "constants.npz"
 _CONTENTS = (_LIBRARY, _GRAPH, _CONSTANTS)
 
@@ -49,14 +50,22 @@ def write(
     manifest = {
         "format": FORMAT,
         "versions": {name: version(name) for name in ("codesign", "apache-tvm", "numpy")},
-        "hashes": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
         **manifest,
+    }
+    manifest["hashes"] = {_MANIFEST: own_hash(manifest)} | {
+        name: hashlib.sha256(data).hexdigest() for name, data in members.items()
     }
     with atomic_path(path) as temporary, tarfile.open(temporary, "w") as tar:
         for name, data in {_MANIFEST: _json(manifest), **members}.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
+
+
+def own_hash(manifest: Mapping[str, Any]) -> str:
+    """sha256 of a manifest without its hashes."""
+    own = {key: value for key, value in manifest.items() if key != "hashes"}
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
 
 
 def read(path: str | Path) -> Package:
@@ -81,21 +90,26 @@ def read(path: str | Path) -> Package:
         )
         inputs = tuple(Port(p["name"], tuple(p["shape"]), p["dtype"]) for p in manifest["inputs"])
         host_ops = tuple(HostOp(**op) for op in manifest["host_ops"])
+        compose: Compose = manifest["compose"]
+        if compose not in get_args(Compose):
+            raise ValueError(f"compose {compose!r}; allowed are {', '.join(get_args(Compose))}")
+        model, model_sha256 = str(manifest["model"]), str(manifest["model_sha256"])
+        outputs, macs = tuple(manifest["outputs"]), int(manifest["macs"])
     except (KeyError, TypeError, ValueError) as error:
         raise PackageError(f"{path}: the manifest does not fit the contents: {error!r}") from error
     executable = _load_library(members[_LIBRARY])
     return Package(
-        model=manifest["model"],
+        model=model,
         config=config,
-        compose=manifest["compose"],
+        compose=compose,
         inputs=inputs,
-        outputs=tuple(manifest["outputs"]),
+        outputs=outputs,
         programs=_programs(executable, graphs, config),
         units=units,
         host_ops=host_ops,
-        macs=manifest["macs"],
+        macs=macs,
         executable=executable,
-        model_sha256=manifest["model_sha256"],
+        model_sha256=model_sha256,
         library=members[_LIBRARY],
     )
 
@@ -118,17 +132,21 @@ def _manifest(path: Path, members: dict[str, bytes]) -> dict[str, Any]:
     if _MANIFEST not in members:
         raise PackageError(f"{path}: has no {_MANIFEST}; not a package of codesign compile")
     try:
-        manifest: dict[str, Any] = json.loads(members[_MANIFEST])
+        manifest: Any = json.loads(members[_MANIFEST])
     except ValueError as error:
         raise PackageError(f"{path}: {_MANIFEST} is no JSON: {error}") from error
-    if manifest.get("format") != FORMAT:
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else None
         raise PackageError(
-            f"{path}: package format {manifest.get('format')!r}; this version reads {FORMAT}. "
+            f"{path}: package format {found!r}; this version reads {FORMAT}. "
             "Compile the network again"
         )
     hashes = manifest.get("hashes")
-    if not isinstance(hashes, dict) or set(hashes) != {*_CONTENTS}:
-        raise PackageError(f"{path}: {_MANIFEST} must hash exactly {', '.join(_CONTENTS)}")
+    if not isinstance(hashes, dict) or set(hashes) != {_MANIFEST, *_CONTENTS}:
+        listed = ", ".join((_MANIFEST, *_CONTENTS))
+        raise PackageError(f"{path}: {_MANIFEST} must hash exactly {listed}")
+    if own_hash(manifest) != hashes[_MANIFEST]:
+        raise PackageError(f"{path}: {_MANIFEST} is altered; compile again")
     for name in _CONTENTS:
         if name not in members or hashlib.sha256(members[name]).hexdigest() != hashes[name]:
             raise PackageError(f"{path}: {name} is missing, truncated or altered; compile again")
@@ -150,8 +168,11 @@ def _graphs(members: dict[str, bytes]) -> tuple[UnitGraph, ...]:
 
 
 def _unit(graphs: tuple[UnitGraph, ...], region: str, name: str) -> Any:
-    units = next(graph.units for graph in graphs if graph.name == region)
-    return next(unit for unit in units if unit.name == name)
+    units = (u for g in graphs if g.name == region for u in g.units if u.name == name)
+    found = next(units, None)
+    if found is None:
+        raise ValueError(f"{_GRAPH} has no unit {name!r} in a region {region!r}")
+    return found
 
 
 def _programs(

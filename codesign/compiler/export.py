@@ -6,6 +6,8 @@
 micro-ops, borders; other activations are zero. ``streams/NAME.bin`` are the instructions of every
 launch. ``symbols.json`` says where everything lies and in which order to launch. A launch leaves
 constants and borders as they are, so that the next input only needs the region's inputs rewritten.
+One pass through a region's launches computes as many images as the configuration's batch; a region
+of more ``images`` takes several ``passes``.
 """
 
 from __future__ import annotations
@@ -120,6 +122,10 @@ def _symbol_table(
         "config": asdict(cfg),
         "instruction_bytes": cfg.instruction_bytes,
         "memory": {"file": MEMORY, "address": base, "bytes": memory_bytes},
+        "regions": [
+            {"name": graph.name, "images": graph.batch, "passes": package.passes(graph.name)}
+            for graph in package.graphs
+        ],
         "runs": runs,
         "symbols": [
             symbol

@@ -2,15 +2,17 @@
 # tvm carries no usable annotations.
 """`Package`: a compiled network that loads and runs in a fresh process, without torch or onnx.
 
-``module.tar` holds ``manifest.json`` (versions, configuration, hashes, layers, host operators),
-``host.so` (TVM's executable with the accelerator programs inside), ``graph.json` and
-``constants.npz` (the integer reference) and ``streams/REGION.UNIT.bin`` (instructions).
+``module.tar`` holds four members: ``manifest.json`` (versions, configuration, hashes, layers, host
+operators), ``host.so`` (TVM's executable with the accelerator programs inside), ``graph.json`` and
+``constants.npz`` (the integer reference).
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 
 from codesign.compiler import archive
 from codesign.compiler.compose import Compose, compose_region
-from codesign.compiler.graph import Unit, UnitGraph, evaluate
+from codesign.compiler.graph import Unit, UnitGraph
 from codesign.compiler.host_ops import HostOp
 from codesign.compiler.layouts import RegionUnit
 from codesign.compiler.placement import PAGE_BYTES
@@ -77,6 +79,7 @@ class Package:
 
     ``quantized`` and ``region_units``, the units in real numbers, exist where it was compiled only.
     ``executable`` is TVM's, with "vta" modules; ``library`` the bytes that it was loaded from.
+    Threads may share a Package; its runs wait for each other.
     """
 
     model: str
@@ -95,6 +98,7 @@ class Package:
         default_factory=lambda: {}, repr=False
     )
     library: bytes = field(default=b"", repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def graphs(self) -> tuple[UnitGraph, ...]:
@@ -121,7 +125,7 @@ class Package:
     @property
     def cycles(self) -> int:
         """Cycles of one declared batch on the accelerator: the sum over units."""
-        return sum(u.cycles * self._passes(u.region) for u in self.units)
+        return sum(u.cycles * self.passes(u.region) for u in self.units)
 
     @property
     def peak_dram_bytes(self) -> int:
@@ -134,7 +138,7 @@ class Package:
     def _graph(self, region: str) -> UnitGraph:
         return next(graph for graph in self.graphs if graph.name == region)
 
-    def _passes(self, region: str) -> int:
+    def passes(self, region: str) -> int:
         """Launches of a region for one declared batch."""
         return -(-self._graph(region).batch // self.config.batch)
 
@@ -152,31 +156,29 @@ class Package:
         DataError
             names, shapes or types that do not fit the network's inputs.
         """
-        from codesign.compiler.execute import Session
-
-        session = Session(self.executable, self.programs, engine)
         collected: list[tuple[NDArray[Any], ...]] = []
         mismatches: list[Mismatch] = []
         steps, samples = self.batches(inputs)
-        for batch in steps:
-            collected.append(session.run(batch))
-            mismatches += session.mismatches()
-        return self._result(self._stack(collected, samples), session, samples, mismatches)
+        with self.session(engine) as session:
+            for batch in steps:
+                collected.append(session.run(batch))
+                mismatches += session.mismatches()
+            return self._result(self._stack(collected, samples), session, samples, mismatches)
 
     def reference(self, inputs: SampleSource) -> dict[str, NDArray[Any]]:
         """Network outputs with every region computed by the integer reference instead."""
-        from codesign.compiler.execute import Session
-
-        session = Session(self.executable, self.programs)
         steps, samples = self.batches(inputs)
-        results = [session.run_reference(batch) for batch in steps]
+        with self.session() as session:
+            results = [session.run_reference(batch) for batch in steps]
         return self._stack(results, samples)
 
-    def region_reference(
-        self, region: str, inputs: tuple[NDArray[Any], ...]
-    ) -> tuple[NDArray[Any], ...]:
-        """Integer reference of one region; needs no TVM."""
-        return evaluate(self._graph(region), inputs)
+    @contextmanager
+    def session(self, engine: Engine = "cpp") -> Generator[Session]:
+        """The executable for one thread: its modules keep what the last run did."""
+        from codesign.compiler.execute import Session
+
+        with self._lock:
+            yield Session(self.executable, self.programs, engine)
 
     def cycles_composed(self, compose: Compose) -> int:
         """What `cycles` would be, composed in another way; simulated from the same schedules."""
@@ -186,7 +188,7 @@ class Package:
             units = [unit for unit in self.units if unit.region == name]
             schedules = {unit.name: Schedule(**unit.schedule) for unit in units}
             region = compose_region(program.graph, self.config, schedules, compose)
-            total += sum(region.cycles.values()) * self._passes(name)
+            total += sum(region.cycles.values()) * self.passes(name)
         return total
 
     def memory_image(self, region: str) -> tuple[NDArray[np.uint8], int]:
@@ -284,7 +286,7 @@ class Package:
                 str(u.schedule["dataflow"]),
                 self._graph(u.region).batch,
                 unit_cycles[u.name],
-                u.dram_bytes * self._passes(u.region),
+                u.dram_bytes * self.passes(u.region),
                 self.config,
             )
             for u in self.units

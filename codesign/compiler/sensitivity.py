@@ -107,13 +107,11 @@ def layer_sensitivity(package: Package, inputs: SampleSource) -> tuple[LayerSens
     DataError
         names, shapes or types that do not fit the network's inputs.
     """
-    from codesign.compiler.execute import Session
-
     observer = _Observer(package.region_units)
-    session = Session(package.executable, package.programs)
     steps, _ = package.batches(inputs)
-    for batch in steps:
-        session.run_reference(batch, observer)
+    with package.session() as session:
+        for batch in steps:
+            session.run_reference(batch, observer)
     fitted = {unit.name: unit for unit in package.units}
     return tuple(
         _layer(unit, fitted[unit.name].workload.op, observer.sums[unit.name], package.config)

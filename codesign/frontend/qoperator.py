@@ -159,11 +159,18 @@ class _Rewriter:
         inputs = [real, scale, zero] if zero else [real, scale]
         self.nodes.append(helper.make_node("QuantizeLinear", inputs, [output], name=output))
 
+    def _integer_zero(self, zero: str) -> str:
+        """What Pad writes where no value is given: the integer 0, not the real one."""
+        kind = self._constants[zero].dtype if zero in self._constants else np.dtype(np.uint8)
+        return self.constant(np.zeros((), kind), "pad_value")
+
     def _moved(self, node: Any) -> None:
         scale, zero = self._pairs[node.input[0]]
         inputs = [self.real(node.input[0], scale, zero), *node.input[1:]]
-        if node.op_type == "Pad" and len(inputs) > 2 and inputs[2]:
-            inputs[2] = self.real(inputs[2], scale, zero)
+        constant = _attributes(node).get("mode", b"constant") == b"constant"
+        if node.op_type == "Pad" and constant and len(inputs) > 1:
+            given = inputs[2] if len(inputs) > 2 else ""
+            inputs[2:3] = [self.real(given or self._integer_zero(zero), scale, zero)]
         from onnx import helper
 
         outputs = [self.fresh(f"{name}_real") for name in node.output]

@@ -4,16 +4,18 @@ The first line says what the file is. Every other line holds one outcome: the wo
 configuration with the dataflow that was asked for, the simulator's version, the trials of each
 dataflow, and the schedule with its cycles and counters, or why there is none. A line that a
 killed process left unfinished is dropped. Of several outcomes of one pair the fastest counts.
+Several processes may append to one file.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 from codesign.errors import Infeasible, StoreError
 from codesign.hw.config import Dataflow, VtaConfig
@@ -29,6 +31,8 @@ from codesign.store.content import (
 from codesign.store.version import simulator_version
 
 _HEADER = {"format": "codesign-records", "version": 1}
+_HEADER_LINE = (canonical_json(_HEADER) + "\n").encode()
+_TAIL_BYTES = 1 << 16
 _KEYS = {"workload", "config", "simulator", "trials"}
 
 Outcome = ScheduleResult | Infeasible
@@ -81,6 +85,8 @@ def load(path: str | Path) -> Records:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(lines) == 1 and _HEADER_LINE.startswith(lines[0]):
+        return Records({})  # a process was killed before its first record
     _check_header(path, lines[0])
     found: dict[_Key, Record] = {}
     others = 0
@@ -129,19 +135,31 @@ def _check_header(path: Path, line: bytes) -> None:
 def _append(path: Path, line: str) -> None:
     try:
         with path.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed
             file.seek(0)
-            content = file.read()
-            whole = content.rfind(b"\n") + 1
-            header = canonical_json(_HEADER).encode()
-            if not header.startswith(content):  # else nothing is there, or a torn header
-                _check_header(path, content.partition(b"\n")[0])
+            first = file.read(len(_HEADER_LINE))
+            if not _HEADER_LINE.startswith(first):
+                _check_header(path, first.partition(b"\n")[0])
+            whole = _whole_bytes(file)
             file.truncate(whole)
-            text = line if whole else canonical_json(_HEADER) + "\n" + line
-            file.write(text.encode())
+            file.write((b"" if whole else _HEADER_LINE) + line.encode())
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _whole_bytes(file: BinaryIO) -> int:
+    """Bytes up to the last newline, searched from the end."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - _TAIL_BYTES)
+        file.seek(start)
+        newline = file.read(end - start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
 
 
 def _parsed(line: bytes) -> Any:

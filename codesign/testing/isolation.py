@@ -14,6 +14,7 @@ import selectors
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -58,8 +59,9 @@ class Isolated:
         self._stop()
         os.unlink(self._log)
 
-    def call(self, argument: Any) -> Any:
-        """The function's answer, or a `Fault`."""
+    def call(self, argument: Any, seconds: float | None = None) -> Any:
+        """The function's answer, or a `Fault`; ``seconds`` overrides the limit."""
+        limit = self._seconds if seconds is None else seconds
         if self._process is None or self._calls >= self._calls_a_process:
             self._stop()
             self._start()
@@ -68,15 +70,20 @@ class Isolated:
         assert process.stdin is not None
         assert process.stdout is not None
         self._calls += 1
-        process.stdin.write(json.dumps(argument) + "\n")
-        process.stdin.flush()
+        try:
+            process.stdin.write(json.dumps(argument) + "\n")
+            process.stdin.flush()
+        except BrokenPipeError:  # it died since its last answer
+            fault = self._fault(process)
+            self._stop()
+            return fault
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
-            answered = selector.select(self._seconds)
+            answered = selector.select(limit)
         line = process.stdout.readline() if answered else ""
         if line:
             return json.loads(line)
-        fault = self._fault(process) if answered else Fault("timeout", f"{self._seconds:g} s")
+        fault = self._fault(process) if answered else Fault("timeout", f"{limit:g} s")
         self._stop()
         return fault
 
@@ -95,7 +102,11 @@ class Isolated:
     def _stop(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.communicate()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                assert pipe is not None
+                with suppress(BrokenPipeError):  # what was not sent is lost with the process
+                    pipe.close()
             self._process = None
 
 

@@ -30,7 +30,6 @@ from onnx.backend.base import Backend, BackendRep
 from onnx.backend.test.runner import Runner
 
 import codesign
-from codesign.compiler.execute import Session
 from codesign.compiler.verify import execute
 from codesign.errors import CodesignError, ModelError
 from codesign.frontend.model import graph_inputs, is_quantized, read_model
@@ -73,9 +72,9 @@ class CodesignRep(BackendRep):
         arrays = self._by_name(inputs)
         if self._package is None:
             return tuple(execute(self._module, arrays))
-        session = Session(self._package.executable, self._package.programs)
-        outputs = session.run(arrays)
-        assert not session.mismatches(), "a region differs from its integer reference"
+        with self._package.session() as session:
+            outputs = session.run(arrays)
+            assert not session.mismatches(), "a region differs from its integer reference"
         return outputs
 
     def _by_name(self, inputs: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections import Counter
@@ -112,7 +113,10 @@ def fuzz(
 def _read(progress: Path | None, seed: int) -> dict[int, Outcome]:
     if progress is None or not progress.is_file():
         return {}
-    stored = [json.loads(line) for line in progress.read_text().splitlines() if line.endswith("}")]
+    content = progress.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    os.truncate(progress, whole)  # a killed run's torn line
+    stored = [json.loads(line) for line in content[:whole].splitlines()]
     return {
         entry["case"]: Outcome(entry["case"], entry["kind"], entry["text"])
         for entry in stored

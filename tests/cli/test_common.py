@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codesign.cli.common import notice, print_json, print_table, progress
+from codesign.cli import main
+from codesign.cli.common import address, notice, positive, print_json, print_table, progress
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,25 @@ def test_json_of_values(capsys: pytest.CaptureFixture[str]) -> None:
     }  # fmt: skip
     with pytest.raises(TypeError, match="object has no JSON form"):
         print_json(object())
+
+
+@pytest.mark.parametrize("text", ["x", "0", "-1", "1.5", "", "1_0"])
+def test_counts_that_are_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="a whole number from 1 on is allowed"):
+        positive(text)
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "0x", "1.5", ""])
+def test_addresses_that_are_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="from 0 on is allowed, like 0x10000000"):
+        address(text)
+
+
+def test_numbers_of_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (positive("12"), address("0x1000"), address("4096")) == (12, 4096, 4096)
+    with pytest.raises(SystemExit):
+        main(["search", "problem.toml", "--budget", "x"])
+    assert "--budget: 'x': a whole number from 1 on is allowed" in capsys.readouterr().err
 
 
 def test_table_in_a_pipe_is_whole(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,6 +11,7 @@ import pytest
 import codesign
 from codesign.cli import main
 from codesign.cli.compile import parse_shapes
+from codesign.compiler.verify import PhaseCheck
 from codesign.errors import ModelError
 from tests.onnx_models import conv_net, qdq_conv, samples
 
@@ -77,6 +79,25 @@ def test_compile_verifies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert checks["lower"]["cosine"] > 0.9
     assert main([*arguments, "--verify", str(tmp_path / "absent.npz")]) == 4
     assert "absent.npz" in capsys.readouterr().err
+
+
+def test_what_verify_asks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cosine of 0.8 is too little on data, and said to be enough on random numbers."""
+    onnx.save(qdq_conv(), str(tmp_path / "net.onnx"))
+    np.savez(tmp_path / "c.npz", **samples(2, (5, 9, 7)))
+
+    def poor(phase: str, *_: Any) -> PhaseCheck:
+        return PhaseCheck(phase, 0.0, 0.8)
+
+    monkeypatch.setattr("codesign.compiler.verify.compare", poor)
+    arguments = ["compile", str(tmp_path / "net.onnx"), "-c", "pynq"]
+    arguments += ["-o", str(tmp_path / "module.tar")]
+    assert main([*arguments, "--verify", str(tmp_path / "c.npz")]) == 1
+    assert "cosine 0.80000, wanted 0.95 or more" in capsys.readouterr().err
+    assert main([*arguments, "--verify"]) == 0
+    assert "random numbers: phases that round must reach a cosine of 0.5" in capsys.readouterr().err
 
 
 def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,7 +91,7 @@ def test_samples_must_be_positive(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([*TRACE, "--samples", "0", "-o", "x.db"])
     assert stopped.value.code == 2
-    assert "not a positive number" in capsys.readouterr().err
+    assert "--samples: '0': a whole number from 1 on is allowed" in capsys.readouterr().err
 
 
 def small_network(path: Path) -> Path:

@@ -2,21 +2,50 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from onnx import helper
 
 from codesign.cli import main
 from tests.onnx_models import conv_net, samples
+from tests.onnx_models import model as onnx_model
 
 
+def residual_net() -> Any:
+    """A stem of 3 channels and stride 2, which is folded, and a residual, which is fused."""
+    rng = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("Conv", ["x", "stem"], ["s"], pads=[1, 1, 1, 1], strides=[2, 2]),
+        helper.make_node("Relu", ["s"], ["a"]),
+        helper.make_node("Conv", ["a", "w1"], ["b"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["b"], ["c"]),
+        helper.make_node("Conv", ["c", "w2"], ["d"], pads=[1, 1, 1, 1]),
+        helper.make_node("Add", ["d", "a"], ["e"]),
+        helper.make_node("Relu", ["e"], ["y"]),
+    ]
+    shapes = {"stem": (16, 3, 3, 3), "w1": (16, 16, 3, 3), "w2": (16, 16, 3, 3)}
+    weights = {n: rng.standard_normal(s).astype(np.float32) / 8 for n, s in shapes.items()}
+    return onnx_model(nodes, weights, [1, 3, 16, 16])
+
+
+@pytest.mark.parametrize(
+    ("net", "size", "units"),
+    [(conv_net, 8, ["conv2d_1"]), (residual_net, 16, ["conv2d_1", "conv2d_3+add_1"])],
+)
 def test_tune_resumes_and_compile_uses_the_records(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    net: Any,
+    size: int,
+    units: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model, records = str(tmp_path / "net.onnx"), str(tmp_path / "records")
-    onnx.save(conv_net(), model)
-    np.savez(tmp_path / "c.npz", **samples())
+    onnx.save(net(), model)
+    np.savez(tmp_path / "c.npz", **samples(shape=(3, size, size)))
     common = [model, "-c", "pynq", "--calibration", str(tmp_path / "c.npz")]
     tune = ["tune", *common, "-o", records, "--trials", "8", "--json"]
     assert main(tune) == 0
@@ -37,6 +66,7 @@ def test_tune_resumes_and_compile_uses_the_records(
     assert main(compile_it) == 0
     layers = json.loads(capsys.readouterr().out)["layers"]
     recorded = {x["name"]: x["cycles"] for x in first["layers"]}
+    assert recorded.keys() >= {*units}
     assert recorded.items() <= {x["name"]: x["cycles"] for x in layers}.items()
 
 

@@ -87,6 +87,18 @@ def test_files_run_by_hand(
             np.testing.assert_array_equal(got, wanted)
 
 
+@pytest.mark.parametrize(("cfg", "passes"), [(CFG, 3), (WIDE, 2)])
+def test_larger_batches_take_more_passes(
+    cfg: codesign.VtaConfig, passes: int, tmp_path: Path
+) -> None:
+    package = codesign.compile(conv_net(shape=(3, 3, 8, 8)), cfg, calibration=samples(6))
+    table = export(package, tmp_path / "out", 0)
+    (region,) = table["regions"]
+    assert region == {"name": package.graphs[0].name, "images": 3, "passes": passes}
+    assert package.cycles == passes * sum(unit.cycles for unit in package.units)
+    assert {run["region"] for run in table["runs"]} == {region["name"]}
+
+
 def test_symbols_do_not_overlap_what_they_must_not(tmp_path: Path) -> None:
     package = codesign.compile(conv_net(), CFG, calibration=samples())
     table = export(package, tmp_path / "out", 0x4000)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from onnx import helper
 
 import codesign
 from codesign.compiler import Package, Verifier
+from codesign.compiler.archive import own_hash
 from codesign.errors import ConfigError, DataError, ModelError, PackageError
 from codesign.hw.energy import dram_bytes
 from codesign.isa import check
@@ -166,20 +168,74 @@ def test_altered_manifests_are_refused(package: Package, tmp_path: Path) -> None
         handle = tar.extractfile("manifest.json")
         assert handle is not None
         manifest = json.loads(handle.read())
-    assert set(manifest["hashes"]) == {"host.so", "graph.json", "constants.npz"}
+    members = {"manifest.json", "host.so", "graph.json", "constants.npz"}
+    assert set(manifest["hashes"]) == members
+    faster = [{**layer, "cycles": 1} for layer in manifest["layers"]]
+    for change in ({"layers": faster}, {"compose": "exact"}, {"macs": 0}, {"added": 1}):
+        rewritten(path, {"manifest.json": json.dumps({**manifest, **change}).encode()})
+        with pytest.raises(PackageError, match=r"manifest\.json is altered"):
+            Package.load(path)
     assert manifest["peak_dram_bytes"] == package.peak_dram_bytes
     for change, text in (
-        ({"format": 1}, r"package format 1; this version reads 2"),
-        ({"hashes": {}}, r"must hash exactly host\.so"),
+        ({"format": 1}, r"package format 1; this version reads 3"),
         ({"layers": [{}]}, r"does not fit the contents"),
+        ({"layers": [{**faster[0], "name": "other"}]}, r"no unit 'other' in a region 'vta_region"),
+        ({"layers": [{**faster[0], "region": "other"}]}, r"in a region 'other'"),
+        ({"compose": "fast"}, r"compose 'fast'; allowed are exact, overlap"),
+        *(({key: None}, r"does not fit the contents") for key in ("outputs", "macs", "inputs")),
         ({"config": {**manifest["config"], "log_batch": 1}}, r"another configuration"),
     ):
-        rewritten(path, {"manifest.json": json.dumps({**manifest, **change}).encode()})
+        changed = {**manifest, **change}
+        changed["hashes"] = {**manifest["hashes"], "manifest.json": own_hash(changed)}
+        rewritten(path, {"manifest.json": json.dumps(changed).encode()})
         with pytest.raises(PackageError, match=text):
             Package.load(path)
+    for key in ("model", "compose", "macs", "outputs", "model_sha256", "layers"):
+        changed = {k: v for k, v in manifest.items() if k != key}
+        changed["hashes"] = {**manifest["hashes"], "manifest.json": own_hash(changed)}
+        rewritten(path, {"manifest.json": json.dumps(changed).encode()})
+        with pytest.raises(PackageError, match=f"does not fit the contents: KeyError.*{key}"):
+            Package.load(path)
+    for content, text in ((b"[]", "package format None"), (b"{", "is no JSON")):
+        rewritten(path, {"manifest.json": content})
+        with pytest.raises(PackageError, match=text):
+            Package.load(path)
+    rewritten(path, {"manifest.json": json.dumps({**manifest, "hashes": {}}).encode()})
+    with pytest.raises(PackageError, match=r"must hash exactly manifest\.json, host\.so"):
+        Package.load(path)
     rewritten(path, {"manifest.json": json.dumps(manifest).encode(), "more": b""})
     with pytest.raises(PackageError, match="foreign members more"):
         Package.load(path)
+
+
+def test_threads_share_a_package(package: Package) -> None:
+    """The machine and the reference at once: neither takes the other's regions or outputs."""
+    data = [samples(2, seed=seed) for seed in range(4)]
+    wanted = [package.run(x).outputs["y"] for x in data]
+
+    def machine(x: Any) -> Any:
+        result = package.run(x)
+        assert result.outputs_match and result.cycles == package.cycles
+        return result.outputs["y"]
+
+    jobs = [(job, index) for _ in range(10) for index in range(4) for job in (True, False)]
+    with ThreadPoolExecutor(4) as pool:
+        done = [
+            pool.submit(machine if runs else lambda x: package.reference(x)["y"], data[index])
+            for runs, index in jobs
+        ]
+    for (_, index), job in zip(jobs, done, strict=True):
+        np.testing.assert_array_equal(job.result(), wanted[index])
+
+
+def test_runs_of_a_package_wait_for_each_other(package: Package) -> None:
+    data = samples(2)
+    wanted = package.run(data).to_json()
+    with ThreadPoolExecutor(1) as pool:
+        with package.session():
+            other = pool.submit(package.run, data)
+            assert not wait([other], timeout=0.5).done
+        assert other.result().to_json() == wanted
 
 
 def test_a_killed_save_leaves_the_old_package(package: Package, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ import pytest
 import codesign
 from codesign.compiler import Verifier
 from codesign.compiler.compose import ComposedRegion, compose_region
+from codesign.compiler.pipeline import Record, phases
+from codesign.compiler.verify import EXACT
 from codesign.compiler.verify_region import verify_region
 from codesign.errors import VerificationError
 from codesign.kernels import ConvParams
@@ -95,6 +97,31 @@ def test_compiling_raises(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(VerificationError, match=r"vta_region_0, layer .*: element"):
         codesign.compile(conv_net(), CFG, calibration=samples(), callback=verify)
+
+
+@pytest.mark.parametrize("phase", ["join_moves", "lower"])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_fail(phase: str, wrong: float) -> None:
+    before = np.arange(6.0, dtype=np.float32).reshape(2, 3)
+    after = before.copy()
+    after[1, 2] = wrong
+    for old, new in ((before, after), (after, before)):
+        with pytest.raises(VerificationError, match=rf"phase {phase} .* output 0 at \(1, 2\)"):
+            Verifier({})._compare(phase, [old], [new])
+    Verifier({})._compare(phase, [after], [after.copy()])
+
+
+@pytest.mark.parametrize("phase", sorted(EXACT))
+def test_exact_phases_may_change_nothing(phase: str) -> None:
+    before = np.ones((2, 3), np.float32)
+    with pytest.raises(VerificationError, match=f"phase {phase} changed"):
+        Verifier({})._compare(phase, [before], [before * np.float32(1.01)])
+    Verifier({})._compare("lower", [before], [before * np.float32(1.01)])
+
+
+def test_exact_phases_exist() -> None:
+    steps = phases(CFG, None, "minmax", None, Record(), "exact")
+    assert {name for name, _ in steps} >= EXACT
 
 
 def test_a_run_names_the_first_wrong_element() -> None:

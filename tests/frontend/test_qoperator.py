@@ -157,6 +157,23 @@ def test_moving_operators_get_a_pair_of_their_own() -> None:
     assert producers[found.input[0]] == "DequantizeLinear"
 
 
+@pytest.mark.parametrize("inputs", ["q pads", "q pads five", "q pads zx"])
+@pytest.mark.parametrize("mode", ["constant", "reflect"])
+def test_padding_writes_integers(inputs: str, mode: str) -> None:
+    """Without a value the integer 0, which is no real 0 here."""
+    pad = helper.make_node("Pad", inputs.split(), ["r"], mode=mode)
+    constants = {"pads": np.array([0, 0, 1, 2, 0, 0, 2, 1], np.int64), "five": np.int8(5)}
+    constants |= {"sy": SCALES["sx"], "zy": SCALES["zx"]}
+    made = network([pad], constants, [1, 2, 4, 4])
+    x = np.random.default_rng(1).standard_normal((1, 2, 4, 4)).astype(np.float32)
+    wanted = onnxruntime_outputs(made, x)
+    np.testing.assert_array_equal(onnxruntime_outputs(read_model(made), x), wanted)
+    if mode == "constant":
+        result = codesign.compile(made, codesign.load_config("pynq")).run({"x": x})
+        assert result.outputs_match
+        np.testing.assert_allclose(result.outputs["y"], wanted, atol=1e-6)
+
+
 def test_refusals_name_node_and_operator() -> None:
     node = contrib("QLinearWhere", "q q sx zx q sx zx sy zy")
     node.name = "choose"

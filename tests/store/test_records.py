@@ -83,7 +83,6 @@ def test_records_of_another_simulator_are_counted_and_not_used(path: Path) -> No
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (b"", "no records file"),
         (b"SQLite format 3\0" * 20, "no records file"),
         (b'{"format":"codesign-records","version":2}\n', "no records file"),
         (b'{"format":"codesign-records","version":1}\n{"a":1}\n', "line 2"),
@@ -95,6 +94,52 @@ def test_foreign_and_damaged_files_are_refused(tmp_path: Path, content: bytes, t
     file.write_bytes(content)
     with pytest.raises(StoreError, match=text):
         records.load(file)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 20, 41, 42])
+def test_a_file_without_records_resumes(path: Path, kept: int) -> None:
+    """A process may be killed before its header, or its first record, is whole."""
+    whole = path.read_bytes()
+    path.write_bytes(whole[:kept])
+    assert len(records.load(path)) == 0
+    records.append(path, LAYER, CFG, Record(best_schedule(LAYER, CFG), 3))
+    assert path.read_bytes() == whole
+
+
+def test_long_torn_lines_are_written_over(path: Path) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"x" * 200_000)
+    records.append(path, LAYER, CFG, Record(best_schedule(LAYER, CFG), 3))
+    assert path.read_bytes() == whole + whole.split(b"\n", 1)[1]
+
+
+_WRITER = """
+import sys
+from codesign.errors import Infeasible
+from codesign.hw.config import VtaConfig
+from codesign.kernels import ConvWorkload
+from codesign.store import records
+sys.stdin.readline()
+for n in range(150):
+    layer = ConvWorkload(1 + 2 * n + int(sys.argv[2]), 1, 1, 1)
+    records.append(sys.argv[1], layer, VtaConfig(), records.Record(Infeasible("a", "b" * n), 1))
+"""
+
+
+def test_two_processes_append_to_one_file(tmp_path: Path) -> None:
+    file = tmp_path / "records"
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _WRITER, str(file), str(odd)], stdin=subprocess.PIPE
+        )
+        for odd in range(2)
+    ]
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write(b"start\n")
+        writer.stdin.close()
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert len(records.load(file)) == 300
 
 
 @pytest.mark.parametrize("content", [b"my notes\n", b"my notes"])

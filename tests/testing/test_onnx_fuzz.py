@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ def test_mutated_files_compile_or_are_refused(tmp_path: Path) -> None:
     assert [outcome for outcome in outcomes if outcome.is_finding] == []
     assert {outcome.kind for outcome in outcomes} == {"compiled", "refused"}
     assert list(fuzz(100, seed=1, progress=progress)) == outcomes
+    whole = progress.read_text()
+    progress.write_text(whole[:-9])  # killed while it wrote the last line
+    for _ in range(2):
+        assert list(fuzz(100, seed=1, progress=progress)) == outcomes
+        assert progress.read_text() == whole
 
 
 @pytest.mark.long
@@ -36,6 +42,8 @@ def behave(kind: str) -> Any:
     """What the tests below call in another process."""
     if kind == "crash":
         os.abort()
+    if kind == "process":
+        return os.getpid()
     while kind == "hang":
         pass
     return kind
@@ -47,5 +55,15 @@ def test_crashes_and_hangs_are_values(monkeypatch: pytest.MonkeyPatch) -> None:
         assert worker.call("answer") == "answer"
         assert worker.call("crash") == Fault("crash -6", "")
         assert worker.call("again") == "again"
-    with Isolated("tests.testing.test_onnx_fuzz:behave", seconds=0.5) as worker:
-        assert worker.call("hang") == Fault("timeout", "0.5 s")
+        assert worker.call("hang", seconds=0.5) == Fault("timeout", "0.5 s")
+        assert worker.call("back") == "back"
+
+
+def test_a_process_that_died_between_calls_is_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    with Isolated("tests.testing.test_onnx_fuzz:behave", seconds=20) as worker:
+        process = worker.call("process")
+        os.kill(process, signal.SIGKILL)
+        os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+        assert worker.call("answer") == Fault("crash -9", "")
+        assert worker.call("answer") == "answer"

@@ -54,18 +54,23 @@ class VtaModule : public ffi::ModuleObj {
       return ffi::Function::FromTyped([self, this]() { return last_ends(); });
     }
     if (name == "record_io") {
-      return ffi::Function::FromTyped([self, this](bool on) { record_ = on; });
+      return ffi::Function::FromTyped([self, this](bool on) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        record_ = on;
+      });
     }
     if (name == "last_io") {
       return ffi::Function::FromTyped([self, this]() { return last_io(); });
     }
     if (name == "substitute") {
       return ffi::Function::FromTyped([self, this](ffi::Optional<ffi::Function> function) {
+        const std::lock_guard<std::mutex> lock(mutex_);
         substitute_ = std::move(function);
       });
     }
     if (name == "engine") {
       return ffi::Function::FromTyped([self, this](ffi::Optional<ffi::Function> function) {
+        const std::lock_guard<std::mutex> lock(mutex_);
         engine_ = std::move(function);
       });
     }
@@ -73,7 +78,10 @@ class VtaModule : public ffi::ModuleObj {
       return ffi::Function::FromTyped([self, this]() { return bytes(initial_memory(program_)); });
     }
     if (name == "last_memory") {
-      return ffi::Function::FromTyped([self, this]() { return bytes(memory_); });
+      return ffi::Function::FromTyped([self, this]() {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        return bytes(memory_);
+      });
     }
     if (name == "program") {
       return ffi::Function::FromTyped([self, this]() { return ffi::Bytes(bytes_); });
