@@ -99,7 +99,10 @@ def _partition(module: Any, accept: Accept, refused: dict[str, Infeasible]) -> A
         bound = dict(context.matched_bindings.items())
         if not all(is_static(value) for value in bound.values()):
             return False
-        spec = read_unit(bound, context.matched_expr).spec
+        match = read_unit(bound, context.matched_expr)
+        if any(operand in bound for operand in match.inputs):
+            return False  # a convolution added to itself: its value is needed twice
+        spec = match.spec
         problem = Infeasible("operator", spec.unsupported) if spec.unsupported else accept(spec)
         if problem is not None:
             refused[name] = problem

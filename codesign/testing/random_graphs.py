@@ -414,6 +414,8 @@ def _relu(graph: _Graph, step: Step, choices: _Choices) -> None:
     source = graph.source(step)
     assert source is not None
     name = graph.activated(source.name, choices)
+    if name == source.name:
+        name = graph.node("Relu", [source.name])
     graph.quantized(name, source.shape, choices.pick([[source], []]))
 
 

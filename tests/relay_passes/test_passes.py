@@ -323,8 +323,8 @@ def test_join_moves_keeps_the_rounding_of_what_computes(interpolated: bool) -> N
         assert names(joined) == ["dequantize", "image.resize2d", "reshape", "quantize"]
 
 
-def _residual(shared: bool) -> tvm.IRModule:
-    """A 1x1 convolution with bias, quantised and added to its input, ReLU."""
+def _residual(shared: bool, doubled: bool = False) -> tvm.IRModule:
+    """A 1x1 convolution with bias, quantised and added to its input (or itself), ReLU."""
     builder = relax.BlockBuilder()
     q = relax.Var("q", relax.TensorType((1, 4, 2, 3), "int8"))
     zero, scale = relax.const(0, "int8"), relax.const(0.5)
@@ -338,7 +338,7 @@ def _residual(shared: bool) -> tvm.IRModule:
                 relax.op.quantize(builder.emit(relax.op.add(conv, bias)), scale, zero)
             )
             own = builder.emit(relax.op.dequantize(kept, scale, zero))
-            other = builder.emit(relax.op.dequantize(q, scale, zero))
+            other = builder.emit(relax.op.dequantize(kept if doubled else q, scale, zero))
             total = builder.emit(relax.op.add(other, own))
             out = builder.emit(
                 relax.op.quantize(builder.emit(relax.op.nn.relu(total)), scale, zero)
@@ -361,6 +361,12 @@ def test_partition_fuses_the_addition_that_alone_reads_a_convolution() -> None:
     assert (fused.kind, len(fused.inputs), fused.low) == ("conv2d", 2, 0.0)
     asked.clear()
     Partition(accept)(_residual(shared=True))
+    assert sorted(spec.kind for spec in asked) == ["add", "conv2d"]
+
+
+def test_a_convolution_added_to_itself_is_two_units() -> None:
+    asked: list[UnitSpec] = []
+    Partition(lambda spec: asked.append(spec))(_residual(shared=False, doubled=True))
     assert sorted(spec.kind for spec in asked) == ["add", "conv2d"]
 
 

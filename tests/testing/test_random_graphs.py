@@ -36,3 +36,8 @@ def test_the_same_specification_gives_the_same_model() -> None:
     spec = GraphSpec((2, 5, 6, 7), True, True, 3, steps)
     assert build_model(spec).SerializeToString() == build_model(spec).SerializeToString()
     assert {node.op_type for node in build_model(spec).graph.node} >= {"Conv", "Add"}
+
+
+def test_a_float_network_has_a_node() -> None:
+    spec = GraphSpec((1, 1, 1, 1), False, False, 0, (Step("relu", (0, 0), (0,) * 8),), False)
+    assert [node.op_type for node in build_model(spec).graph.node] == ["Relu"]
