@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NAME = "compile"
 HELP = "compile a network for a configuration into a package"
 _DATA_COSINE, _RANDOM_COSINE = 0.8, 0.5
-"""What a phase that rounds must reach; deep networks of untrained weights lose up to 0.09 a phase."""
+"""What a phase that rounds must reach; deep networks of random weights lose up to 0.09 in one."""
 _DUMPS = ("relax", "schedule", "isa")
 _SHAPE = re.compile(r"([^:\[\],]+):\[([\d, ]*)\]")
 
