@@ -28,7 +28,7 @@ $(INSTALLED): pyproject.toml $(NATIVE)
 	  exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install torch==2.13.0
-	$(BIN)/python -m pip install -e ".[test]"
+	$(BIN)/python -m pip install -e ".[test,zoo]"
 	@touch $@
 
 demo: $(INSTALLED)
