@@ -60,6 +60,22 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
+def add_calibration_argument(parser: argparse.ArgumentParser) -> None:
+    """``--calibration``: samples for float models."""
+    parser.add_argument(
+        "--calibration", metavar="DATA.npz", help="one array per input, samples first; float models"
+    )
+
+
+def add_dataflow_argument(parser: argparse.ArgumentParser) -> None:
+    """``--dataflow``: overrides the configuration's."""
+    parser.add_argument(
+        "--dataflow",
+        choices=("auto", "ws", "os", "is", "rs"),
+        help="instead of the configuration's",
+    )
+
+
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None
 ) -> None:

@@ -9,7 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codesign.cli.common import add_config_argument, notice, print_json, print_table
+from codesign.cli.common import (
+    add_calibration_argument,
+    add_config_argument,
+    add_dataflow_argument,
+    notice,
+    print_json,
+    print_table,
+)
 from codesign.errors import ModelError, VerificationError
 
 if TYPE_CHECKING:
@@ -33,20 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input-shapes", metavar='"x:[1,3,224,224]"', help="static shapes of dynamic inputs"
     )
-    parser.add_argument(
-        "--calibration", metavar="DATA.npz", help="one array per input, samples first; float models"
-    )
+    add_calibration_argument(parser)
     parser.add_argument(
         "--calibration-method",
         choices=("minmax", "percentile", "mse", "entropy"),
         default="minmax",
         help="how ranges of activations follow from the calibration data (%(default)s)",
     )
-    parser.add_argument(
-        "--dataflow",
-        choices=("auto", "ws", "os", "is", "rs"),
-        help="instead of the configuration's",
-    )
+    add_dataflow_argument(parser)
     parser.add_argument(
         "--tuning-records", metavar="RECORDS", help="file of `codesign tune`: schedules to use"
     )

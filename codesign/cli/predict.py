@@ -6,7 +6,13 @@ import argparse
 import math
 from typing import Any
 
-from codesign.cli.common import add_config_argument, notice, print_json, print_table
+from codesign.cli.common import (
+    add_calibration_argument,
+    add_config_argument,
+    notice,
+    print_json,
+    print_table,
+)
 
 NAME = "predict"
 HELP = "predict a network's cycles on a configuration"
@@ -18,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-m", "--model", required=True, metavar="model.ubj", help="model of `codesign train`"
     )
-    parser.add_argument("--calibration", metavar="DATA.npz", help="samples for a float model")
+    add_calibration_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:

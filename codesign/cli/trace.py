@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from codesign.cli.common import notice, positive, print_json, progress
+from codesign.cli.common import add_calibration_argument, notice, positive, print_json, progress
 
 NAME = "trace"
 HELP = "simulate sampled layers and configurations into a trace store"
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=positive, default=1, metavar="W", help="processes (default 1)"
     )
-    parser.add_argument("--calibration", metavar="DATA.npz", help="samples for float ONNX files")
+    add_calibration_argument(parser)
     parser.add_argument("-o", "--output", required=True, metavar="DB", help="store to add to")
 
 

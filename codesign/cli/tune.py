@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codesign.cli.common import (
+    add_calibration_argument,
     add_config_argument,
+    add_dataflow_argument,
     notice,
     positive,
     print_json,
@@ -39,14 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="schedules of each dataflow to simulate for a layer (default %(default)s)",
     )
-    parser.add_argument(
-        "--dataflow",
-        choices=("auto", "ws", "os", "is", "rs"),
-        help="instead of the configuration's",
-    )
-    parser.add_argument(
-        "--calibration", metavar="DATA.npz", help="one array per input, samples first; float models"
-    )
+    add_dataflow_argument(parser)
+    add_calibration_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from codesign.hw.config import VtaConfig
 from codesign.isa.encoding import Table
 from codesign.isa.finding import Finding
 from codesign.isa.rules import MAX_BUFFER_BYTES, RTL_UOP_DEPTH, finding
-from codesign.isa.tables import AluOp, Memory, Opcode, element_bytes
+from codesign.isa.tables import AluOp, Memory, Opcode, element_sizes
 
 
 def config_findings(instructions: int, cfg: VtaConfig) -> list[Finding]:
@@ -53,6 +53,6 @@ def portable_rules(t: Table, cfg: VtaConfig) -> Iterator[tuple[str, Any, tuple[A
         t["src_factor_in"] != t["dst_factor_in"]
     )
     yield "imm_operand", alu & (t["use_imm"] > 0) & factors, ()
-    sizes = np.array([element_bytes(m, cfg) for m in Memory] + [0, 0])[kind]
+    sizes = element_sizes(cfg)[kind]
     rows = np.maximum(t["y_size"] - 1, 0) * t["x_stride"] + t["x_size"]
     yield "address", moving & ((t["dram_base"] + rows) * sizes > 1 << 32), ()

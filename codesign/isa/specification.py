@@ -19,7 +19,7 @@ from codesign.isa.finding import Finding
 from codesign.isa.ordering import Play, modules, play
 from codesign.isa.portable import config_findings, portable_rules
 from codesign.isa.rules import RULES, finding
-from codesign.isa.tables import AluOp, Memory, Module, Opcode, depth, element_bytes
+from codesign.isa.tables import AluOp, Memory, Module, Opcode, depth, element_sizes
 
 Broken = tuple[str, Any, tuple[Any, ...]]
 """A rule's key, the instructions that break it as a mask, and the columns that its text names."""
@@ -109,7 +109,7 @@ def _field_rules(t: Table, cfg: VtaConfig) -> Iterator[Broken]:
 def _dram_rules(t: Table, cfg: VtaConfig, base: int, size: int) -> Iterator[Broken]:
     known = t["memory_type"] <= Memory.ACC8
     moving = np.isin(t["opcode"], [Opcode.LOAD, Opcode.STORE]) & (t["x_size"] > 0) & known
-    sizes = np.array([element_bytes(m, cfg) for m in Memory] + [0, 0])[t["memory_type"]]
+    sizes = element_sizes(cfg)[t["memory_type"]]
     begin = t["dram_base"] * sizes
     end = begin + (np.maximum(t["y_size"] - 1, 0) * t["x_stride"] + t["x_size"]) * sizes
     outside = moving & ((begin < base) | (end > base + size))

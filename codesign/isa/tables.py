@@ -11,6 +11,7 @@ from enum import IntEnum
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codesign.hw.config import VtaConfig
 from codesign.hw.packing import WORD_BITS, pack_fields
@@ -197,6 +198,11 @@ def element_bytes(memory: int, cfg: VtaConfig) -> int:
         Memory.OUT: cfg.out_element_bytes,
         Memory.ACC8: cfg.acc8_element_bytes,
     }[Memory(memory)]
+
+
+def element_sizes(cfg: VtaConfig) -> NDArray[np.int64]:
+    """`element_bytes` of every value of the field ``memory_type``, int64 [8]; 0 where unused."""
+    return np.array([element_bytes(m, cfg) for m in Memory] + [0] * (8 - len(Memory)), np.int64)
 
 
 def depth(memory: int, cfg: VtaConfig) -> int:

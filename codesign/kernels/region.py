@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.isa import encode
-from codesign.isa.tables import element_bytes
+from codesign.isa.tables import element_sizes
 from codesign.kernels.layout import ALIGNMENT
 from codesign.kernels.native import emit_region
 from codesign.kernels.schedule import Schedule
@@ -57,10 +57,8 @@ class RegionStream:
         if (places % ALIGNMENT).any():
             raise ValueError(f"constants at {places}: allowed are multiples of {ALIGNMENT}")
         placed = self.table.copy()
-        for memory in np.unique(placed["memory_type"][self.buffers == CONSTANTS]):
-            rows = (self.buffers == CONSTANTS) & (placed["memory_type"] == memory)
-            size = element_bytes(int(memory), self.cfg)
-            placed["dram_base"][rows] += places[self.owners[rows]] // size
+        base = np.where(self.buffers == CONSTANTS, places[self.owners], 0)
+        placed["dram_base"] += base // element_sizes(self.cfg)[placed["memory_type"]]
         return encode(placed, self.cfg)
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
-from codesign.isa import Memory, encode, encode_uops
+from codesign.isa import encode, encode_uops
+from codesign.isa.tables import element_sizes
 from codesign.kernels.constants import unit_element
 from codesign.kernels.layout import ALIGNMENT
 from codesign.kernels.native import ConstantLayout, Epilogue, emit_unit
@@ -72,14 +73,8 @@ def relocate(
         raise ValueError(
             f"{placement}: constants must be at a multiple of {ALIGNMENT}, activations of {pixel}"
         )
-    element = np.ones(8, np.int64)
-    element[Memory.UOP] = cfg.uop_bytes
-    element[Memory.WGT] = cfg.wgt_element_bytes
-    element[Memory.INP] = cfg.inp_element_bytes
-    element[Memory.ACC] = cfg.acc_element_bytes
-    element[Memory.OUT] = cfg.out_element_bytes
     placed = table.copy()
-    placed["dram_base"] += base[buffers] // element[table["memory_type"]]
+    placed["dram_base"] += base[buffers] // element_sizes(cfg)[table["memory_type"]]
     return placed
 
 
