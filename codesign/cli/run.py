@@ -139,6 +139,13 @@ def _profile(result: RunResult) -> None:
         ("host operator", "buffer", "bytes", "reason"),
         [(op.name, op.buffer, op.bytes, op.reason) for op in result.host_ops],
     )
+    print_table(
+        ("energy (estimated)", "mJ", "share"),
+        [
+            (part, value, f"{value / result.energy_mj:.1%}" if result.energy_mj else "–")
+            for part, value in result.energy_parts_mj.items()
+        ],
+    )
 
 
 def _figures(x: LayerResult | RunResult) -> tuple[object, ...]:
