@@ -19,6 +19,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 import codesign
 from tests.networks import (
+    PreactivationDenseNet,
     SmallDenseNet,
     SmallMobileNet,
     SmallShuffleNet,
@@ -34,6 +35,7 @@ NETWORKS = {
     "mobilenet": SmallMobileNet,
     "shufflenet": SmallShuffleNet,
     "densenet": SmallDenseNet,
+    "preactivation": PreactivationDenseNet,
     "unet": TransposedUNet,
 }
 SHAPE = (1, 3, 16, 16)
