@@ -228,6 +228,21 @@ class PreactivationDenseNet(nn.Module):
         return functional.avg_pool2d(torch.cat(features, 1), 2)
 
 
+class ParametricNet(nn.Module):
+    """PReLUs whose slopes differ from channel to channel, some negative or above 1."""
+
+    def __init__(self, width: int = 20) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, width, 3, 1, 1), nn.Conv2d(width, 8, 3, 1, 1)
+        self.slopes = nn.ModuleList(nn.PReLU(size) for size in (width, 8))
+        for slope in self.slopes:
+            slope.weight.data = torch.linspace(-0.5, 1.5, slope.num_parameters)
+        self.last = nn.Conv2d(8, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.slopes[1](self.second(self.slopes[0](self.first(x)))))
+
+
 class TransposedUNet(nn.Module):
     """Ronneberger et al. 2015 in small, upsampled by transposed convolutions."""
 

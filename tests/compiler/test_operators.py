@@ -19,6 +19,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 import codesign
 from tests.networks import (
+    ParametricNet,
     PreactivationDenseNet,
     SmallDenseNet,
     SmallMobileNet,
@@ -36,6 +37,7 @@ NETWORKS = {
     "shufflenet": SmallShuffleNet,
     "densenet": SmallDenseNet,
     "preactivation": PreactivationDenseNet,
+    "prelu": ParametricNet,
     "unet": TransposedUNet,
 }
 SHAPE = (1, 3, 16, 16)
