@@ -12,7 +12,7 @@ import numpy as np
 from codesign.costmodel import on_config
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
-from codesign.hw.energy import energy_parts_mj
+from codesign.hw.energy import energy_mj
 from codesign.kernels.workload import Workload
 from codesign.search.pairs import Floats, Pairs
 from codesign.search.problem import Problem
@@ -146,7 +146,7 @@ class Evaluator:
                     infeasible = infeasible or row.infeasible
                 else:
                     cycles += count * row.cycles
-                    energy += count * sum(energy_parts_mj(row.counters or {}, config).values())
+                    energy += count * energy_mj(row.counters or {}, config)
             figures = {} if infeasible else {"cycles": cycles, "energy_mj": energy}
             self._evaluated[pair] = self._judge(pair, figures, infeasible)
         return [self._evaluated[pair] for pair in proposals]
