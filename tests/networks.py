@@ -211,6 +211,23 @@ class SmallDenseNet(nn.Module):
         return functional.avg_pool2d(self.transition(torch.cat(features, 1)), 2)
 
 
+class PreactivationDenseNet(nn.Module):
+    """Huang et al. 2017 with batch norms in front of convolutions, and a wide concatenation."""
+
+    def __init__(self, width: int = 8, layers: int = 9) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3, 1, 1)
+        sizes = [width * (i + 1) for i in range(layers)]
+        self.norms = nn.ModuleList(nn.BatchNorm2d(size) for size in sizes)
+        self.convs = nn.ModuleList(nn.Conv2d(size, width, 1) for size in sizes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features = [self.stem(x)]
+        for norm, conv in zip(self.norms, self.convs, strict=True):
+            features.append(conv(torch.relu(norm(torch.cat(features, 1)))))
+        return functional.avg_pool2d(torch.cat(features, 1), 2)
+
+
 class TransposedUNet(nn.Module):
     """Ronneberger et al. 2015 in small, upsampled by transposed convolutions."""
 

@@ -94,12 +94,13 @@ def accuracy_source(problem: Problem) -> AccuracySource:
     """The source that the problem names."""
     choice = problem.accuracy
     if choice.source == "table":
-        if problem.network.space != "nasbench201":
+        if problem.network.space is None:
             raise ConfigError(
-                '[accuracy] source = "table" needs [network] space = "nasbench201"; '
+                '[accuracy] source = "table" needs [network] space = "NAME"; '
                 'for ONNX files use source = "given" with values = [...]'
             )
-        return TableAccuracy(choice.dataset, choice.split)
+        dataset = choice.dataset or problem.network.dataset or ""
+        return TableAccuracy(problem.network.space, dataset, choice.split or "")
     if len(choice.values) != len(problem.network.onnx):
         raise ConfigError(
             f"[accuracy] values: {len(choice.values)} given for {len(problem.network.onnx)} "
@@ -113,8 +114,9 @@ def load_pairs(
 ) -> Pairs:
     """Networks, configurations, unique units and accuracies of a problem."""
     configs = load_configs(problem.hardware)
-    networks = load_networks(problem.network, configs)
     source = accuracy_source(problem) if accuracy is None else accuracy
+    known = source.networks() if isinstance(source, TableAccuracy) else None
+    networks = load_networks(problem.network, configs, known)
     layers = networks.layers(progress)
     units: dict[Workload, int] = {}
     for network in layers:

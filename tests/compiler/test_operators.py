@@ -19,6 +19,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 import codesign
 from tests.networks import (
+    PreactivationDenseNet,
     SmallDenseNet,
     SmallMobileNet,
     SmallShuffleNet,
@@ -34,6 +35,7 @@ NETWORKS = {
     "mobilenet": SmallMobileNet,
     "shufflenet": SmallShuffleNet,
     "densenet": SmallDenseNet,
+    "preactivation": PreactivationDenseNet,
     "unet": TransposedUNet,
 }
 SHAPE = (1, 3, 16, 16)
@@ -125,7 +127,7 @@ def test_qdq_networks(name: str, tmp_path: Path) -> None:
     model = quantized(exported(NETWORKS[name]()), tmp_path)
     result = codesign.compile(model, CFG).run(images(2, 1))
     assert result.outputs_match
-    assert result.offloaded_macs >= 0.9 * result.macs
+    assert result.offloaded_macs >= 0.99 * result.macs
     wanted = onnxruntime_outputs(model, images(2, 1)["x"])
     assert cosine(result.outputs["y"], wanted) > 0.97
 
