@@ -256,6 +256,38 @@ class SmallDenseNet(nn.Module):
         return functional.avg_pool2d(self.transition(torch.cat(features, 1)), 2)
 
 
+class PreactivationDenseNet(nn.Module):
+    """Huang et al. 2017 with batch norms in front of convolutions, and a wide concatenation."""
+
+    def __init__(self, width: int = 8, layers: int = 9) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3, 1, 1)
+        sizes = [width * (i + 1) for i in range(layers)]
+        self.norms = nn.ModuleList(nn.BatchNorm2d(size) for size in sizes)
+        self.convs = nn.ModuleList(nn.Conv2d(size, width, 1) for size in sizes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features = [self.stem(x)]
+        for norm, conv in zip(self.norms, self.convs, strict=True):
+            features.append(conv(torch.relu(norm(torch.cat(features, 1)))))
+        return functional.avg_pool2d(torch.cat(features, 1), 2)
+
+
+class ParametricNet(nn.Module):
+    """PReLUs whose slopes differ from channel to channel, some negative or above 1."""
+
+    def __init__(self, width: int = 20) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, width, 3, 1, 1), nn.Conv2d(width, 8, 3, 1, 1)
+        self.slopes = nn.ModuleList(nn.PReLU(size) for size in (width, 8))
+        for slope in self.slopes:
+            slope.weight.data = torch.linspace(-0.5, 1.5, slope.num_parameters)
+        self.last = nn.Conv2d(8, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.slopes[1](self.second(self.slopes[0](self.first(x)))))
+
+
 class TransposedUNet(nn.Module):
     """Ronneberger et al. 2015 in small, upsampled by transposed convolutions."""
 

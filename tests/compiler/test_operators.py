@@ -17,6 +17,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 import codesign
 from codesign.isa import check
 from tests.networks import (
+    ParametricNet,
+    PreactivationDenseNet,
     SmallDenseNet,
     SmallMobileNet,
     SmallShuffleNet,
@@ -32,6 +34,8 @@ NETWORKS = {
     "mobilenet": SmallMobileNet,
     "shufflenet": SmallShuffleNet,
     "densenet": SmallDenseNet,
+    "preactivation": PreactivationDenseNet,
+    "prelu": ParametricNet,
     "unet": TransposedUNet,
 }
 SHAPE = (1, 3, 16, 16)
