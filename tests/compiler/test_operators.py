@@ -19,6 +19,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 import codesign
 from tests.networks import (
+    PaddedNet,
     ParametricNet,
     PreactivationDenseNet,
     SmallDenseNet,
@@ -38,6 +39,7 @@ NETWORKS = {
     "densenet": SmallDenseNet,
     "preactivation": PreactivationDenseNet,
     "prelu": ParametricNet,
+    "padded": PaddedNet,
     "unet": TransposedUNet,
 }
 SHAPE = (1, 3, 16, 16)
