@@ -4,6 +4,11 @@
 
 from __future__ import annotations
 
+import io
+import warnings
+from typing import Any
+
+import onnx
 import torch
 from torch import nn
 from torch.nn import functional
@@ -125,16 +130,32 @@ def settled(module: nn.Module, seed: int, shape: tuple[int, ...]) -> nn.Module:
     return module.eval()
 
 
+def exported(module: nn.Module, shape: tuple[int, ...]) -> Any:
+    """The ONNX model, from ``x`` to ``y``, of a module that is `settled` on noise of a shape."""
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter that many files come from is deprecated
+        torch.onnx.export(
+            settled(module, 0, shape),
+            torch.zeros(shape),
+            file,
+            dynamo=False,
+            opset_version=17,
+            input_names=["x"],
+            output_names=["y"],
+        )
+    return onnx.load_from_string(file.getvalue())
+
+
 class _Inverted(nn.Module):
     """Sandler et al. 2018: expand, depthwise, project, added where the shape stays."""
 
-    def __init__(self, channels: int, out: int, stride: int) -> None:
+    def __init__(self, channels: int, out: int, stride: int, expand: int = 4) -> None:
         super().__init__()
-        wide = 4 * channels
+        wide = expand * channels
+        grow = [nn.Conv2d(channels, wide, 1, bias=False), nn.BatchNorm2d(wide), nn.ReLU6()]
         self.body = nn.Sequential(
-            nn.Conv2d(channels, wide, 1, bias=False),
-            nn.BatchNorm2d(wide),
-            nn.ReLU6(),
+            *(grow if expand > 1 else []),
             nn.Conv2d(wide, wide, 3, stride, 1, groups=wide, bias=False),
             nn.BatchNorm2d(wide),
             nn.ReLU6(),
@@ -162,6 +183,30 @@ class SmallMobileNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.blocks(self.stem(x)).mean((2, 3)))
+
+
+class MobileNetV2(nn.Module):
+    """Sandler et al. 2018, width 1.0."""
+
+    def __init__(self, classes: int = 1000) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [
+            nn.Conv2d(3, 32, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(32),
+            nn.ReLU6(),
+        ]
+        channels = 32
+        stages = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1))
+        for expand, out, repeats, stride in (*stages, (6, 160, 3, 2), (6, 320, 1, 1)):
+            for block in range(repeats):
+                layers.append(_Inverted(channels, out, stride if not block else 1, expand))
+                channels = out
+        layers += [nn.Conv2d(channels, 1280, 1, bias=False), nn.BatchNorm2d(1280), nn.ReLU6()]
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(1280, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(x).mean((2, 3)))
 
 
 class SmallShuffleNet(nn.Module):
