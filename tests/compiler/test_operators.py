@@ -20,6 +20,7 @@ from tests.networks import (
     PaddedNet,
     ParametricNet,
     PreactivationDenseNet,
+    ShuffledNet,
     SmallDenseNet,
     SmallMobileNet,
     SmallShuffleNet,
@@ -38,6 +39,7 @@ NETWORKS = {
     "preactivation": PreactivationDenseNet,
     "prelu": ParametricNet,
     "padded": PaddedNet,
+    "shuffled": ShuffledNet,
     "unet": TransposedUNet,
 }
 SHAPE = (1, 3, 16, 16)
