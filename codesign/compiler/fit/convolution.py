@@ -102,6 +102,7 @@ def conv_workload(spec: UnitSpec, borders: Borders, bias_tiles: int) -> ConvWork
         groups=spec.groups,
         dilation=spec.dilation,
         up=spec.up,
+        graph_macs=spec.graph_macs,
     )
 
 
