@@ -288,6 +288,30 @@ class ParametricNet(nn.Module):
         return self.last(self.slopes[1](self.second(self.slopes[0](self.first(x)))))
 
 
+class PaddedNet(nn.Module):
+    """Pads of their own in front of a strided convolution, as TensorFlow's networks have them."""
+
+    def __init__(self, width: int = 20) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, width, 3, 1, 1), nn.Conv2d(width, 8, 3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(functional.pad(torch.relu(self.first(x)), (0, 1, 0, 1)))
+
+
+class ShuffledNet(nn.Module):
+    """Blocks of pixels to channels and back (Shi et al. 2016)."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, 1, 1), nn.Conv2d(32, 4 * width, 3, 1, 1)
+        self.last = nn.Conv2d(width, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        small = functional.pixel_unshuffle(torch.relu(self.first(x)), 2)
+        return self.last(functional.pixel_shuffle(torch.relu(self.second(small)), 2))
+
+
 class TransposedUNet(nn.Module):
     """Ronneberger et al. 2015 in small, upsampled by transposed convolutions."""
 

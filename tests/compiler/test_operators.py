@@ -17,8 +17,10 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 import codesign
 from codesign.isa import check
 from tests.networks import (
+    PaddedNet,
     ParametricNet,
     PreactivationDenseNet,
+    ShuffledNet,
     SmallDenseNet,
     SmallMobileNet,
     SmallShuffleNet,
@@ -36,6 +38,8 @@ NETWORKS = {
     "densenet": SmallDenseNet,
     "preactivation": PreactivationDenseNet,
     "prelu": ParametricNet,
+    "padded": PaddedNet,
+    "shuffled": ShuffledNet,
     "unet": TransposedUNet,
 }
 SHAPE = (1, 3, 16, 16)
