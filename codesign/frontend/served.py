@@ -24,7 +24,8 @@ def refuse_unserved(model: Any) -> None:
     ModelError
         tensors of other types than numbers of 8 bits and more (float8, int4, strings, ...), graph
         inputs or outputs that are no tensors, batch norm in training mode, infinity of one sign,
-        maxima of regions of interest, no permutation of axes, inputs of the graph where only constants are served.
+        maxima of regions of interest, no permutation of axes, inputs of the graph where only
+        constants are served.
     """
     from onnx import TensorProto
 
