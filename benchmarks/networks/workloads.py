@@ -1,17 +1,14 @@
-"""Layers of the network families that the cost model is judged on, without building a network.
+"""Layers of ResNet and MobileNetV2, without building a network.
 
 Each function returns (workload, count) pairs as `codesign.nn.NetworkSpace.layers` does: what the
 compiled network has on the accelerator, every unit on its own. Sources: ResNet (He et al., CVPR
-2016; torchvision's layout), MobileNetV2 (Sandler et al., CVPR 2018), MnasNet (Tan et al., CVPR
-2019).
+2016; torchvision's layout), MobileNetV2 (Sandler et al., CVPR 2018).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from codesign.kernels import ConvWorkload, ElementwiseWorkload, PoolWorkload, Workload
 
@@ -113,19 +110,4 @@ def mobilenet_v2(size: int = 224, width: float = 1.0) -> Layers:
         for block in range(count):
             _inverted(tape, _whole(channels * width), 3, 1 if block else stride, expansion)
     tape.conv(_whole(1280 * max(1.0, width)))
-    return tape.classifier()
-
-
-def mnasnet_like(rng: np.random.Generator, size: int = 224) -> Layers:
-    """A random network of MnasNet's form: kernel 3 or 5, expansion 3 or 6 and the number of blocks
-    drawn for each stage; without squeeze and excitation, as MnasNet-A1's relatives B1 and small."""
-    tape = _Tape(3, size)
-    tape.conv(32, 3, 2)
-    tape.depthwise(3, 1)
-    tape.conv(16)
-    for channels, stride in ((24, 2), (40, 2), (80, 2), (96, 1), (192, 2), (320, 1)):
-        kernel, expansion = int(rng.choice((3, 5))), int(rng.choice((3, 6)))
-        for block in range(int(rng.integers(1, 5))):
-            _inverted(tape, channels, kernel, 1 if block else stride, expansion)
-    tape.conv(1280)
     return tape.classifier()

@@ -14,7 +14,6 @@ import xgboost as xgb
 from numpy.typing import NDArray
 
 from codesign.costmodel import manifest
-from codesign.costmodel.closed_form import infeasible
 from codesign.costmodel.columns import (
     Columns,
     Floats,
@@ -87,7 +86,7 @@ class CostModel:
         out = np.empty((len(workloads), len(configs)))
         for rows, w, c in _chunks(workloads, configs):
             found = pair_inputs(w, c)
-            out[rows] = _whole(self._log_cycles(found), found, infeasible(w, c))
+            out[rows] = _whole(self._log_cycles(found), found)
         return out
 
     def predict(self, workloads: Sequence[Workload], configs: Sequence[VtaConfig]) -> Prediction:
@@ -97,15 +96,15 @@ class CostModel:
         quantiles, prices = self.heads.spread.quantiles, counter_prices(configs)
         for rows, w, c in _chunks(workloads, configs):
             found = pair_inputs(w, c)
-            impossible = infeasible(w, c)
+            impossible = ~np.isfinite(found.t0.cycles)
             log_cycles, shape = self._log_cycles(found), found.t0.cycles.shape
             values = found.values.reshape(-1, found.values.shape[-1])
             scale = self.heads.spread.scale(values).reshape(shape)
             kinds = unit_kinds(w)
             limits = quantiles.limits(log_cycles, scale, np.broadcast_to(kinds, shape))
-            cycles[rows] = _whole(log_cycles, found, impossible)
-            low[rows] = np.minimum(_whole(np.log(limits[0]), found, impossible), cycles[rows])
-            high[rows] = np.maximum(_whole(np.log(limits[1]), found, impossible), cycles[rows])
+            cycles[rows] = _whole(log_cycles, found)
+            low[rows] = np.minimum(_whole(np.log(limits[0]), found), cycles[rows])
+            high[rows] = np.maximum(_whole(np.log(limits[1]), found), cycles[rows])
             if self.heads.energy is not None:
                 ratio = predict(self.heads.energy, values).reshape(shape)
                 known = energy_base_mj(found.t0, c, {k: v[None, :] for k, v in prices.items()})
@@ -179,9 +178,9 @@ def _booster(path: Path, raw: bytes) -> xgb.Booster:
     return booster
 
 
-def _whole(log_cycles: Floats, found: Inputs, impossible: NDArray[np.bool_]) -> Floats:
+def _whole(log_cycles: Floats, found: Inputs) -> Floats:
     cycles = np.rint(np.maximum(np.exp(log_cycles), np.ceil(found.t0.work.roofline)))
-    return np.where(impossible, np.nan, cycles)
+    return np.where(np.isfinite(found.t0.cycles), cycles, np.nan)
 
 
 def _chunks(

@@ -111,26 +111,36 @@ def collect(
     the order drawn, and pairs already there are not simulated again.
     """
     layers = list(dict.fromkeys(workloads))
-    simulator = simulator_version()
-    drawn_pairs = draw_pairs(len(layers), len(configs), samples, seed)
-    drawn = [
+    drawn = draw_pairs(len(layers), len(configs), samples, seed)
+    pairs = [
         (on_config(layers[u], configs[c]), configs[c])
-        for u, c in zip(map(int, drawn_pairs[:, 0]), map(int, drawn_pairs[:, 1]), strict=True)
+        for u, c in zip(map(int, drawn[:, 0]), map(int, drawn[:, 1]), strict=True)
     ]
-    known = [store.get(trace_key(w, c, None, simulator)) for w, c in drawn]
+    return simulate_pairs(pairs, store, workers, progress)
+
+
+def simulate_pairs(
+    pairs: Sequence[tuple[Workload, VtaConfig]],
+    store: TraceStore,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Collected:
+    """Add the rows of distinct (unit, configuration) pairs that the store lacks, in their order."""
+    simulator = simulator_version()
+    known = [store.get(trace_key(w, c, None, simulator)) for w, c in pairs]
     infeasible = sum(row is not None and row.infeasible is not None for row in known)
-    todo = [pair for pair, row in zip(drawn, known, strict=True) if row is None]
-    done = len(drawn) - len(todo)
+    todo = [pair for pair, row in zip(pairs, known, strict=True) if row is None]
+    done = len(pairs) - len(todo)
     if progress is not None:
-        progress(done, len(drawn))
+        progress(done, len(pairs))
     rows_to_come = _simulate(todo, simulator, workers)
     while rows := list(islice(rows_to_come, _BATCH)):
         store.add(rows)
         done += len(rows)
         infeasible += sum(row.infeasible is not None for row in rows)
         if progress is not None:
-            progress(done, len(drawn))
-    return Collected(len(todo), len(drawn) - len(todo), infeasible)
+            progress(done, len(pairs))
+    return Collected(len(todo), len(pairs) - len(todo), infeasible)
 
 
 def read(store: TraceStore) -> TraceRows:
