@@ -34,7 +34,7 @@ def test_many_mutated_files_compile_or_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", [1085, 1287, 1927, 2343, 3643])
 def test_what_once_raised(case: int) -> None:
-    """Empty tensors, axes beyond int32, dequantised floats, names that are no text, a scale of NaN."""
+    """Empty tensors, axes beyond int32, dequantised floats, names that are no text, NaN scales."""
     assert run_case([0, case])["kind"] in (COMPILED, REFUSED)
 
 
