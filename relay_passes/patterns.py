@@ -26,13 +26,14 @@ def unit_patterns(arities: Iterable[int]) -> Iterator[tuple[str, Any, dict[str, 
     ``arities``: numbers of operands of the concatenations to find.
     """
     product = _one_of(*CONVOLUTIONS, "matmul")
-    core = product(_activation(), _weight())
+    scale = is_op("relax.multiply")
+    core = product(_activation(), _weight()) | scale(_activation(), is_const())
     own = _dequantized(_quantized(_biased(core)))
     total = is_op("relax.add")(own, _activation()) | is_op("relax.add")(_activation(), own)
     yield "vta.residual", _quantized(_clipped(total)), {CORE: core, RESIDUAL: total}
     core = product(_activation(), _weight())
     yield "vta.conv2d", _quantized(_clipped(_biased(core))), {CORE: core}
-    core = is_op("relax.multiply")(_activation(), is_const())
+    core = scale(_activation(), is_const())
     yield "vta.scale", _quantized(_clipped(_biased(core))), {CORE: core}
     core = is_op("relax.add")(_activation(), _activation())
     yield "vta.add", _quantized(_clipped(core)), {CORE: core}
