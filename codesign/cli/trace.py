@@ -70,24 +70,24 @@ def _collect(args: argparse.Namespace) -> dict[str, object]:
     from codesign.store import TraceStore
 
     started = time.perf_counter()
-    with TraceStore.open(args.output) as store:
-        configs = hardware_configs(args.hardware, args.samples, args.seed)
-        networks = network_layers(args.network, args.seed, configs[-1], args.calibration)
-        layers = list(dict.fromkeys(layer for members in networks.values() for layer in members))
-        pairs = min(args.samples, len(layers) * len(configs))
-        with progress("simulating", pairs * (1 + (args.schedules or 0))) as advance:
-            shown = 0
+    configs = hardware_configs(args.hardware, args.samples, args.seed)
+    networks = network_layers(args.network, args.seed, configs[-1], args.calibration)
+    layers = list(dict.fromkeys(layer for members in networks.values() for layer in members))
+    pairs = min(args.samples, len(layers) * len(configs))
+    points = pairs * (1 + (args.schedules or 0))
+    with TraceStore.open(args.output) as store, progress("simulating", points) as advance:
+        shown = 0
 
-            def show(done: int, total: int) -> None:
-                nonlocal shown
-                advance(done - shown)
-                shown = done
+        def show(done: int, total: int) -> None:
+            nonlocal shown
+            advance(done - shown)
+            shown = done
 
-            done = collect(
-                *(layers, configs, args.samples, args.seed, store, args.workers, show),
-                sampling=args.sampling,
-                schedules=args.schedules or 0,
-            )
+        done = collect(
+            *(layers, configs, args.samples, args.seed, store, args.workers, show),
+            sampling=args.sampling,
+            schedules=args.schedules or 0,
+        )
     seconds = time.perf_counter() - started
     if pairs < args.samples:
         notice(f"{len(layers)} layers x {len(configs)} configurations have only {pairs} pairs")
