@@ -1,20 +1,18 @@
-"""The traces that the cost model is judged on: which networks, which configurations, which pairs."""
+"""The traces that the cost model is judged on: networks, configurations, pairs of both."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from networks.workloads import mobilenet_v2, resnet
 
-from codesign.costmodel import UnitCounts, on_config
-from codesign.costmodel.traces import simulate_pairs
+from codesign.costmodel import UnitCounts
 from codesign.hw.config import VtaConfig
 from codesign.hw.space import load_space
 from codesign.kernels import Workload
 from codesign.nn import load_network_space
-from codesign.store import TraceStore
 
 Layers = Sequence[tuple[Workload, int]]
 SPACES = ("neuhardco", "edge", "portable")
@@ -71,14 +69,6 @@ def judged(plan: Plan, seed: int) -> Judged:
     order = rng.permutation(len(pairs))
     ordered = list(pairs)
     return Judged(families, [ordered[int(i)] for i in order], whole, space_of)
-
-
-def collect(
-    chosen: Judged, store: TraceStore, workers: int, progress: Callable[[int, int], None]
-) -> int:
-    """Simulate the pairs that the store lacks; returns how many those were."""
-    units = [(on_config(layer, config), config) for layer, config in chosen.pairs]
-    return simulate_pairs(units, store, workers, progress).simulated
 
 
 def _families(plan: Plan, rng: np.random.Generator) -> dict[str, list[Layers]]:
