@@ -45,6 +45,9 @@ def read_moves(spec: UnitSpec, calls: list[Any], notes: list[str]) -> UnitSpec:
             notes.append(f"{op_name(call)} with these attributes")
             return spec
         moves.append(move)
+    if 0 in (*source.shape, *out.shape):
+        notes.append("a tensor without elements")
+        return spec
     spec = replace(spec, moves=tuple(moves))
     batches = {1, source.shape[0], out.shape[0]}
     same = (source.scale, source.zero_point, source.dtype) == (out.scale, out.zero_point, out.dtype)
