@@ -30,6 +30,8 @@ HASH_ATTR = "codesign.hash"
 SIGNATURE_ATTR = "codesign.signature"
 _NODE = "codesign_node"
 """Attribute of an importer's exception: the operator and name of the node that it concerns."""
+_PRINTED = "# Metadata omitted. Use show_meta=True in script() method to show it."
+"""What TVM puts into a text that shows a constant."""
 _PATCH_LOCK = threading.Lock()
 
 
@@ -74,7 +76,7 @@ def relax_of(model: Any) -> Any:
             "QLinear and integer operators need the model in QDQ form"
         ) from error
     except Exception as error:  # the importer lets whatever Python raises through
-        text = str(error).strip().splitlines()
+        text = str(error).replace(_PRINTED, "").strip().splitlines()
         where = getattr(error, _NODE, "the model")
         raise ModelError(
             f"{where} cannot be imported: {text[-1] if text else type(error).__name__}"
