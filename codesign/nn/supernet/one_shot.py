@@ -24,6 +24,7 @@ from codesign.nn.datasets import DataSet
 from codesign.nn.space import Genotype, NetworkSpace
 from codesign.nn.supernet.checkpoint import Checkpoint
 from codesign.nn.supernet.shared import SharedWeights
+from codesign.nn.trained import check_fit, data_facts
 from codesign.nn.training import Recipe, batches, best_device, one_thread
 
 _WARM_UP = 0.05
@@ -75,12 +76,7 @@ def train_supernet(
     StoreError
         the checkpoint is damaged or belongs to another training.
     """
-    if (data.classes, data.image_shape) != (space.num_classes, space.input_shape):
-        raise DataError(
-            f"space {space.name} is for {space.num_classes} classes and images "
-            f"{list(space.input_shape)}; data set {data.name} has {data.classes} and "
-            f"{list(data.image_shape)}"
-        )
+    check_fit(space, data)
     ends = tuple(extreme(space, sign) for sign in (1, -1)) if recipe.sandwich else ()
     path = None if checkpoint is None else Path(checkpoint)
     key = _key(space, data, recipe)
@@ -189,7 +185,7 @@ def _key(space: NetworkSpace, data: DataSet, recipe: OneShotRecipe) -> str:
     facts = {
         "space": space.name,
         "image": space.input_shape,
-        "data": [data.name, data.source, len(data.train_labels)],
+        "data": data_facts(data),
         "recipe": asdict(recipe),
     }
     return json.dumps(facts, sort_keys=True)

@@ -63,7 +63,11 @@ def test_networks_share_their_parts() -> None:
     one, two = (shared.network(Genotype(c)) for c in ((1, 1, 3), (1, 3, 3)))
     a, b = dict(one.named_parameters()), dict(two.named_parameters())
     common = a.keys() & b.keys()
-    assert {name.split(".")[1].rpartition("_")[0] for name in common} == {"layer0_1x1", "layer2_3x3", "classifier"}
+    assert {name.split(".")[1].rpartition("_")[0] for name in common} == {
+        "layer0_1x1",
+        "layer2_3x3",
+        "classifier",
+    }
     assert all(a[name] is b[name] for name in common)
 
 
