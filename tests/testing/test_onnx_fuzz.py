@@ -32,9 +32,9 @@ def test_many_mutated_files_compile_or_are_refused(tmp_path: Path) -> None:
     assert [outcome for outcome in outcomes if outcome.is_finding] == []
 
 
-@pytest.mark.parametrize("case", [1085, 1287, 1927, 2343])
+@pytest.mark.parametrize("case", [1085, 1287, 1927, 2343, 3643])
 def test_what_once_raised(case: int) -> None:
-    """Empty tensors, axes beyond int32, dequantised floats, names that are no text."""
+    """Empty tensors, axes beyond int32, dequantised floats, names that are no text, NaN scales."""
     assert run_case([0, case])["kind"] in (COMPILED, REFUSED)
 
 
