@@ -20,6 +20,7 @@ from codesign.kernels import (
     patch_folds,
     reference,
 )
+from tests.kernels.support import random_scaling
 
 
 def naive_conv(w: ConvWorkload, p: ConvParams, inputs: list[NDArray[np.int8]]) -> NDArray[np.int8]:
@@ -42,14 +43,17 @@ def naive_conv(w: ConvWorkload, p: ConvParams, inputs: list[NDArray[np.int8]]) -
             total += int(value) * int(p.weight[co, ci, ky, kx])
         bias = int(p.bias[co])
         if w.multiply:
-            assert p.multiplier is not None
-            acc = max(-32768, min(32767, (total + bias) >> p.pre_shift)) * int(p.multiplier[co])
+            assert p.scaling is not None
+            least, most, multiplier, fraction, offset = (int(v) for v in p.scaling[:, co])
+            total = max(least, min(most, total + bias))
+            acc = total * multiplier + (total * fraction >> p.pre_shift) + offset
+            acc = (acc + 2**31) % 2**32 - 2**31 - 2 ** (p.shift - 1)
         elif w.residual_border is not None:
             residual = p.residual_multiplier * int(inputs[1][n, co, oy, ox])
             acc = (total >> p.pre_shift) + residual + bias
         else:
             acc = total + bias
-        rounded = ((acc + 2 ** (p.shift - 1)) >> p.shift) + p.output_offset
+        rounded = (acc + 2 ** (p.shift - 1)) >> p.shift
         out[n, co, oy, ox] = max(p.low, min(p.high, rounded))
     return out
 
@@ -69,7 +73,6 @@ CONVOLUTIONS = (
 
 def conv_params(w: ConvWorkload, rng: np.random.Generator) -> ConvParams:
     weight = rng.integers(-128, 128, (w.out_channels, w.in_channels // w.groups, *w.kernel))
-    multiplier = rng.integers(0, 32768, w.out_channels).astype(np.int32) if w.multiply else None
     return ConvParams(
         weight.astype(np.int8),
         rng.integers(-9999, 9999, w.out_channels).astype(np.int32),
@@ -79,8 +82,7 @@ def conv_params(w: ConvWorkload, rng: np.random.Generator) -> ConvParams:
         pad_value=int(rng.integers(-128, 128)) if w.in_border else 0,
         pre_shift=int(rng.integers(0, 5)) if w.multiply or w.residual_border is not None else 0,
         residual_multiplier=int(rng.integers(-128, 128)),
-        multiplier=multiplier,
-        output_offset=int(rng.integers(-20, 20)) if w.multiply else 0,
+        scaling=random_scaling(w.out_channels, rng) if w.multiply else None,
     )
 
 
