@@ -1,23 +1,25 @@
 """Every point of `neuhardco` and 200 of `portable`: ResNet-18 and MobileNetV2 at 64x64, exact.
 
 Prints stored results; ``--rerun`` measures the points that are not there or were made from older
-sources, and resumes where it was killed. ``--quick`` measures six points now and stores nothing.
-The networks have random weights; every region's outputs are compared with the package's integer
-reference. Truth level T2.
+sources, in ``--processes``, and resumes where it was killed. ``--quick`` measures six points now
+and stores nothing. The networks have random weights; every region's outputs are compared with the
+package's integer reference. Truth level T2.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from claims import STDERR, Claim, Results, parser
-from networks import Network, export, inputs, named
+from networks import export, inputs, named
 from rich.progress import track
 from stored import NOTHING_STORED, StoredRows, product_key, sources_key
 
@@ -48,19 +50,22 @@ def points(seed: int) -> list[Point]:
     ]
 
 
-def quantized(network: Network, seed: int) -> Any:
-    """The network's module, quantised once for all points."""
+@lru_cache
+def quantized(network: str, seed: int) -> Any:
+    """The network's module, quantised once in each process for all points."""
+    definition = named(network)
     with tempfile.TemporaryDirectory() as folder:
-        module = codesign.import_onnx(export(network, Path(folder, "network.onnx"), seed))
-    return quantize_module(module, inputs(network, 8, seed + 3))
+        module = codesign.import_onnx(export(definition, Path(folder, "network.onnx"), seed))
+    return quantize_module(module, inputs(definition, 8, seed + 3))
 
 
-def measure(module: Any, network: Network, point: Point, seed: int) -> dict[str, Any]:
+def measure(network: str, point: Point, seed: int) -> dict[str, Any]:
     """One network on one point; what fails becomes the row's ``error``."""
-    row: dict[str, Any] = {"point": point.name, "network": network.name, "error": ""}
+    row: dict[str, Any] = {"point": point.name, "network": network, "error": ""}
+    module = quantized(network, seed)
     try:
         package = codesign.compile(module, point.config)
-        result = package.run({"x": inputs(network, 1, seed + 2)})
+        result = package.run({"x": inputs(named(network), 1, seed + 2)})
     except Exception as error:  # whatever went wrong is this row's result
         return row | {"error": f"{type(error).__name__}: {' '.join(str(error).split())[-300:]}"}
     return row | {
@@ -71,30 +76,46 @@ def measure(module: Any, network: Network, point: Point, seed: int) -> dict[str,
     }
 
 
+def measured(
+    pairs: Sequence[tuple[str, Point]], seed: int, processes: int
+) -> Iterator[dict[str, Any]]:
+    """The rows, each as soon as it is there; a process takes the next pair when it is free."""
+    with ProcessPoolExecutor(processes) as pool:
+        waiting = [pool.submit(measure, *pair, seed) for pair in pairs]
+        steps = as_completed(waiting)
+        for done in track(steps, "compiling", len(waiting), console=STDERR):
+            yield done.result()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser(__doc__ or "")
     arguments.add_argument("--rerun", action="store_true", help="measure what is missing or old")
+    arguments.add_argument("--processes", type=int, default=2, help="of --rerun (default 2)")
     options = arguments.parse_args(argv)
-    wanted = points(options.seed)
+    results = Results("ResNet-18 and MobileNetV2 at 64x64 on every point (T2)")
+    seed: int = options.seed
+    wanted = points(seed)
     if options.quick:
-        drawn = np.random.default_rng(options.seed).choice(192, QUICK, replace=False)
+        drawn = np.random.default_rng(seed).choice(192, QUICK, replace=False)
         wanted = [wanted[i] for i in drawn] + wanted[192 : 192 + QUICK]
     stored = StoredRows(None) if options.quick else StoredRows.load("all_points")
-    pairs = [(named(name), point) for name in NETWORKS for point in wanted]
+    pairs = {f"{name}/{point.name}": (name, point) for name in NETWORKS for point in wanted}
+    sources = [sources_key("benchmarks/networks"), product_key()]
+    keys = {
+        row: content_key([name, seed, config_text(point.config), *sources])
+        for row, (name, point) in pairs.items()
+    }
+    old = [row for row, key in keys.items() if not stored.is_current(row, key)]
     if options.quick or options.rerun:
-        modules = {name: quantized(named(name), options.seed) for name in NETWORKS}
-        for network, point in track(pairs, "compiling", console=STDERR):
-            key = _key(network, point, options.seed)
-            if not stored.is_current(_row(network, point), key):
-                row = measure(modules[network.name], network, point, options.seed)
-                stored.put(_row(network, point), key, row)
-    rows = [stored.rows[_row(n, p)] for n, p in pairs if _row(n, p) in stored.rows]
+        for made in measured([pairs[row] for row in old], seed, options.processes):
+            row = f"{made['network']}/{made['point']}"
+            stored.put(row, keys[row], made)
+        old = []
+    rows = [stored.rows[row] for row in pairs if row in stored.rows]
     if not rows:
         sys.exit(NOTHING_STORED)
-    stale = sum(stored.rows[_row(n, p)]["key"] != _key(n, p, options.seed)
-                for n, p in pairs if _row(n, p) in stored.rows)  # fmt: skip
-    results = Results("ResNet-18 and MobileNetV2 at 64x64 on every point (T2)", claims(rows, pairs))
-    results.figures |= {"points": len(wanted), "rows of older sources": stale}
+    results.claims += claims(rows, len(pairs))
+    results.figures |= {"points": len(wanted), "rows missing or of older sources": len(old)}
     if options.json:
         results.figures["rows"] = rows
     for row in rows:
@@ -104,13 +125,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return results.exit_code
 
 
-def claims(rows: Sequence[dict[str, Any]], pairs: Sequence[Any]) -> list[Claim]:
+def claims(rows: Sequence[dict[str, Any]], wanted: int) -> list[Claim]:
     """Compiled and run, exact; the share on the accelerator is a claim where everything fits."""
     ran = [row for row in rows if not row["error"]]
-    exact = sum(row["outputs_match"] for row in ran) / len(pairs)
+    exact = sum(row["outputs_match"] for row in ran) / wanted
     shares = [row["offloaded_macs"] / row["macs"] for row in ran if "neuhardco" in row["point"]]
     made = [
-        Claim("compile and run", len(ran) / len(pairs), "share", "1", len(ran) == len(pairs)),
+        Claim("compile and run", len(ran) / wanted, "share", "1", len(ran) == wanted),
         Claim("equal to the integer reference", exact, "share", "1", exact == 1),
     ]
     if shares:
@@ -118,15 +139,6 @@ def claims(rows: Sequence[dict[str, Any]], pairs: Sequence[Any]) -> list[Claim]:
         name = "MACs offloaded on neuhardco, least"
         made.append(Claim(name, least, "share", "≥ 0.99", least >= 0.99, shares))
     return made
-
-
-def _row(network: Network, point: Point) -> str:
-    return f"{network.name}/{point.name}"
-
-
-def _key(network: Network, point: Point, seed: int) -> str:
-    definition = sources_key("benchmarks/networks")
-    return content_key([network.name, seed, config_text(point.config), definition, product_key()])
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ something, 2 usage, 4 an error that the user can mend, 5 a missing optional depe
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -40,6 +41,7 @@ _USAGE_ERROR = 2
 _USER_ERROR = 4
 _MISSING_DEPENDENCY = 5
 _INTERRUPTED = 130
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _OWN_PACKAGES = ("codesign", "relay_passes", "vta_configs")
 
 
@@ -61,8 +63,12 @@ def _run(args: argparse.Namespace) -> int:
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
     logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s", force=True)
     logging.getLogger("codesign").setLevel(level)
+    if verbosity < 2:  # it logs tracebacks of what its callers mend or report
+        logging.getLogger("onnxruntime").setLevel(logging.CRITICAL)
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return _failed("interrupted", _INTERRUPTED)
     except CodesignError as error:
@@ -81,8 +87,11 @@ def _run(args: argparse.Namespace) -> int:
             _MISSING_DEPENDENCY,
         )
     except OSError as error:
-        if verbosity > 1 or error.filename is None:
+        if verbosity > 1 or (error.filename is None and error.errno not in _FULL):
             raise
+        if error.filename is None:  # stdout; what it still holds goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return _failed(f"the output cannot be written: {error.strerror}", _USER_ERROR)
         return _failed(f"{error.filename}: {error.strerror}", _USER_ERROR)
 
 

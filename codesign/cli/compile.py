@@ -18,6 +18,7 @@ from codesign.cli.common import (
     print_table,
 )
 from codesign.errors import ModelError, VerificationError
+from codesign.store.atomic import refuse_unwritable, write_text
 
 if TYPE_CHECKING:
     from codesign.compiler import Package, Verifier
@@ -87,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
     if wrong:
         raise ModelError(f"--dump-code {','.join(wrong)}: allowed are {', '.join(_DUMPS)}")
     shapes = parse_shapes(args.input_shapes) if args.input_shapes else None
+    refuse_unwritable(args.output)
     import codesign
 
     cfg = codesign.load_config(args.config)
@@ -202,7 +204,6 @@ def _list(text: str) -> list[str]:
 
 def _dump(package: Package, output: Path, dumps: list[str], modules: list[tuple[str, Any]]) -> None:
     from codesign.isa import decode, disassemble
-    from codesign.store.atomic import write_text
 
     stem = output.with_suffix("")
     if "relax" in dumps:

@@ -21,9 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     accuracy = verbs.add_parser("accuracy", help="trained accuracy of a network")
     accuracy.add_argument("space", metavar="SPACE")
     accuracy.add_argument("genotype", metavar="GENOTYPE")
-    accuracy.add_argument("--split", default="test-200", help="test-200, val-short, test-short")
+    accuracy.add_argument("--split", default="", help="split of the table, default its first")
     for verb in (sample, accuracy):
-        verb.add_argument("--dataset", default="cifar100", help="default cifar100")
+        verb.add_argument("--dataset", help="data set, default the space's own")
+    sample.add_argument("--resolution", type=int, metavar="PIXELS", help="default the space's own")
     for verb in (listing, sample, accuracy):
         verb.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 
@@ -48,7 +49,7 @@ def _sample(args: argparse.Namespace) -> int:
 
     from codesign.nn import load_network_space
 
-    space = load_network_space(args.space, args.dataset)
+    space = load_network_space(args.space, args.dataset, args.resolution)
     if args.genotype is None:
         genotype = space.sample(np.random.default_rng(args.seed))
     else:
@@ -71,7 +72,7 @@ def _accuracy(args: argparse.Namespace) -> int:
 
     space = load_network_space(args.space, args.dataset)
     text = space.to_json(space.from_json(args.genotype))
-    source = TableAccuracy(args.dataset, args.split)
+    source = TableAccuracy(args.space, args.dataset or "", args.split)
     value = float(source.lookup([text])[0])
     if args.json:
         print_json({"genotype": text, "accuracy": value, **vars(source.what)})

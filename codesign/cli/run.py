@@ -13,6 +13,7 @@ import numpy as np
 from codesign.cli.common import print_json, print_table
 from codesign.cli.streams import read_streams
 from codesign.errors import DataError
+from codesign.store.atomic import atomic_path, refuse_unwritable
 
 if TYPE_CHECKING:
     from codesign.compiler import LayerResult, Package, RunResult
@@ -52,6 +53,10 @@ def run(args: argparse.Namespace) -> int:
     """Run, print, and write the outputs; 1 if the run differs from the integer reference."""
     from codesign.compiler import Package
 
+    if args.outputs and not args.outputs.endswith(".npz"):
+        raise DataError(f"{args.outputs}: outputs are written as .npz; give a name that ends so")
+    for path in filter(None, (args.outputs, args.timeline)):
+        refuse_unwritable(path)
     package = Package.load(args.package)
     inputs = args.inputs or filled(package, args.fill_mode)
     started = time.perf_counter()
@@ -82,10 +87,6 @@ def filled(package: Package, mode: str) -> dict[str, Any]:
 
 
 def _write(path: str, outputs: dict[str, Any]) -> None:
-    from codesign.store.atomic import atomic_path
-
-    if not path.endswith(".npz"):
-        raise DataError(f"{path}: outputs are written as .npz; give a name that ends so")
     with atomic_path(path) as temporary, temporary.open("wb") as handle:
         np.savez(handle, **outputs)
 
@@ -95,7 +96,6 @@ def _write_timeline(package: str, path: str) -> None:
     from codesign.isa import decode
     from codesign.sim import Simulator
     from codesign.sim.timeline import chrome_trace, join
-    from codesign.store.atomic import atomic_path
 
     traces: list[dict[str, Any]] = []
     launch = 0
@@ -138,6 +138,13 @@ def _profile(result: RunResult) -> None:
     print_table(
         ("host operator", "buffer", "bytes", "reason"),
         [(op.name, op.buffer, op.bytes, op.reason) for op in result.host_ops],
+    )
+    print_table(
+        ("energy (estimated)", "mJ", "share"),
+        [
+            (part, value, f"{value / result.energy_mj:.1%}" if result.energy_mj else "–")
+            for part, value in result.energy_parts_mj.items()
+        ],
     )
 
 

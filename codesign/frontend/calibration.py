@@ -38,7 +38,12 @@ def load_samples(source: SampleSource, signature: Signature) -> dict[str, NDArra
     if not path.is_file():
         raise DataError(f"{path}: no such file; make one with numpy.savez(path, INPUT=array)")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as handle:
+            archive = np.load(handle, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise ValueError(
+                    "one array without a name; numpy.savez(path, INPUT=array) names it"
+                )
             return {name: archive[name] for name in archive.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise DataError(f"{path}: not an .npz file of plain arrays ({error})") from error
@@ -75,6 +80,23 @@ def check_samples(samples: Samples, signature: Signature, what: str) -> int:
             f"got {sorted(counts)}"
         )
     return counts.pop()
+
+
+def check_finite(samples: Samples, what: str) -> None:
+    """No range follows from NaN or infinity.
+
+    Raises
+    ------
+    DataError
+        an array holds one; the text says which and in which sample.
+    """
+    for name, array in samples.items():
+        wrong = np.argwhere(~np.isfinite(array)) if array.dtype.kind == "f" else np.empty((0, 1))
+        if len(wrong):
+            raise DataError(
+                f"{what}: input {name!r} holds {array[tuple(wrong[0])]} in sample {wrong[0][0]} "
+                f"({len(wrong)} such elements); every number must be finite"
+            )
 
 
 def batches(

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from codesign.frontend.served import refuse_changed_outputs
 ONNX_ATTR = "codesign.onnx"
 HASH_ATTR = "codesign.hash"
 SIGNATURE_ATTR = "codesign.signature"
+_NODE = "codesign_node"
+"""Attribute of an importer's exception: the operator and name of the node that it concerns."""
 _PATCH_LOCK = threading.Lock()
 
 
@@ -61,8 +64,9 @@ def relax_of(model: Any) -> Any:
     import tvm
     from tvm.relax.frontend.onnx import from_onnx
 
+    printed = redirect_stdout(io.StringIO())  # the importer prints what it raises
     try:
-        with _own_converters():
+        with _own_converters(), printed:
             module = from_onnx(with_constant_pad_values(model))
     except tvm.error.OpNotImplemented as error:
         raise ModelError(
@@ -71,8 +75,9 @@ def relax_of(model: Any) -> Any:
         ) from error
     except Exception as error:  # the importer lets whatever Python raises through
         text = str(error).strip().splitlines()
+        where = getattr(error, _NODE, "the model")
         raise ModelError(
-            f"the model cannot be imported: {text[-1] if text else type(error).__name__}"
+            f"{where} cannot be imported: {text[-1] if text else type(error).__name__}"
         ) from error
     refuse_changed_outputs(model, module)
     inputs = [
@@ -113,7 +118,10 @@ def signature_of(module: Any) -> tuple[list[tuple[str, tuple[int, ...], str]], l
 
 @contextmanager
 def _own_converters() -> Generator[None]:
-    """Make the importer turn constant Clip and zero Pad into Relax operators, for this import."""
+    """Make the importer turn constant Clip and zero Pad into Relax operators, for this import.
+
+    Its exceptions name the node, under `_NODE`.
+    """
     import numpy as np
     import tvm
     from tvm import relax
@@ -152,14 +160,26 @@ def _own_converters() -> Generator[None]:
             widths = [n for sides in zip(before, after, strict=True) for n in sides]
             return bb.emit(relax.op.nn.pad(inputs[0], widths, "constant", 0.0))
 
+    importer = onnx_frontend.ONNXGraphImporter
+
+    def located(self: Any, op: str, inputs: Any, attr: Any, opset: int) -> Any:
+        try:
+            return convert(self, op, inputs, attr, opset)
+        except Exception as error:
+            name = attr["tvm_custom"]["name"]
+            setattr(error, _NODE, f"{op} {name!r}" if name else f"an unnamed {op}")
+            raise
+
     with _PATCH_LOCK:
-        original = onnx_frontend._get_convert_map
+        original, convert = onnx_frontend._get_convert_map, importer._convert_operator
 
         def patched() -> Any:
             return {**original(), "Clip": Clip, "Pad": Pad}
 
         onnx_frontend._get_convert_map = patched
+        importer._convert_operator = located
         try:
             yield
         finally:
             onnx_frontend._get_convert_map = original
+            importer._convert_operator = convert

@@ -46,6 +46,7 @@ def read_model(path_or_model: str | Path | Any, input_shapes: InputShapes | None
         raise ModelError(
             f"{where}: the ONNX graph has no nodes; not a network, or a truncated file"
         )
+    _refuse_opset(model, where)
     _fix_input_shapes(model, dict(input_shapes or {}), where)
     try:
         onnx.checker.check_model(model)
@@ -54,6 +55,10 @@ def read_model(path_or_model: str | Path | Any, input_shapes: InputShapes | None
         model = onnx.shape_inference.infer_shapes(model)
     except onnx.checker.ValidationError as error:
         raise ModelError(f"{where}: not a valid ONNX model: {_first_line(error)}") from error
+    except UnicodeDecodeError as error:  # the checker's text quotes what is no text
+        raise ModelError(
+            f"{where}: not a valid ONNX model: a name is not UTF-8: {error}"
+        ) from error
     except onnx.shape_inference.InferenceError as error:
         raise ModelError(f"{where}: shapes do not fit together: {_first_line(error)}") from error
     refuse_unserved(model)
@@ -81,7 +86,8 @@ def _load(path: Path) -> Any:
     from google.protobuf.message import DecodeError
 
     if not path.is_file():
-        raise ModelError(f"{path}: no such file; give the path of an ONNX model")
+        what = "is a folder" if path.is_dir() else "no such file"
+        raise ModelError(f"{path}: {what}; give the path of an ONNX model")
     try:
         return onnx.load(str(path))
     except DecodeError as error:
@@ -90,6 +96,18 @@ def _load(path: Path) -> Any:
         ) from error
     except (OSError, onnx.checker.ValidationError) as error:
         raise ModelError(f"{path}: external data cannot be read: {_first_line(error)}") from error
+
+
+def _refuse_opset(model: Any, where: str) -> None:
+    import onnx
+
+    newest = onnx.defs.onnx_opset_version()
+    for entry in model.opset_import:
+        if entry.domain in ("", "ai.onnx") and not 1 <= entry.version <= newest:
+            raise ModelError(
+                f"{where}: opset {entry.version}; onnx {onnx.__version__} knows 1 to {newest}; "
+                "export the model again with one of these"
+            )
 
 
 def _fix_input_shapes(model: Any, shapes: dict[str, Sequence[int]], where: str) -> None:
@@ -129,5 +147,8 @@ def _set_dims(dims: Any, name: str, shape: tuple[int, ...], where: str) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+    """The error's first line; two where that ends in a colon."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])

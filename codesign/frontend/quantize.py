@@ -20,6 +20,7 @@ from codesign.frontend.calibration import (
     Samples,
     SampleSource,
     batches,
+    check_finite,
     check_samples,
     load_samples,
 )
@@ -84,6 +85,7 @@ def quantize_module(
     inputs, _ = signature_of(module)
     samples = load_samples(calibration, inputs)
     check_samples(samples, inputs, "calibration")
+    check_finite(samples, "calibration")
     model = onnx.load_model_from_string(bytes(module.attrs[ONNX_ATTR]))
     return relax_of(quantize_onnx(model, samples, method))
 

@@ -51,7 +51,7 @@ def encode(table: Table, cfg: VtaConfig) -> Bytes:
     known = np.isin(opcodes, list(Opcode))
     if not known.all():
         index = int(np.argmin(known))
-        raise ProgramError(_range_text("instruction", index, "opcode", int(opcodes[index]), 0, 4))
+        raise ProgramError(_opcode_text(index, int(opcodes[index])))
     for opcode, fields in instruction_layout(cfg).items():
         rows = np.flatnonzero(opcodes == opcode)
         if not rows.size:
@@ -80,8 +80,7 @@ def decode(data: Bytes | bytes, cfg: VtaConfig) -> Table:
     known = np.isin(table["opcode"], list(Opcode))
     if not known.all():
         index = int(np.argmin(known))
-        value = int(table["opcode"][index])
-        raise ProgramError(_range_text("instruction", index, "opcode", value, 0, 4))
+        raise ProgramError(_opcode_text(index, int(table["opcode"][index])))
     return table
 
 
@@ -190,6 +189,13 @@ def _range_text(what: str, index: int, field: str, value: int, low: int, high: i
     return (
         f"{what} {index}: field {field} is {value}; allowed on this configuration: "
         f"{low} to {high}; split the work or change the buffer sizes"
+    )
+
+
+def _opcode_text(index: int, value: int) -> str:
+    return (
+        f"instruction {index}: field opcode is {value}; allowed: 0 to {max(Opcode)}; "
+        "check that this is a stream of this configuration's encoding"
     )
 
 

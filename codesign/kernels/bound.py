@@ -178,7 +178,7 @@ def _conv(w: ConvWorkload, blocking: Blocking, cfg: VtaConfig) -> _Demand:
     out_blocks, pairs = blocking.out_blocks(w.out_channels), reads(w, blocking)
     gemm = pairs * plane_taps(w)
     alu = (MULTIPLY_CYCLES if w.multiply else 4) + w.bias_tiles
-    tiles = pairs * w.kernel[0] * w.kernel[1] + out_blocks * w.bias_tiles
+    tiles = pairs * w.kernel[0] * w.kernel[1] + out_blocks * w.bias_tiles * prod(w.phases)
     read = _group_bytes(cfg) * blocking.groups(w.in_channels) * pixels_read(w)
     if w.residual_border is not None:
         gemm += elements * blocking.in_subs

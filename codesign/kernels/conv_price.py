@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -116,7 +117,7 @@ def price(
     else:
         read = [len(inputs) for inputs in input_groups(w, blocking)]
         in_blocks = sum(read) / len(read) * blocking.in_subs
-    weight_tiles = out_blocks * (in_blocks * taps + w.bias_tiles)
+    weight_tiles = out_blocks * (in_blocks * taps + w.bias_tiles * prod(w.phases))
     weight_bytes = weight_tiles * cfg.wgt_element_bytes
     wgt_load = t.chunks * latency + weight_bytes / t.channel / bus
     residual = np.zeros(tiles.size)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 
@@ -162,7 +163,7 @@ def _tilings(w: ConvWorkload, cfg: VtaConfig) -> Tilings:
         wide=wide,
         reads=reads,
         inp=tci * high * wide * blocking.in_subs,
-        wgt=blocks_out * (own * height * w.kernel[1] + w.bias_tiles),
+        wgt=blocks_out * (own * height * w.kernel[1] + w.bias_tiles * prod(w.phases)),
         acc=acc,
         uops=uops,
     )

@@ -48,8 +48,8 @@ PIECE = np.dtype(
     ]
 )
 """Weight tiles that follow one another in DRAM; ``kind`` 0 weights: output blocks, then input
-blocks, then the kernel rows ky, ky + ky_step, ..., then columns; 1 biases: output blocks, then the
-tiles of one bias; 2: ``out_blocks`` copies of a scaled identity."""
+blocks, then the kernel rows ky, ky + ky_step, ..., then columns; 1 biases of phase ``in_block``:
+output blocks, then the tiles of one bias; 2: ``out_blocks`` copies of a scaled identity."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def workload_values(workload: Workload) -> tuple[int, ...]:
         residual = -1 if w.residual_border is None else w.residual_border
         sizes = (w.in_channels, w.out_channels, w.height, w.width, *w.kernel, *w.stride, *w.padding)
         rest = (w.in_border, w.out_border, w.bias_tiles, w.groups, *w.dilation, *w.up)
-        return (_CONV, *sizes, *rest, residual, int(w.multiply))
+        return (_CONV, *sizes, *rest, residual, int(w.multiply), int(w.phase_bias))
     if isinstance(w, PoolWorkload):
         kind = _MAX_POOL if w.kind == "max" else _AVG_POOL
         sizes = (w.channels, w.height, w.width, *w.kernel, *w.stride, *w.padding)

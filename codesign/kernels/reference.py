@@ -49,8 +49,8 @@ def _windows(
     fill: int,
     dilation: tuple[int, int] = (1, 1),
 ) -> NDArray[np.int64]:
-    """View ``[N, C, OH, OW, KH, KW]`` of the padded input."""
-    padded = _framed(x, workload.padding, fill)
+    """View ``[N, C, OH, OW, KH, KW]`` of the grown and padded input."""
+    padded = _grown(x, workload.padding, workload.up, fill)
     view = np.lib.stride_tricks.sliding_window_view(padded, workload.reach, axis=(2, 3))
     view = view[:, :, :: workload.stride[0], :: workload.stride[1]]
     return view[..., :: dilation[0], :: dilation[1]]
@@ -66,15 +66,20 @@ def _framed(
     return framed[:, :, top : framed.shape[2] - bottom, left : framed.shape[3] - right]
 
 
-def _grown(x: NDArray[np.int64], up: tuple[int, int]) -> NDArray[np.int64]:
-    """``up - 1`` zeros between the pixels of a transposed convolution's input."""
+def _grown(
+    x: NDArray[np.int64], padding: tuple[int, int, int, int], up: tuple[int, int], fill: int
+) -> NDArray[np.int64]:
+    """The input framed, with ``up - 1`` zeros between its pixels and those of the frame."""
     if up == (1, 1):
-        return x
-    n, c, height, width = x.shape
-    shape = (n, c, (height - 1) * up[0] + 1, (width - 1) * up[1] + 1)
-    grown = np.zeros(shape, x.dtype)
-    grown[:, :, :: up[0], :: up[1]] = x
-    return grown
+        return _framed(x, padding, fill)
+    top, left, bottom, right = (max(0, p) // u for p, u in zip(padding, up * 2, strict=True))
+    wide = _framed(x, (top, left, bottom, right), fill)
+    n, c, height, width = wide.shape
+    grown = np.zeros((n, c, (height - 1) * up[0] + 1, (width - 1) * up[1] + 1), x.dtype)
+    grown[:, :, :: up[0], :: up[1]] = wide
+    (above, before, below, behind), (dy, dx) = padding, up
+    rest = (above - top * dy, before - left * dx, below - bottom * dy, behind - right * dx)
+    return _framed(grown, rest, 0)
 
 
 def _sums(x: NDArray[np.int64], workload: ConvWorkload, p: ConvParams) -> NDArray[np.int64]:
@@ -83,7 +88,7 @@ def _sums(x: NDArray[np.int64], workload: ConvWorkload, p: ConvParams) -> NDArra
     taps = w.kernel[0] * w.kernel[1]
     depth = w.in_channels // w.groups * taps
     exact = np.float32 if depth <= _FLOAT32_REDUCTION else np.float64
-    view = _windows(_grown(x[None], w.up), w, p.pad_value, w.dilation)[0].astype(exact)
+    view = _windows(x[None], w, p.pad_value, w.dilation)[0].astype(exact)
     columns = view.transpose(0, 3, 4, 1, 2).reshape(w.groups, depth, -1)
     weight = p.weight.reshape(w.groups, -1, depth).astype(exact)
     sums = (weight @ columns).astype(np.int64)
@@ -92,7 +97,7 @@ def _sums(x: NDArray[np.int64], workload: ConvWorkload, p: ConvParams) -> NDArra
 
 def _conv(wide: list[NDArray[np.int64]], workload: ConvWorkload, p: ConvParams) -> NDArray[np.int8]:
     w = workload
-    bias = p.bias.astype(np.int64)[:, None, None]
+    bias = _bias_plane(p.bias.astype(np.int64), w)
     out = np.empty((len(wide[0]), w.out_channels, w.out_height, w.out_width), np.int8)
     for n, x in enumerate(wide[0]):
         acc = _sums(x, w, p)
@@ -106,6 +111,15 @@ def _conv(wide: list[NDArray[np.int64]], workload: ConvWorkload, p: ConvParams) 
             acc = (acc >> p.pre_shift) + p.residual_multiplier * wide[1][n]
         out[n] = _requantize(acc + bias, p.shift, p.low, p.high)
     return out
+
+
+def _bias_plane(bias: NDArray[np.int64], w: ConvWorkload) -> NDArray[np.int64]:
+    """Bias ``[CO, 1, 1]``, or of every output pixel where phases have their own."""
+    if not w.phase_bias:
+        return bias[:, None, None]
+    phases = bias.T.reshape(w.out_channels, *w.up)
+    rows, columns = np.arange(w.out_height) % w.up[0], np.arange(w.out_width) % w.up[1]
+    return phases[:, rows[:, None], columns]
 
 
 def _gather(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from itertools import product
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,16 +93,17 @@ def _conv(
     tiles = _sparse_tiles(w, params.weight, ranges, cfg)
     blocks = len(ranges)
     rounding = 0 if w.multiply else 1 << params.shift >> 1
-    total = np.zeros(blocks * cfg.block_out, np.int64)
-    total[: w.out_channels] = params.bias.astype(np.int64) + rounding
-    bias = bias_tiles(total.reshape(blocks, cfg.block_out), cfg, w.bias_tiles)
+    total = np.zeros((prod(w.phases), blocks * cfg.block_out), np.int64)
+    total[:, : w.out_channels] = params.bias.astype(np.int64) + rounding
+    bias = bias_tiles(total.reshape(-1, cfg.block_out), cfg, w.bias_tiles)
     parts: list[NDArray[np.int8]] = []
     for piece in pieces:
         out = range(piece["out_block"], piece["out_block"] + piece["out_blocks"])
         if piece["kind"] == IDENTITIES:
             parts += [identity_tiles(cfg, params.residual_multiplier).reshape(-1)]
         elif piece["kind"] == BIASES:
-            parts += [bias[out.start : out.stop].reshape(-1)]
+            phase = int(piece["in_block"]) * blocks
+            parts += [bias[phase + out.start : phase + out.stop].reshape(-1)]
         else:
             inputs = range(piece["in_block"], piece["in_block"] + piece["in_blocks"])
             ys, xs = (

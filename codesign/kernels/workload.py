@@ -60,8 +60,10 @@ class ConvWorkload(_Windowed):
     stride ``up``, flipped kernel and padding ``dilation * (kernel - 1) - pads`` (may be negative:
     a crop); its ``stride`` is 1. ``residual_border`` (None: no residual) is the border of a second
     input of the output's shape that is added before the clip. ``multiply``: a multiplier for each
-    channel instead of the common shift alone (HAS_MUL). ``graph_macs``, where not 0, are the
-    multiply-accumulates of the layer that this workload computes in a packed form.
+    channel instead of the common shift alone (HAS_MUL). ``phase_bias``: a transposed convolution
+    has a bias for each phase, output position modulo ``up`` (an input with a zero point: phases
+    read different taps). ``graph_macs``, where given, are the multiply-accumulates of what this
+    workload computes: of a packed layer, or 0 of what is no convolution of the network.
     """
 
     in_channels: int
@@ -79,7 +81,13 @@ class ConvWorkload(_Windowed):
     up: tuple[int, int] = (1, 1)
     residual_border: int | None = None
     multiply: bool = False
-    graph_macs: int = 0
+    phase_bias: bool = False
+    graph_macs: int | None = None
+
+    @property
+    def phases(self) -> tuple[int, int]:
+        """Biases of one channel along (height, width)."""
+        return self.up if self.phase_bias else (1, 1)
 
     @property
     def op(self) -> str:
@@ -105,7 +113,7 @@ class ConvWorkload(_Windowed):
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one image, padding counted."""
-        if self.graph_macs:
+        if self.graph_macs is not None:
             return self.graph_macs
         taps = self.kernel[0] * self.kernel[1]
         pixels = self.out_height * self.out_width if self.up == (1, 1) else self.height * self.width
@@ -244,8 +252,10 @@ class ConvParams:
     """Numbers of a convolution: ``acc = sum(x * weight) + bias``.
 
     weight: int8 [out_channels, in_channels / groups, kh, kw] (transposed convolutions: flipped, so
-    that it slides over the grown input); bias: int32 [out_channels], without the rounding constant
-    of ``shift``; shift: 1..15; padded positions hold ``pad_value`` (the input's zero point).
+    that it slides over the grown input); bias: int32 [out_channels], with ``phase_bias``
+    [up[0] * up[1], out_channels], without the rounding constant of ``shift``; shift: 1..15; padded
+    positions hold ``pad_value`` (the input's zero point), of a transposed convolution only those
+    that a larger input would fill.
 
     With a residual r: ``acc = ((sum(x * weight)) >> pre_shift) + residual_multiplier * r + bias``.
     Then ``out = clip((acc + 2**(shift-1)) >> shift, low, high)``.

@@ -5,23 +5,28 @@ from codesign.nn.accuracy import (
     AccuracySource,
     CallableAccuracy,
     GivenAccuracy,
-    TableAccuracy,
 )
 from codesign.nn.graph import Graph, GraphBuilder, Layers
-from codesign.nn.nasbench201 import Cell, NasBench201
+from codesign.nn.mnasnet import MnasNet
+from codesign.nn.nasbench201 import NasBench201
+from codesign.nn.nbmacro import NasBenchMacro
 from codesign.nn.registry import load_network_space, space_names
-from codesign.nn.space import NetworkSpace
+from codesign.nn.space import Decision, Genotype, NetworkSpace
+from codesign.nn.tables import TableAccuracy
 
 __all__ = [
     "AccuracyKind",
     "AccuracySource",
     "CallableAccuracy",
-    "Cell",
+    "Decision",
+    "Genotype",
     "GivenAccuracy",
     "Graph",
     "GraphBuilder",
     "Layers",
+    "MnasNet",
     "NasBench201",
+    "NasBenchMacro",
     "NetworkSpace",
     "TableAccuracy",
     "load_network_space",

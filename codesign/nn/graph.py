@@ -1,6 +1,6 @@
 """A network as a value: operations in order, built once, read by torch and by the cost model.
 
-The graph is value-numbered: the same weightless operation on the same tensor is one node.
+The graph is value-numbered: the same weightless operation on the same tensors is one node.
 Tensors that are zero by construction (a ``none`` edge) are ``None`` and vanish from sums; an
 operation of zero is zero. What no output needs is dropped by `live`.
 """
@@ -13,17 +13,52 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from codesign.kernels.workload import ConvWorkload, ElementwiseWorkload, PoolWorkload, Workload
+from codesign.errors import ModelError
+from codesign.kernels.workload import (
+    ConvWorkload,
+    ElementwiseWorkload,
+    GatherWorkload,
+    PoolWorkload,
+    Workload,
+)
 
-Kind = Literal["input", "conv", "norm", "relu", "add", "avg_pool", "global_pool", "dense"]
+Kind = Literal[
+    "input",
+    "conv",
+    "norm",
+    "relu",
+    "relu6",
+    "add",
+    "concat",
+    "crop",
+    "avg_pool",
+    "max_pool",
+    "global_pool",
+    "dense",
+]
 Tensor = int | None
+Shape = tuple[int, int, int]
 Layers = tuple[tuple[Workload, int], ...]
+
+
+class Window(NamedTuple):
+    """Kernel size, stride, zero padding on every side and dilation, the same in both directions."""
+
+    kernel: int = 1
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+
+    def output(self, size: int) -> int:
+        reach = (self.kernel - 1) * self.dilation + 1
+        return (size + 2 * self.padding - reach) // self.stride + 1
 
 
 class Node(NamedTuple):
     """One operation: ``inputs`` are node indices; the output is channels x height x width.
 
-    ``name`` is unique for operations with weights and empty for the others.
+    ``name`` is unique for operations with weights and empty for the others. It ends in the shape
+    of the weights, so that networks of one space may share weights by name.
     """
 
     kind: Kind
@@ -32,9 +67,12 @@ class Node(NamedTuple):
     height: int
     width: int
     name: str = ""
-    kernel: int = 1
-    stride: int = 1
-    padding: int = 0
+    window: Window = Window()
+    groups: int = 1
+
+    @property
+    def shape(self) -> Shape:
+        return self.channels, self.height, self.width
 
 
 @dataclass
@@ -45,18 +83,26 @@ class GraphBuilder:
     _numbers: dict[tuple[object, ...], int] = field(default_factory=dict[tuple[object, ...], int])
 
     def _add(self, node: Node) -> int:
-        key = (node.kind, node.inputs, node.kernel, node.stride, node.padding)
-        if not node.name and key in self._numbers:
+        key = (node.kind, node.inputs, node.window, node.name)
+        if key in self._numbers:
             return self._numbers[key]
         self._numbers[key] = len(self.nodes)
         self.nodes.append(node)
         return len(self.nodes) - 1
 
     def _same(self, kind: Kind, tensor: Tensor, inputs: tuple[int, ...]) -> Tensor:
+        return None if tensor is None else self._add(Node(kind, inputs, *self.shape(tensor)))
+
+    def _slide(self, kind: Kind, tensor: Tensor, window: Window) -> Tensor:
         if tensor is None:
             return None
-        source = self.nodes[tensor]
-        return self._add(Node(kind, inputs, source.channels, source.height, source.width))
+        channels, height, width = self.shape(tensor)
+        size = window.output(height), window.output(width)
+        return self._add(Node(kind, (tensor,), channels, *size, "", window))
+
+    def shape(self, tensor: int) -> Shape:
+        """[C, H, W]."""
+        return self.nodes[tensor].shape
 
     def input(self, channels: int, height: int, width: int) -> int:
         return self._add(Node("input", (), channels, height, width))
@@ -68,29 +114,42 @@ class GraphBuilder:
         name: str,
         kernel: int = 1,
         stride: int = 1,
-        padding: int = 0,
+        padding: int | None = None,
+        groups: int = 1,
+        dilation: int = 1,
     ) -> Tensor:
-        """Convolution with the batch norm that follows it."""
+        """Convolution with the batch norm that follows it; ``padding`` None keeps the size."""
         if tensor is None:
             return None
-        source = self.nodes[tensor]
-        height = (source.height + 2 * padding - kernel) // stride + 1
-        width = (source.width + 2 * padding - kernel) // stride + 1
-        return self._add(
-            Node("conv", (tensor,), channels, height, width, name, kernel, stride, padding)
-        )
+        inputs, height, width = self.shape(tensor)
+        if inputs % groups or channels % groups:
+            raise ModelError(
+                f"convolution {name!r}: groups = {groups} must divide the {inputs} input and "
+                f"{channels} output channels"
+            )
+        same = (kernel - 1) * dilation // 2
+        window = Window(kernel, stride, same if padding is None else padding, dilation)
+        size = window.output(height), window.output(width)
+        if min(size) < 1:
+            raise ModelError(
+                f"convolution {name!r}: kernel {kernel} does not fit a {height} x {width} image; "
+                "give the space a larger resolution"
+            )
+        label = f"{name}_{channels}x{inputs // groups}x{kernel}"
+        return self._add(Node("conv", (tensor,), channels, *size, label, window, groups))
 
     def norm(self, tensor: Tensor, name: str) -> Tensor:
         """Batch norm that no convolution precedes."""
         if tensor is None:
             return None
-        source = self.nodes[tensor]
-        return self._add(
-            Node("norm", (tensor,), source.channels, source.height, source.width, name)
-        )
+        shape = self.shape(tensor)
+        return self._add(Node("norm", (tensor,), *shape, f"{name}_{shape[0]}"))
 
     def relu(self, tensor: Tensor) -> Tensor:
         return self._same("relu", tensor, () if tensor is None else (tensor,))
+
+    def relu6(self, tensor: Tensor) -> Tensor:
+        return self._same("relu6", tensor, () if tensor is None else (tensor,))
 
     def add(self, tensors: Sequence[Tensor]) -> Tensor:
         """Sum from the left; zero tensors take no part."""
@@ -103,16 +162,24 @@ class GraphBuilder:
             total = self._same("add", total, (total, tensor))
         return total
 
+    def concat(self, tensors: Sequence[int]) -> int:
+        """Channels of tensors of one size, one after the other."""
+        _, height, width = self.shape(tensors[0])
+        channels = sum(self.nodes[tensor].channels for tensor in tensors)
+        return self._add(Node("concat", tuple(tensors), channels, height, width))
+
+    def crop(self, tensor: int) -> int:
+        """The image without its first row and column."""
+        channels, height, width = self.shape(tensor)
+        return self._add(Node("crop", (tensor,), channels, height - 1, width - 1))
+
     def avg_pool(self, tensor: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
         """Average over the valid positions of each window (the pad is not counted)."""
-        if tensor is None:
-            return None
-        source = self.nodes[tensor]
-        height = (source.height + 2 * padding - kernel) // stride + 1
-        width = (source.width + 2 * padding - kernel) // stride + 1
-        return self._add(
-            Node("avg_pool", (tensor,), source.channels, height, width, "", kernel, stride, padding)
-        )
+        return self._slide("avg_pool", tensor, Window(kernel, stride, padding))
+
+    def max_pool(self, tensor: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
+        """Maximum over the valid positions of each window."""
+        return self._slide("max_pool", tensor, Window(kernel, stride, padding))
 
     def global_pool(self, tensor: Tensor) -> Tensor:
         if tensor is None:
@@ -122,7 +189,8 @@ class GraphBuilder:
     def dense(self, tensor: Tensor, features: int, name: str) -> Tensor:
         if tensor is None:
             return None
-        return self._add(Node("dense", (tensor,), features, 1, 1, name))
+        label = f"{name}_{features}x{self.nodes[tensor].channels}"
+        return self._add(Node("dense", (tensor,), features, 1, 1, label))
 
     def finish(self, output: Tensor) -> Graph:
         return Graph(tuple(self.nodes), output)
@@ -154,41 +222,55 @@ class Graph:
         """
         live = self.live()
         consumers = Counter(source for index in live for source in self.nodes[index].inputs)
-        fused = {
-            index
-            for index in live
-            if self.nodes[index].kind == "relu"
-            and consumers[self.nodes[index].inputs[0]] == 1
-            and self.nodes[self.nodes[index].inputs[0]].kind not in ("input", "relu")
-        }
         counts: Counter[Workload] = Counter()
         for index in live:
             node = self.nodes[index]
-            if node.kind != "input" and index not in fused:
-                source = self.nodes[node.inputs[0]]
-                shape = (source.channels, source.height, source.width)
-                window = (node.kernel, node.stride, node.padding)
-                counts[_workload(node.kind, len(node.inputs), shape, node.channels, window)] += 1
+            if node.kind == "input" or self._is_fused(node, consumers):
+                continue
+            shapes = tuple(self.nodes[source].shape for source in node.inputs)
+            counts[_workload(node.kind, shapes, node.shape, node.window, node.groups)] += 1
         return tuple(counts.items())
+
+    def _is_fused(self, node: Node, consumers: Counter[int]) -> bool:
+        if node.kind not in ("relu", "relu6") or consumers[node.inputs[0]] > 1:
+            return False
+        return self.nodes[node.inputs[0]].kind not in ("input", "relu", "relu6")
 
 
 @lru_cache(maxsize=4096)
 def _workload(
-    kind: Kind,
-    operands: int,
-    shape: tuple[int, int, int],
-    channels: int,
-    window: tuple[int, int, int],
+    kind: Kind, shapes: tuple[Shape, ...], output: Shape, window: Window, groups: int
 ) -> Workload:
-    """``shape`` is the first operand's [C, H, W]; ``window`` is kernel, stride, padding."""
-    kernel, stride = (window[0], window[0]), (window[1], window[1])
-    padding = (window[2], window[2], window[2], window[2])
+    """``shapes`` are the operands' [C, H, W]."""
+    (channels, height, width), kernel = shapes[0], (window.kernel, window.kernel)
+    stride, padding = (window.stride, window.stride), (window.padding,) * 4
+    assert len(padding) == 4
     if kind in ("conv", "norm"):
-        return ConvWorkload(shape[0], channels, shape[1], shape[2], kernel, stride, padding)
+        dilation = (window.dilation, window.dilation)
+        return ConvWorkload(
+            channels,
+            output[0],
+            height,
+            width,
+            kernel,
+            stride,
+            padding,
+            groups=groups,
+            dilation=dilation,
+        )
     if kind == "dense":
-        return ConvWorkload(shape[0], channels, 1, 1)
+        return ConvWorkload(channels, output[0], 1, 1)
     if kind == "avg_pool":
-        return PoolWorkload("avg", *shape, kernel, stride, padding)
+        return PoolWorkload("avg", channels, height, width, kernel, stride, padding)
+    if kind == "max_pool":
+        return PoolWorkload("max", channels, height, width, kernel, stride, padding)
     if kind == "global_pool":
-        return PoolWorkload("avg", *shape, shape[1:])
-    return ElementwiseWorkload(operands, *shape)
+        return PoolWorkload("avg", channels, height, width, (height, width))
+    if kind == "concat":
+        sizes = tuple(shape[0] for shape in shapes)
+        picks = tuple((i, c) for i, size in enumerate(sizes) for c in range(size))
+        return GatherWorkload(sizes, picks, height, width)
+    if kind == "crop":
+        picks = tuple((0, c) for c in range(channels))
+        return GatherWorkload((channels,), picks, height, width, padding=(-1, -1, 0, 0))
+    return ElementwiseWorkload(len(shapes), channels, height, width)

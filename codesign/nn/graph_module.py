@@ -27,21 +27,9 @@ class GraphModule(nn.Module):
         self.parts = nn.ModuleDict()
         for index in self.live:
             node = graph.nodes[index]
-            if node.kind == "conv":
-                source = graph.nodes[node.inputs[0]]
-                self.parts[node.name] = _conv_bn(node, source.channels)
-            elif node.kind == "norm":
-                self.parts[node.name] = nn.BatchNorm2d(node.channels)
-            elif node.kind == "dense":
-                source = graph.nodes[node.inputs[0]]
-                self.parts[node.name] = nn.Linear(source.channels, node.channels)
-            elif node.kind == "avg_pool":
-                self.parts[f"pool_{index}"] = nn.AvgPool2d(
-                    node.kernel, node.stride, node.padding, count_include_pad=False
-                )
-            elif node.kind == "global_pool":
-                source = graph.nodes[node.inputs[0]]
-                self.parts[f"pool_{index}"] = nn.AvgPool2d((source.height, source.width), 1)
+            part = _part(graph, node)
+            if part is not None:
+                self.parts[node.name or f"pool_{index}"] = part
         if graph.output is None:
             self.constant = nn.Parameter(torch.zeros(classes))
 
@@ -51,24 +39,46 @@ class GraphModule(nn.Module):
         values: dict[int, torch.Tensor] = {}
         for index in self.live:
             node = self.graph.nodes[index]
+            operands = [values[source] for source in node.inputs]
             if node.kind == "input":
                 values[index] = x
-                continue
-            first = values[node.inputs[0]]
-            if node.kind == "relu":
-                values[index] = functional.relu(first)
+            elif node.kind == "relu":
+                values[index] = functional.relu(operands[0])
+            elif node.kind == "relu6":
+                values[index] = functional.relu6(operands[0])
             elif node.kind == "add":
-                values[index] = first + values[node.inputs[1]]
+                values[index] = operands[0] + operands[1]
+            elif node.kind == "concat":
+                values[index] = torch.cat(operands, 1)
+            elif node.kind == "crop":
+                values[index] = operands[0][:, :, 1:, 1:]
             elif node.kind == "dense":
-                values[index] = self.parts[node.name](first.flatten(1))
+                values[index] = self.parts[node.name](operands[0].flatten(1))
             else:
-                values[index] = self.parts[node.name or f"pool_{index}"](first)
+                values[index] = self.parts[node.name or f"pool_{index}"](operands[0])
         return values[self.graph.output]
 
 
-def _conv_bn(node: Node, channels: int) -> nn.Sequential:
-    conv = nn.Conv2d(channels, node.channels, node.kernel, node.stride, node.padding, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(node.channels))
+def _part(graph: Graph, node: Node) -> nn.Module | None:
+    """The module of a node; None for what has neither weights nor a window."""
+    if node.kind in ("input", "relu", "relu6", "add", "concat", "crop"):
+        return None
+    channels, *size = graph.nodes[node.inputs[0]].shape
+    kernel, stride, padding, dilation = node.window
+    if node.kind == "conv":
+        conv = nn.Conv2d(
+            channels, node.channels, kernel, stride, padding, dilation, node.groups, bias=False
+        )
+        return nn.Sequential(conv, nn.BatchNorm2d(node.channels))
+    if node.kind == "norm":
+        return nn.BatchNorm2d(node.channels)
+    if node.kind == "dense":
+        return nn.Linear(channels, node.channels)
+    if node.kind == "max_pool":
+        return nn.MaxPool2d(kernel, stride, padding)
+    if node.kind == "avg_pool":
+        return nn.AvgPool2d(kernel, stride, padding, count_include_pad=False)
+    return nn.AvgPool2d((size[0], size[1]), 1)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ import numpy as np
 from codesign.costmodel import on_config
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
-from codesign.hw.energy import energy_parts_mj
+from codesign.hw.energy import energy_mj
 from codesign.kernels.workload import Workload
 from codesign.search.pairs import Floats, Pairs
 from codesign.search.problem import Problem
@@ -113,8 +113,8 @@ class Evaluator:
             return cycles
         if metric == "latency_ms":
             return cycles * pairs.ms_per_cycle
-        if metric == "sram_kib":
-            return np.broadcast_to(pairs.sram_kib, pairs.shape)
+        if metric in pairs.hardware:
+            return np.broadcast_to(pairs.hardware[metric], pairs.shape)
         if metric == "energy_mj":
             return np.zeros(pairs.shape)
         return np.broadcast_to(pairs.accuracy[:, None], pairs.shape)
@@ -146,7 +146,7 @@ class Evaluator:
                     infeasible = infeasible or row.infeasible
                 else:
                     cycles += count * row.cycles
-                    energy += count * sum(energy_parts_mj(row.counters or {}, config).values())
+                    energy += count * energy_mj(row.counters or {}, config)
             figures = {} if infeasible else {"cycles": cycles, "energy_mj": energy}
             self._evaluated[pair] = self._judge(pair, figures, infeasible)
         return [self._evaluated[pair] for pair in proposals]
@@ -158,7 +158,7 @@ class Evaluator:
         config = pairs.configs[pair.config]
         figures: dict[str, float] = {
             "accuracy": float(pairs.accuracy[pair.network]),
-            "sram_kib": float(pairs.sram_kib[pair.config]),
+            **{name: float(figure[pair.config]) for name, figure in pairs.hardware.items()},
         }
         violations = [] if why is None else [Infeasible("schedule", str(why))]
         if not pairs.connected[pair.network]:

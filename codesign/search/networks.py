@@ -14,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.costmodel import off_config
-from codesign.errors import ModelError
+from codesign.errors import ConfigError, ModelError
 from codesign.hw.config import VtaConfig
 from codesign.kernels.workload import Workload
-from codesign.nn import Layers, NetworkSpace, load_network_space
+from codesign.nn import Genotype, Layers, NetworkSpace, load_network_space
 from codesign.search.problem import NetworkChoice
+
+_LISTED = 100_000
+"""Genotypes of a space that is searched whole."""
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, steps done, steps in all)."""
@@ -54,18 +57,22 @@ class Networks(Protocol):
 
 @dataclass(frozen=True)
 class SpaceNetworks:
-    """All genotypes of a space."""
+    """Genotypes of a space: all, or ``samples`` of them, drawn with seed 0 and all different.
 
-    space: NetworkSpace[Any]
-    dataset: str
+    ``known``, where given, are the only networks whose accuracy the source has.
+    """
+
+    space: NetworkSpace
+    samples: int | None = None
+    known: tuple[str, ...] | None = None
 
     @cached_property
     def _names(self) -> list[str]:
         return [self.space.to_json(genotype) for genotype in self._genotypes]
 
     @cached_property
-    def _genotypes(self) -> list[Any]:
-        return list(self.space.all())
+    def _genotypes(self) -> list[Genotype]:
+        return candidates(self.space, self.samples, self.known)
 
     @property
     def names(self) -> Sequence[str]:
@@ -76,7 +83,8 @@ class SpaceNetworks:
         return "untrained (seeded random weights; the accuracy is the table's)"
 
     def identity(self) -> Any:
-        return {"space": self.space.name, "dataset": self.dataset}
+        space = self.space
+        return {"space": space.name, "dataset": space.dataset, "input": space.input_shape}
 
     def layers(self, progress: Progress | None = None) -> list[Layers]:
         found: list[Layers] = []
@@ -92,6 +100,29 @@ class SpaceNetworks:
     def calibration(self, index: int, seed: int) -> Mapping[str, NDArray[Any]] | None:
         rng = np.random.default_rng(seed)
         return {"x": rng.standard_normal((8, *self.space.input_shape)).astype(np.float32)}
+
+
+def candidates(
+    space: NetworkSpace, samples: int | None, known: Sequence[str] | None
+) -> list[Genotype]:
+    """The genotypes to search; ConfigError for a space that is too large to list."""
+    rng, count = np.random.default_rng(0), space.count()
+    if known is not None and len(known) < count:
+        picks = np.arange(len(known))
+        if samples is not None and samples < len(known):
+            picks = np.sort(rng.choice(len(known), samples, replace=False))
+        return [space.from_json(known[int(pick)]) for pick in picks]
+    if samples is None or samples >= count:
+        if count > _LISTED:
+            raise ConfigError(
+                f"[network] space {space.name!r} has {count:.3g} networks, too many to list "
+                f"(at most {_LISTED:,}); give samples = N"
+            )
+        return list(space.all())
+    drawn: dict[Genotype, None] = {}
+    while len(drawn) < samples:
+        drawn[space.sample(rng)] = None
+    return list(drawn)
 
 
 @dataclass(frozen=True)
@@ -160,9 +191,16 @@ def package_layers(package: Any, config: VtaConfig) -> Layers:
     return tuple(counts.items())
 
 
-def load_networks(choice: NetworkChoice, configs: Sequence[VtaConfig]) -> Networks:
-    """The candidates of a problem; ``configs`` give the reference that ONNX files compile for."""
+def load_networks(
+    choice: NetworkChoice, configs: Sequence[VtaConfig], known: Sequence[str] | None = None
+) -> Networks:
+    """The candidates of a problem.
+
+    ``configs`` give the reference that ONNX files compile for; ``known``, where given, are the
+    only networks of a space whose accuracy is known.
+    """
     if choice.space is not None:
-        return SpaceNetworks(load_network_space(choice.space, choice.dataset), choice.dataset)
+        space = load_network_space(choice.space, choice.dataset, choice.resolution)
+        return SpaceNetworks(space, choice.samples, None if known is None else tuple(known))
     largest = max(configs, key=lambda config: (config.sram_bytes, config.pes))
     return OnnxNetworks(choice.onnx, largest, choice.calibration)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import ConfigError
+from codesign.hw.area import RESOURCES, area
 from codesign.hw.config import VtaConfig
 from codesign.hw.loader import load_config
 from codesign.hw.space import load_space
@@ -49,9 +51,11 @@ class Pairs:
         return self.counts.sum(axis=1) > 0
 
     @cached_property
-    def sram_kib(self) -> Floats:
-        """float64 [C]."""
-        return np.array([config.sram_bytes / 1024 for config in self.configs])
+    def hardware(self) -> Mapping[str, Floats]:
+        """`HARDWARE_METRICS`, each float64 [C]; all but ``sram_kib`` are estimated."""
+        areas = [area(config) for config in self.configs]
+        found = {name: np.array([float(getattr(a, name)) for a in areas]) for name in RESOURCES}
+        return {"sram_kib": np.array([c.sram_bytes / 1024 for c in self.configs]), **found}
 
     @cached_property
     def ms_per_cycle(self) -> Floats:
@@ -90,12 +94,13 @@ def accuracy_source(problem: Problem) -> AccuracySource:
     """The source that the problem names."""
     choice = problem.accuracy
     if choice.source == "table":
-        if problem.network.space != "nasbench201":
+        if problem.network.space is None:
             raise ConfigError(
-                '[accuracy] source = "table" needs [network] space = "nasbench201"; '
+                '[accuracy] source = "table" needs [network] space = "NAME"; '
                 'for ONNX files use source = "given" with values = [...]'
             )
-        return TableAccuracy(choice.dataset, choice.split)
+        dataset = choice.dataset or problem.network.dataset or ""
+        return TableAccuracy(problem.network.space, dataset, choice.split or "")
     if len(choice.values) != len(problem.network.onnx):
         raise ConfigError(
             f"[accuracy] values: {len(choice.values)} given for {len(problem.network.onnx)} "
@@ -109,8 +114,9 @@ def load_pairs(
 ) -> Pairs:
     """Networks, configurations, unique units and accuracies of a problem."""
     configs = load_configs(problem.hardware)
-    networks = load_networks(problem.network, configs)
     source = accuracy_source(problem) if accuracy is None else accuracy
+    known = source.networks() if isinstance(source, TableAccuracy) else None
+    networks = load_networks(problem.network, configs, known)
     layers = networks.layers(progress)
     units: dict[Workload, int] = {}
     for network in layers:

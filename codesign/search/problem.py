@@ -9,22 +9,33 @@ from typing import Any, Literal
 from codesign.errors import ConfigError
 
 Goal = Literal["max", "min"]
-METRICS = ("accuracy", "latency_ms", "cycles", "sram_kib", "energy_mj")
+HARDWARE_METRICS = ("sram_kib", "dsp", "bram36", "lut", "ff")
+"""Figures of a configuration alone: memory, exact, and estimated FPGA resources."""
+
+METRICS = ("accuracy", "latency_ms", "cycles", "energy_mj", *HARDWARE_METRICS)
 """Figures of an evaluated pair that objectives and constraints may name."""
 
 
 @dataclass(frozen=True)
 class NetworkChoice:
-    """A network space by name, or candidate ONNX files (float ones with ``calibration``)."""
+    """A network space by name, or candidate ONNX files (float ones with ``calibration``).
+
+    ``dataset`` and ``resolution`` (pixels) are the space's own where not given; ``samples``
+    limits the candidates to as many random networks.
+    """
 
     space: str | None = None
-    dataset: str = "cifar100"
+    dataset: str | None = None
     onnx: tuple[str, ...] = ()
     calibration: str | None = None
+    resolution: int | None = None
+    samples: int | None = None
 
     def __post_init__(self) -> None:
         if (self.space is None) == (not self.onnx):
             raise ConfigError('[network]: give either space = "NAME" or onnx = ["FILE", ...]')
+        if self.samples is not None and self.samples < 1:
+            raise ConfigError(f"[network] samples = {self.samples}: must be at least 1")
 
 
 @dataclass(frozen=True)
@@ -41,11 +52,14 @@ class HardwareChoice:
 
 @dataclass(frozen=True)
 class AccuracyChoice:
-    """``table`` (trained accuracies of the space) or ``given`` (percent, one per ONNX file)."""
+    """``table`` (trained accuracies of the space) or ``given`` (percent, one per ONNX file).
+
+    ``dataset`` is the network's and ``split`` the table's first where not given.
+    """
 
     source: Literal["table", "given"] = "table"
-    dataset: str = "cifar100"
-    split: str = "test-200"
+    dataset: str | None = None
+    split: str | None = None
     values: tuple[float, ...] = ()
 
 

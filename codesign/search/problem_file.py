@@ -26,9 +26,11 @@ class _Table(BaseModel):
 
 class _Network(_Table):
     space: str | None = None
-    dataset: str = "cifar100"
+    dataset: str | None = None
     onnx: list[str] = Field(default_factory=list[str])
     calibration: str | None = None
+    resolution: int | None = None
+    samples: int | None = None
 
 
 class _Hardware(_Table):
@@ -38,8 +40,8 @@ class _Hardware(_Table):
 
 class _Accuracy(_Table):
     source: Literal["table", "given"] = "table"
-    dataset: str = "cifar100"
-    split: str = "test-200"
+    dataset: str | None = None
+    split: str | None = None
     values: list[float | int] = Field(default_factory=list[float | int])
 
 
@@ -94,6 +96,8 @@ def parse_problem(document: dict[str, Any], folder: Path, where: str) -> Problem
                 network.dataset,
                 tuple(_resolve(file, folder) for file in network.onnx),
                 _resolved(network.calibration, folder),
+                network.resolution,
+                network.samples,
             ),
             HardwareChoice(
                 None if hardware.space is None else _file_or_name(hardware.space, folder),

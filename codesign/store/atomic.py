@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from codesign.errors import DataError
@@ -21,13 +21,11 @@ def atomic_path(path: str | Path) -> Generator[Path]:
     Raises
     ------
     DataError
-        The folder does not exist or cannot be written, the disk is full, or ``path`` is a folder.
+        The folder does not exist or cannot be written, the disk is full, or ``path`` is a folder
+        or a device.
     """
     final = Path(path)
-    if final.is_dir():
-        raise DataError(f"{final}: is a folder; name a file to write")
-    if not final.parent.is_dir():
-        raise DataError(f"{final}: the folder {final.parent} does not exist; create it first")
+    refuse_unwritable(final)
     temporary = final.with_name(f".{final.stem}.{os.getpid()}{final.suffix}")
     try:
         yield temporary
@@ -35,7 +33,21 @@ def atomic_path(path: str | Path) -> Generator[Path]:
     except OSError as error:
         raise DataError(f"{final}: cannot be written: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing is left either
+            temporary.unlink()
+
+
+def refuse_unwritable(path: str | Path) -> None:
+    """Raise a `DataError` now for a ``path`` that `atomic_path` could not write after long work."""
+    final = Path(path)
+    if final.is_dir():
+        raise DataError(f"{final}: is a folder; name a file to write")
+    if final.exists() and not final.is_file():
+        raise DataError(f"{final}: is a device or a pipe, which no file may replace; name a file")
+    if not final.parent.is_dir():
+        raise DataError(f"{final}: the folder {final.parent} does not exist; create it first")
+    if not os.access(final.parent, os.W_OK):
+        raise DataError(f"{final}: the folder {final.parent} cannot be written; name another one")
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:

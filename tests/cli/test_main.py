@@ -191,6 +191,23 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     assert result.stderr == ""
 
 
+@pytest.mark.parametrize("arguments", ["configs list", "configs show pynq --json"])
+def test_a_full_disk_behind_stdout_is_one_message(tmp_path: Path, arguments: str) -> None:
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "codesign.cli", *arguments.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            timeout=120,
+        )
+    assert (result.returncode, result.stderr) == (
+        4,
+        "codesign: error: the output cannot be written: No space left on device\n",
+    )
+
+
 def test_the_command_runs_from_any_directory(tmp_path: Path) -> None:
     result = _command("configs", "check", "missing.json", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (4, "")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import codesign
 from codesign.compiler.fit import convolution, fit_unit, needed_border
+from codesign.compiler.real import real_output
 from codesign.errors import Infeasible
 from codesign.kernels import (
     ConvParams,
@@ -64,6 +65,28 @@ def test_convolution_is_within_one_step_of_real_numbers(
     real = np.einsum("nchwyx,ocyx->nohw", view, spec.weight) + spec.bias[:, None, None]
     wanted = np.clip(real / 0.05 + zero_out - shift, -128, 127)
     assert np.abs(got - wanted).max() <= 1.5
+
+
+@pytest.mark.parametrize("padding", [(2, 1, 2, 3), (-1, 0, 1, 2)])
+def test_transposed_convolution_of_an_input_with_a_zero_point(
+    padding: tuple[int, int, int, int],
+) -> None:
+    zero = 37
+    spec = replace(conv(zero, -20, gain=2.0), up=(2, 3), padding=padding)
+    rows, columns = (
+        (n - 1) * up + 1 + padding[axis] + padding[axis + 2] - 2
+        for axis, (n, up) in enumerate(zip((7, 6), spec.up, strict=True))
+    )
+    spec = replace(spec, output=replace(spec.output, shape=(1, 6, rows, columns)))
+    fitted = fit_unit(spec, CFG)
+    assert not isinstance(fitted, Infeasible)
+    assert spec.weight is not None
+    # Phases with different taps differ in their sums.
+    assert len(np.unique(fitted[1].bias[:, 0])) > 2  # type: ignore[union-attr, index]
+    x = np.random.default_rng(1).integers(-40, 80, (1, 5, 7, 6)).astype(np.int8)
+    wanted = real_output(spec, (0.02 * (x.astype(float) - zero),)) / 0.05 - 20
+    got = reference(*fitted, (x,)).astype(float)
+    assert np.abs(got - np.clip(wanted, -128, 127)).max() <= 1.5
 
 
 def test_bias_fits_what_the_tiles_carry() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,8 @@ def random_params(workload: Workload, rng: np.random.Generator) -> Params:
         per_group = workload.in_channels // workload.groups
         shape = (workload.out_channels, per_group, *workload.kernel)
         weight = rng.integers(-128, 128, shape).astype(np.int8)
-        bias = rng.integers(-20000, 20000, workload.out_channels).astype(np.int32)
+        phases = (prod(workload.phases),) if workload.phase_bias else ()
+        bias = rng.integers(-20000, 20000, (*phases, workload.out_channels)).astype(np.int32)
         pad = int(rng.integers(-128, 128)) if workload.in_border else 0
         low = int(rng.choice([-128, 0, -3]))
         if workload.multiply:

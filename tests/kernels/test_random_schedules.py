@@ -52,6 +52,8 @@ def workloads(draw: Any, kind: str) -> ConvWorkload:
     if kind == "transposed":
         stride, low, high = (1, 1), -1, 3
         extra["up"] = (_size(draw, 1, 3), _size(draw, 1, 3))
+        extra["phase_bias"] = draw(st.booleans())
+        extra["in_border"] = 3 if extra["phase_bias"] else 0
     if kind == "residual":
         extra["residual_border"] = _size(draw, 0, 1)
     extra["multiply"] = kind == "multiply"

@@ -34,14 +34,15 @@ def naive_conv(w: ConvWorkload, p: ConvParams, inputs: list[NDArray[np.int8]]) -
         for ci, ky, kx in product(range(per_group), range(w.kernel[0]), range(w.kernel[1])):
             y = oy * w.stride[0] + ky * w.dilation[0] - w.padding[0]
             xx = ox * w.stride[1] + kx * w.dilation[1] - w.padding[1]
-            if not (0 <= y < grown[0] and 0 <= xx < grown[1]):
-                value = p.pad_value
-            elif y % w.up[0] or xx % w.up[1]:
+            if y % w.up[0] or xx % w.up[1]:
                 value = 0
+            elif not (0 <= y < grown[0] and 0 <= xx < grown[1]):
+                value = p.pad_value
             else:
                 value = x[n, co // of_group * per_group + ci, y // w.up[0], xx // w.up[1]]
             total += int(value) * int(p.weight[co, ci, ky, kx])
-        bias = int(p.bias[co])
+        phase = oy % w.up[0] * w.up[1] + ox % w.up[1]
+        bias = int(p.bias[phase, co] if w.phase_bias else p.bias[co])
         if w.multiply:
             assert p.scaling is not None
             least, most, multiplier, fraction, offset = (int(v) for v in p.scaling[:, co])
@@ -65,6 +66,9 @@ CONVOLUTIONS = (
     ConvWorkload(3, 4, 9, 8, (3, 2), (2, 1), (2, 3, 2, 3), dilation=(2, 3), in_border=3),
     ConvWorkload(3, 2, 4, 3, (4, 3), padding=(2, 1, 2, 1), up=(2, 3)),
     ConvWorkload(2, 4, 4, 4, (2, 2), padding=(-1, 1, 0, 1), up=(2, 2), groups=2),
+    ConvWorkload(
+        3, 2, 4, 3, (5, 4), padding=(3, 2, 2, -1), in_border=1, up=(2, 3), phase_bias=True
+    ),
     ConvWorkload(4, 3, 4, 4, (3, 3), padding=(1, 1, 1, 1), residual_border=1),
     ConvWorkload(4, 3, 4, 4, (1, 1), multiply=True),
     ConvWorkload(7, 5, 1, 1),
@@ -73,9 +77,10 @@ CONVOLUTIONS = (
 
 def conv_params(w: ConvWorkload, rng: np.random.Generator) -> ConvParams:
     weight = rng.integers(-128, 128, (w.out_channels, w.in_channels // w.groups, *w.kernel))
+    phases = (w.up[0] * w.up[1],) if w.phase_bias else ()
     return ConvParams(
         weight.astype(np.int8),
-        rng.integers(-9999, 9999, w.out_channels).astype(np.int32),
+        rng.integers(-9999, 9999, (*phases, w.out_channels)).astype(np.int32),
         int(rng.integers(15, 24)) if w.multiply else int(rng.integers(1, 12)),
         -100,
         120,

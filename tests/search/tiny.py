@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-from codesign.nn import Cell, NasBench201, registry
+from codesign.nn import Genotype, NasBench201, registry
 from codesign.search import Constraint, HardwareChoice, NetworkChoice, Problem, Study, search
 
 OPERATIONS = ("none", "nor_conv_1x1", "nor_conv_3x3")
@@ -24,9 +24,9 @@ class TinySpace(NasBench201):
     def count(self) -> int:
         return 27
 
-    def all(self) -> Iterator[Cell]:
+    def all(self) -> Iterator[Genotype]:
         for a, d, f in product(OPERATIONS, repeat=3):
-            yield Cell((a, "skip_connect", "none", d, "none", f))
+            yield Genotype((a, "skip_connect", "none", d, "none", f))
 
 
 def register() -> None:

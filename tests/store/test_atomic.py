@@ -55,3 +55,13 @@ def test_a_missing_folder_and_a_folder_are_named(tmp_path: Path) -> None:
         write_text(tmp_path / "no" / "file", "x")
     with pytest.raises(DataError, match="is a folder; name a file to write"):
         write_text(tmp_path, "x")
+    with pytest.raises(DataError, match="is a device or a pipe, which no file may replace"):
+        write_text("/dev/null", "x")
+
+
+def test_a_folder_where_nothing_can_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # the superuser may write anywhere
+    with pytest.raises(DataError, match="cannot be written; name another one"):
+        write_text(tmp_path / "file", "x")

@@ -36,11 +36,6 @@ def fit_unit(spec: UnitSpec, cfg: VtaConfig, borders: Borders | None = None) -> 
     if borders is None:
         own = needed_border(spec, cfg)
         borders = Borders((own,) * max(2, len(spec.inputs)))
-    if spec.up != (1, 1) and zero_point(spec.inputs[0]) != 0:
-        zero = zero_point(spec.inputs[0])
-        return Infeasible(
-            "zero_point", f"a transposed convolution of an input with zero point {zero}"
-        )
     if spec.between is not None:
         return fit_residual(spec, cfg, borders)
     if spec.kind in ("conv2d", "dense"):

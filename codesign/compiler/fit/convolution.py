@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,16 @@ from codesign.compiler.fit.common import (
     accumulator_problem,
     clip_bounds,
     fewest_bias_tiles,
+    has_phases,
     largest_shift,
+    phase_sums,
     zero_point,
 )
 from codesign.compiler.fit.multiplier import fit_multiplied
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.kernels import ConvParams, ConvWorkload, bias_capacity, default_bias_tiles
+from relay_passes.moves import block_move, gather_form
 from relay_passes.spec import UnitSpec
 
 _INT8 = 127
@@ -35,16 +39,61 @@ network did not choose, and more tiles save bits of all weights then; a bias of 
 
 def needed_border(spec: UnitSpec, cfg: VtaConfig) -> int:
     """Border that a padded convolution asks of its input: LOAD pads with 0 and at most 15 wide."""
-    pad = max(spec.padding)
+    if spec.kind == "gather" and zero_point(spec.inputs[0]) != 0:
+        spec = as_padded_convolution(spec) or spec
+    pad = max(pad // step for pad, step in zip(spec.padding, spec.up * 2, strict=True))
     if spec.kind != "conv2d" or pad == 0:
         return 0
     wide = pad * max(1, cfg.block_out // cfg.block_in) > MAX_PAD
     return pad if wide or zero_point(spec.inputs[0]) != 0 else 0
 
 
+def as_padded_convolution(spec: UnitSpec) -> UnitSpec | None:
+    """A gather that does nothing but pad, as a depthwise 1x1 convolution; None if it does more."""
+    out = spec.output
+    form = gather_form(spec, out.batch or out.shape[0], out.channel_last)
+    channels = spec.inputs[0].image[0]
+    own = tuple((0, channel) for channel in range(channels))
+    if form is None or form.picks != own or form.repeat != (1, 1):
+        return None
+    if max(form.padding) <= 0 or min(form.padding) < 0:
+        return None
+    return replace(
+        spec,
+        kind="conv2d",
+        weight=np.ones((channels, 1, 1, 1)),
+        padding=form.padding,
+        groups=channels,
+        moves=(),
+        graph_macs=0,
+    )
+
+
+def as_block_convolution(spec: UnitSpec) -> UnitSpec | None:
+    """Space to depth, or depth to space, as a convolution with weights of 0 and 1."""
+    out = spec.output
+    found = block_move(spec, out.batch or out.shape[0], out.channel_last)
+    if found is None:
+        return None
+    high, wide = found.block
+    grown = (high - 1, wide - 1, high - 1, wide - 1)
+    return replace(
+        spec,
+        kind="conv2d",
+        weight=found.weight,
+        kernel=found.block,
+        stride=(1, 1) if found.up else found.block,
+        padding=grown if found.up else (0, 0, 0, 0),
+        up=found.block if found.up else (1, 1),
+        moves=(),
+        graph_macs=0,
+    )
+
+
 def fit_convolution(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | Infeasible:
     """Multipliers where the machine has them and they fit; else one shift."""
     assert spec.weight is not None
+    phased = has_phases(spec)
     if cfg.has_mul:
         multiplied = fit_multiplied(spec, cfg, conv_workload(spec, borders, 1))
         if not isinstance(multiplied, Infeasible):
@@ -64,7 +113,9 @@ def fit_convolution(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | I
     peak = 0
     for candidate in range(shift, 0, -1):
         weight = rounded(ratio, candidate)
-        total = _folded_bias(weight, bias / out.scale, candidate, zero_in, zero_out)
+        sums = phase_sums(weight, spec) if phased else weight.sum(axis=(1, 2, 3), dtype=np.int64)
+        total = np.rint(np.ldexp(bias / out.scale, candidate)).astype(np.int64)
+        total = total - zero_in * sums + (zero_out << candidate)
         peak = int(np.abs(total).max(initial=0)) + (1 << candidate >> 1)
         fitting = fewest_bias_tiles(peak, cfg, most_tiles)
         if fitting:
@@ -76,7 +127,8 @@ def fit_convolution(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | I
         return problem
     low, high = clip_bounds(spec)
     params = ConvParams(weight, total.astype(np.int32), candidate, low, high, zero_in)
-    return conv_workload(spec, borders, fitting), params
+    workload = conv_workload(spec, borders, fitting)
+    return replace(workload, phase_bias=True) if phased else workload, params
 
 
 def conv_workload(spec: UnitSpec, borders: Borders, bias_tiles: int) -> ConvWorkload:
@@ -97,6 +149,7 @@ def conv_workload(spec: UnitSpec, borders: Borders, bias_tiles: int) -> ConvWork
         groups=spec.groups,
         dilation=spec.dilation,
         up=spec.up,
+        graph_macs=spec.graph_macs,
     )
 
 
@@ -156,14 +209,3 @@ def _largest(
     room = count - above.sum(axis=-1, keepdims=True)
     number = np.cumsum(equal[:, ::direction], axis=-1)[:, ::direction]
     return above | (equal & (number <= room))
-
-
-def _folded_bias(
-    weight: NDArray[np.int8],
-    bias: NDArray[np.float64],
-    shift: int,
-    zero_in: int,
-    zero_out: int,
-) -> NDArray[np.int64]:
-    sums = weight.astype(np.int64).sum(axis=(1, 2, 3))
-    return np.rint(np.ldexp(bias, shift)).astype(np.int64) - zero_in * sums + (zero_out << shift)

@@ -75,7 +75,7 @@ def _fit(
     for one in sums:
         outputs = np.minimum(np.maximum(one.outputs, bounds[0]), bounds[1])[None]
         centre = [int(np.rint(np.ldexp(ratio, shift))) for ratio in one.ratios]
-        best = -FAR
+        best, chosen, bias = -2 * FAR, tuple(centre), 0
         for steps in product(_NEAR, repeat=len(centre)):
             trial = tuple(c + step for c, step in zip(centre, steps, strict=True))
             scaled = np.array(trial, np.int64) @ one.values

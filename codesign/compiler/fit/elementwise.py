@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# numpy's reshape and quotients of its scalars are partially unknown to pyright.
 """Residual additions, rectifications and rescaling: one multiplier an operand, one shift."""
 
 from __future__ import annotations

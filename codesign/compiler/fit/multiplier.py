@@ -22,6 +22,8 @@ from codesign.compiler.fit.common import (
     accumulator_problem,
     clip_bounds,
     fewest_bias_tiles,
+    has_phases,
+    phase_sums,
     zero_point,
 )
 from codesign.compiler.fit.digits import limits, offsets
@@ -78,22 +80,29 @@ def fit_multiplied(spec: UnitSpec, cfg: VtaConfig, workload: ConvWorkload) -> Fi
     if max(int(-lower.min()), int(upper.max())) > _INT32:
         return Infeasible("bias_range", f"bias {np.abs(channels.bias).max()} exceeds int32")
     steps = find_steps(channels.scale, zero_out, (low, high), lower, upper)
-    # Sums that lie around 0 leave the multiplier the most bits.
-    sums = channels.weight.sum(axis=(1, 2, 3))
+    phased = has_phases(spec)
+    sums = (
+        phase_sums(channels.weight, spec) if phased else channels.weight.sum(axis=(1, 2, 3))[None]
+    )
     own = channels.bias - zero_in * sums
     tiles = fewest_bias_tiles(int(np.abs(own).max()), cfg, _MAX_BIAS_TILES) or _MAX_BIAS_TILES
     capacity = bias_capacity(cfg, tiles)
-    bias = np.clip(own - (steps.least + steps.most) // 2, -capacity, capacity)
+    # Sums that lie around 0 leave the multiplier the most bits.
+    moved = np.maximum(-(steps.least + steps.most) // 2, -capacity - own.min(axis=0))
+    moved = np.minimum(moved, capacity - own.max(axis=0))
+    bias = own + moved
+    if int(np.abs(bias).max()) > capacity:
+        return Infeasible("bias_range", f"bias {np.abs(bias).max()} exceeds {capacity}")
     problem = accumulator_problem(channels.weight, int(np.abs(bias).max()))
     if problem is not None:
         return problem
-    line = fit_line(channels.scale, steps, bias - own, zero_out, (low, high))
+    line = fit_line(channels.scale, steps, moved, zero_out, (low, high))
     if isinstance(line, Infeasible):
         return line
     scaling, pre_shift, shift = line
     params = ConvParams(
         channels.weight.astype(np.int8),
-        bias.astype(np.int32),
+        (bias if phased else bias[0]).astype(np.int32),
         shift,
         low,
         high,
@@ -101,7 +110,7 @@ def fit_multiplied(spec: UnitSpec, cfg: VtaConfig, workload: ConvWorkload) -> Fi
         pre_shift=pre_shift,
         scaling=scaling,
     )
-    return replace(workload, bias_tiles=tiles, multiply=True), params
+    return replace(workload, bias_tiles=tiles, multiply=True, phase_bias=phased), params
 
 
 def _channels(spec: UnitSpec) -> _Channels:
@@ -117,7 +126,9 @@ def _channels(spec: UnitSpec) -> _Channels:
     step[~weight.any(axis=(1, 2, 3))] = np.float32(out.scale / 256)
     bias = np.zeros(len(weight)) if spec.bias is None else spec.bias
     steps = np.clip(np.rint(bias / step.astype(np.float64)), -(2.0**40), 2.0**40)
-    return _Channels(weight, steps.astype(np.int64), step / np.float32(out.scale))
+    return _Channels(
+        weight, steps.astype(np.int64), (step / np.float32(out.scale)).astype(np.float32)
+    )
 
 
 def _reach(channels: _Channels, zero_in: int) -> tuple[Integers, Integers]:

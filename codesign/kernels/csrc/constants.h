@@ -11,7 +11,7 @@ namespace codesign::units {
 
 // Weight tiles that follow one another in DRAM. Of kWeights: output blocks, then input blocks, then
 // the taps first + i * step of the kernel's rows, then of its columns; of kBias: output blocks,
-// then the tiles of one bias; of kIdentity: out_blocks scaled identities.
+// then the tiles of one bias, of the phase that in_block counts; of kIdentity: out_blocks scaled identities.
 struct Piece {
   enum Kind : int64_t { kWeights, kBias, kIdentity };
   struct Taps {

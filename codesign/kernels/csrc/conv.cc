@@ -101,7 +101,7 @@ class ConvUnit {
       if (residual) add_residual(channels, place.tile, acc, other);
       const bool late = i == n - 1;
       if (chunk.last && !late) {
-        add_bias(channels, place.tile, acc, at.wgt + chunk.bias);
+        add_bias({channels, place.tile, acc, 0}, at.wgt + chunk.bias, channels.blocks());
       }
       if (late) {
         const std::optional<int64_t> bias = chunk.last ? std::optional(at.wgt + chunk.bias)
@@ -293,9 +293,11 @@ class ConvUnit {
       if (bias) {
         stream_.load(kInp, kConstants,
                      {stream_.unit_element(), tiling_.constants.unit_element(), 1});
+        const Pair phases = tiling_.workload.phases();
         const int64_t wgt = *bias + part.group * each;
-        add_bias(part.channels, part.tile, part.acc, wgt);
-        stream_.reads(kWgt, wgt, wgt + part.channels.groups * each);
+        add_bias(part, wgt, channels.blocks());
+        stream_.reads(kWgt, wgt, wgt + (phases.y * phases.x - 1) * channels.groups * each +
+                                     part.channels.groups * each);
       }
       for (int64_t p = 1; p < partials; ++p) {
         stream_.post(stream_.alu(kAdd, *linear(count), acc, acc + p * count));
@@ -304,13 +306,26 @@ class ConvUnit {
     }
   }
 
-  void add_bias(const ChannelTile& channels, const SpatialTile& tile, int64_t acc, int64_t wgt) {
-    const int64_t tiles = tiling_.workload.bias_tiles, subs = channels.subs;
-    units::add_bias(stream_,
-                    {{channels.groups, tile.pixels() * subs, 0, subs * tiles},
-                     {subs, 1, 0, tiles},
-                     {tile.pixels(), subs}},
-                    acc, wgt, tiles);
+  // `blocks`: output blocks whose biases of one phase follow one another.
+  void add_bias(const OutputPart& part, int64_t wgt, int64_t blocks) {
+    const SpatialTile& tile = part.tile;
+    const int64_t tiles = tiling_.workload.bias_tiles, subs = part.channels.subs;
+    const Pair phases = tiling_.workload.phases();
+    const Dims lanes = {{part.channels.groups, tile.pixels() * subs, 0, subs * tiles},
+                        {subs, 1, 0, tiles}};
+    for (int64_t py = 0; py < phases.y; ++py) {
+      for (int64_t px = 0; px < phases.x; ++px) {
+        // The part's first output of this phase.
+        const int64_t y = py - tile.y - floor_div(py - tile.y, phases.y) * phases.y;
+        const int64_t x = px - tile.x - floor_div(px - tile.x, phases.x) * phases.x;
+        if (y >= tile.rows || x >= tile.cols) continue;
+        Dims dims = lanes;
+        dims.push_back({ceil_div(tile.rows - y, phases.y), phases.y * tile.cols * subs});
+        dims.push_back({ceil_div(tile.cols - x, phases.x), phases.x * subs});
+        units::add_bias(stream_, dims, part.acc + (y * tile.cols + x) * subs,
+                        wgt + (py * phases.x + px) * blocks * tiles, tiles);
+      }
+    }
   }
 
   void requantize(const OutputPart& part) {

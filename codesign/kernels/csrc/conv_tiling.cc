@@ -166,9 +166,12 @@ void ConvTiling::place_weights(const ChannelTile& channels, Chunk& chunk) {
   chunk.bias = chunk.tiles;
   if (chunk.last) {
     const int64_t count = channels.blocks() * workload.bias_tiles;
-    constants.add({Piece::kBias, channels.first * out_pitch, channels.blocks(), 0, 0, {}, {}},
-                  count);
-    chunk.tiles += count;
+    const Pair phases = workload.phases();
+    for (int64_t phase = 0; phase < phases.y * phases.x; ++phase) {
+      constants.add({Piece::kBias, channels.first * out_pitch, channels.blocks(), phase, 0, {}, {}},
+                    count);
+      chunk.tiles += count;
+    }
   }
   wgt_slot = std::max(wgt_slot, chunk.tiles);
 }

@@ -30,7 +30,7 @@ Workload parse(Reader& from) {
     case kConv:
       return Conv{from.next(), from.next(), from.next(), from.next(), from.pair(), from.pair(),
                   from.pads(), from.next(), from.next(), from.next(), from.next(), from.pair(),
-                  from.pair(), from.next(), from.next() != 0};
+                  from.pair(), from.next(), from.next() != 0, from.next() != 0};
     case kMaxPool:
     case kAvgPool:
       return Pool{kind == kAvgPool, from.next(), from.next(), from.next(), from.pair(),

@@ -26,8 +26,10 @@ struct Conv {
   int64_t in_border, out_border, bias_tiles, groups;
   Pair dilation, up;
   int64_t residual_border;  // -1: no residual
-  bool multiply;
+  bool multiply, phase_bias;
 
+  // Biases of one channel along each axis.
+  Pair phases() const { return phase_bias ? up : Pair{1, 1}; }
   Pair reach() const {
     return {(kernel.y - 1) * dilation.y + 1, (kernel.x - 1) * dilation.x + 1};
   }

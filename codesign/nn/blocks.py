@@ -1,0 +1,61 @@
+"""Blocks that the mobile spaces are made of."""
+
+from __future__ import annotations
+
+from codesign.nn.graph import GraphBuilder, Tensor
+
+
+def conv_relu(
+    builder: GraphBuilder,
+    x: int,
+    channels: int,
+    name: str,
+    kernel: int = 1,
+    stride: int = 1,
+    groups: int = 1,
+) -> int:
+    """Convolution that keeps the size (but for the stride), batch norm, ReLU6."""
+    y = builder.relu6(builder.conv(x, channels, name, kernel, stride, groups=groups))
+    assert y is not None
+    return y
+
+
+def inverted_bottleneck(
+    builder: GraphBuilder,
+    x: int,
+    channels: int,
+    name: str,
+    kernel: int,
+    expansion: int,
+    stride: int = 1,
+    groups: int = 1,
+    fused: bool = False,
+) -> int:
+    """Expand, convolve each channel, project (MobileNetV2); the sum with ``x`` where shapes agree.
+
+    Expansion 1 has no expanding convolution. ``fused``: one dense convolution with the kernel
+    and the stride in place of the first two. ``groups`` are those of the expanding convolution.
+    """
+    inputs = builder.shape(x)[0]
+    hidden = x
+    if fused:
+        label = f"{name}_fused"
+        hidden = conv_relu(builder, x, inputs * expansion, label, kernel, stride, groups)
+    else:
+        if expansion > 1:
+            hidden = conv_relu(builder, x, inputs * expansion, f"{name}_expand", groups=groups)
+        width, label = builder.shape(hidden)[0], f"{name}_depthwise"
+        hidden = conv_relu(builder, hidden, width, label, kernel, stride, groups=width)
+    y = builder.conv(hidden, channels, f"{name}_project")
+    y = builder.add([x, y]) if stride == 1 and inputs == channels else y
+    assert y is not None
+    return y
+
+
+def classifier(
+    builder: GraphBuilder, x: Tensor, classes: int, features: int | None = None
+) -> Tensor:
+    """Optional 1x1 convolution to ``features``, global average pooling, dense layer."""
+    if features is not None and x is not None:
+        x = conv_relu(builder, x, features, "head")
+    return builder.dense(builder.global_pool(x), classes, "classifier")

@@ -1,0 +1,54 @@
+"""Labelled image sets: bundled, drawn, or read from files; never downloaded, never unpickled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from codesign.errors import DataError
+from codesign.nn.datasets.cifar import cifar
+from codesign.nn.datasets.dataset import PIXEL_SCALE, DataSet, real
+from codesign.nn.datasets.digits import digits
+from codesign.nn.datasets.folder import image_folder
+from codesign.nn.datasets.shapes import shapes32
+
+__all__ = [
+    "DATA_SETS",
+    "PIXEL_SCALE",
+    "DataSet",
+    "cifar",
+    "digits",
+    "image_folder",
+    "load_dataset",
+    "real",
+    "shapes32",
+]
+
+_MADE_HERE = {"digits": digits, "shapes32": shapes32}
+_FROM_FILES = ("cifar10", "cifar100", "folder")
+DATA_SETS = (*_MADE_HERE, *_FROM_FILES)
+"""Names that `load_dataset` knows; ``folder`` has a folder for each class."""
+
+
+def load_dataset(
+    name: str, path: str | Path | None = None, *, seed: int = 0, size: int = 224
+) -> DataSet:
+    """A data set by name.
+
+    Parameters
+    ----------
+    path : where the files of cifar10, cifar100 or folder lie
+    seed : of the split (digits) or the drawing (shapes32)
+    size : side of the images of ``folder``, pixels
+
+    Raises
+    ------
+    DataError
+        an unknown name, a missing path, or files that are not what they should be.
+    """
+    if name in _MADE_HERE:
+        return _MADE_HERE[name](seed)
+    if name not in _FROM_FILES:
+        raise DataError(f"unknown data set {name!r}; allowed: {', '.join(DATA_SETS)}")
+    if path is None:
+        raise DataError(f"data set {name} is read from files; give its path")
+    return image_folder(path, size) if name == "folder" else cifar(name, path)

@@ -1,0 +1,145 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+# torch is only partly annotated.
+"""Training a network on a data set, and its top-1; the same arguments give the same weights."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from codesign.errors import DataError
+from codesign.nn.datasets import DataSet, real
+from codesign.nn.datasets.dataset import Images, Labels
+
+_EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """AdamW with a one-cycle learning rate whose peak is ``learning_rate``.
+
+    ``move_pixels`` shifts every batch by up to so many pixels in each direction.
+    """
+
+    epochs: int = 10
+    batch: int = 64
+    learning_rate: float = 1e-2
+    weight_decay: float = 1e-2
+    move_pixels: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.batch) < 1 or self.learning_rate <= 0 or self.move_pixels < 0:
+            raise DataError(f"{self}: epochs and batch from 1, learning_rate > 0, move_pixels >= 0")
+
+
+def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """A module with the initial weights of ``seed``; torch's own generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
+
+
+def train(
+    network: nn.Module,
+    data: DataSet,
+    recipe: Recipe = Recipe(),
+    *,
+    progress: Callable[[int, float], None] | None = None,
+) -> nn.Module:
+    """Train in place, on the GPU when there is one; the network comes back in evaluation mode.
+
+    Parameters
+    ----------
+    progress : called after each epoch with its number (from 1) and its mean loss
+    """
+    device = best_device()
+    steps = steps_per_epoch(data, recipe) * recipe.epochs
+    optimiser = torch.optim.AdamW(
+        network.to(device).parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    rate = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.learning_rate, total_steps=steps + 1
+    )
+    order = torch.Generator().manual_seed(recipe.seed)
+    with one_thread():
+        for epoch in range(recipe.epochs):
+            network.train()
+            total, seen = 0.0, 0
+            for images, labels in batches(data, recipe, order):
+                logits = network(images.to(device))
+                loss = functional.cross_entropy(logits, labels.to(device))
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                rate.step()
+                total, seen = total + loss.item() * len(labels), seen + len(labels)
+            if progress is not None:
+                progress(epoch + 1, total / seen)
+    return network.cpu().eval()
+
+
+def batches(
+    data: DataSet, recipe: Recipe, order: torch.Generator
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """One epoch of shuffled batches; one image alone at the end is left out (batch norm)."""
+    labels = torch.from_numpy(data.train_labels)
+    for rows in torch.randperm(len(labels), generator=order).split(recipe.batch):
+        if len(rows) > 1 or len(labels) == 1:
+            images = torch.from_numpy(real(data.train_images[rows.numpy()]))
+            yield _moved(images, recipe.move_pixels, order), labels[rows]
+
+
+def steps_per_epoch(data: DataSet, recipe: Recipe) -> int:
+    """Batches that `batches` gives, at most one fewer."""
+    return -(-len(data.train_labels) // recipe.batch)
+
+
+@torch.no_grad()
+def predictions(network: nn.Module, images: Images) -> torch.Tensor:
+    """Outputs [N, classes] in evaluation mode, on the device of the network."""
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    network.eval()
+    with one_thread():
+        parts = [
+            network(torch.from_numpy(real(images[start : start + _EVALUATION_BATCH])).to(device))
+            for start in range(0, len(images), _EVALUATION_BATCH)
+        ]
+    return torch.cat(parts).cpu()
+
+
+def top1(network: nn.Module, images: Images, labels: Labels) -> float:
+    """Share of images whose largest output is their label, percent."""
+    right = predictions(network, images).argmax(dim=1) == torch.from_numpy(labels)
+    return 100.0 * float(right.double().mean())
+
+
+def best_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@contextlib.contextmanager
+def one_thread() -> Generator[None]:
+    """Sums in one order on every machine; small networks are no slower."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _moved(images: torch.Tensor, most: int, rng: torch.Generator) -> torch.Tensor:
+    if most == 0:
+        return images
+    height, width = images.shape[2:]
+    dy, dx = torch.randint(0, 2 * most + 1, (2,), generator=rng).tolist()
+    edge = float(images.min())
+    padded = functional.pad(images, (most,) * 4, value=edge)
+    return padded[:, :, dy : dy + height, dx : dx + width]
