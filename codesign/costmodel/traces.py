@@ -1,39 +1,20 @@
-"""Traces: simulated (layer, configuration) pairs, collected into a store and read for training."""
+"""Traces as a training set: the best-schedule rows of a store, read into arrays."""
 
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice, repeat
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codesign.costmodel.columns import Floats
-from codesign.costmodel.units import off_config, on_config
-from codesign.errors import Infeasible, StoreError
+from codesign.costmodel.units import off_config
+from codesign.errors import StoreError
 from codesign.hw.config import VtaConfig
 from codesign.kernels.workload import Workload
-from codesign.store import TraceRow, TraceStore, make_row, simulator_version, trace_key
-
-Progress = Callable[[int, int], None]
-"""Called with (pairs done, pairs in all) after each stored batch."""
-
-_BATCH = 16
-"""Rows a transaction: what a killed run loses at most."""
-
-
-@dataclass(frozen=True)
-class Collected:
-    """What `collect` did: pairs simulated now, pairs the store had, infeasible among both."""
-
-    simulated: int
-    known: int
-    infeasible: int
+from codesign.store import TraceRow, TraceStore, simulator_version, trace_key
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,56 +53,6 @@ class TraceRows:
         ]
         lines = sorted(f"{k} {int(n)}" for k, n in zip(keys, self.cycles, strict=True))
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def draw_pairs(layers: int, configs: int, samples: int, seed: int) -> NDArray[np.int64]:
-    """Distinct random pairs (layer index, configuration index), int64[min(samples, all), 2]."""
-    total = layers * configs
-    rng = np.random.default_rng(seed)
-    if total <= 4 * samples or total <= 1 << 20:
-        flat = rng.permutation(total)[:samples]
-    else:
-        drawn = rng.integers(0, total, size=2 * samples)
-        flat = drawn[np.sort(np.unique(drawn, return_index=True)[1])][:samples]
-    return np.stack([flat // configs, flat % configs], axis=1)
-
-
-def collect(
-    workloads: Sequence[Workload],
-    configs: Sequence[VtaConfig],
-    samples: int,
-    seed: int,
-    store: TraceStore,
-    workers: int = 1,
-    progress: Progress | None = None,
-) -> Collected:
-    """Simulate ``samples`` distinct random (layer, configuration) pairs into ``store``.
-
-    Layers become units by `on_config`. A pair's row is its best schedule (T2), or why it is
-    infeasible. The store's content depends on neither ``workers`` nor on kills: rows are added in
-    the order drawn, and pairs already there are not simulated again.
-    """
-    layers = list(dict.fromkeys(workloads))
-    simulator = simulator_version()
-    drawn_pairs = draw_pairs(len(layers), len(configs), samples, seed)
-    drawn = [
-        (on_config(layers[u], configs[c]), configs[c])
-        for u, c in zip(map(int, drawn_pairs[:, 0]), map(int, drawn_pairs[:, 1]), strict=True)
-    ]
-    known = [store.get(trace_key(w, c, None, simulator)) for w, c in drawn]
-    infeasible = sum(row is not None and row.infeasible is not None for row in known)
-    todo = [pair for pair, row in zip(drawn, known, strict=True) if row is None]
-    done = len(drawn) - len(todo)
-    if progress is not None:
-        progress(done, len(drawn))
-    rows_to_come = _simulate(todo, simulator, workers)
-    while rows := list(islice(rows_to_come, _BATCH)):
-        store.add(rows)
-        done += len(rows)
-        infeasible += sum(row.infeasible is not None for row in rows)
-        if progress is not None:
-            progress(done, len(drawn))
-    return Collected(len(todo), len(drawn) - len(todo), infeasible)
 
 
 def read(store: TraceStore) -> TraceRows:
@@ -168,25 +99,3 @@ def make_rows(
 
 def _best_key(row: TraceRow) -> str:
     return trace_key(row.workload, row.config, None, row.simulator)
-
-
-def _simulate(
-    pairs: list[tuple[Workload, VtaConfig]], simulator: str, workers: int
-) -> Iterator[TraceRow]:
-    if workers <= 1 or len(pairs) < 2:
-        yield from map(_trace, pairs, repeat(simulator))
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(pairs)), mp_context=context) as pool:
-        try:
-            yield from pool.map(_trace, pairs, repeat(simulator), chunksize=4)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _trace(pair: tuple[Workload, VtaConfig], simulator: str) -> TraceRow:
-    """One row; the import is late so that reading a store needs no simulator."""
-    from codesign.kernels import best_schedule
-
-    outcome: Any | Infeasible = best_schedule(*pair)
-    return make_row(*pair, outcome, simulator)

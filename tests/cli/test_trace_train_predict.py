@@ -36,6 +36,34 @@ def test_trace_adds_only_what_is_missing(store: Path, capsys: pytest.CaptureFixt
     assert (facts["layers"], facts["configs"], facts["infeasible"]) == (24, 192, 0)
 
 
+def test_trace_exports_its_store(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "traces.csv"
+    assert main(["trace", "-o", str(store), "--export", str(table), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 60
+    assert len(table.read_text().splitlines()) == 61
+    assert main(["trace", "-o", str(tmp_path / "no.db"), "--export", str(table)]) == 4
+    assert "no.db does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", [[], ["--network", "nasbench201"], ["--hardware", "edge"]])
+def test_trace_needs_something_to_do(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["trace", *given, "-o", "x.db"])
+    assert stopped.value.code == 2
+    assert "give --network and --hardware, or --export FILE" in capsys.readouterr().err
+    assert not Path("x.db").exists()
+
+
+def test_a_foreign_store_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    foreign = tmp_path / "foreign.db"
+    foreign.write_bytes(b"not a database" * 100)
+    assert main([*TRACE, "--samples", "5", "-o", str(foreign)]) == 4
+    assert "corrupt or not a codesign store" in capsys.readouterr().err
+    assert foreign.read_bytes() == b"not a database" * 100
+
+
 def test_train_prints_errors_by_group(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
