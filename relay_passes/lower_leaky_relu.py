@@ -38,7 +38,8 @@ class _Lowerer(relax.PyExprMutator):
     def visit_call_(self, call: Any) -> Any:
         slopes = self._slopes(call)
         real = self._defined.get(call.args[0]) if slopes is not None else None
-        scale = scalar(real.args[1]) if op_name(real) == "dequantize" else None
+        quantized = op_name(real) == "dequantize" and dtype(real.args[0]) in ("int8", "uint8")
+        scale = scalar(real.args[1]) if quantized else None
         if slopes is None or scale is None or scalar(real.args[2]) is None:
             return super().visit_call_(call)
         slope = float(slopes.flat[0])

@@ -120,6 +120,8 @@ def _tensor(
     if s is None or z is None:
         notes.append("an activation has per-channel scales")
         s, z = 1.0, 0.0
+    if not 0 < s < np.inf:
+        notes.append(f"an activation has the scale {s}")
     if kind not in ("int8", "uint8"):
         notes.append(f"activations are {kind}, not int8 or uint8")
     return QuantizedTensor(dims, kind, s, int(z))

@@ -17,9 +17,11 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 import codesign
 from codesign.isa import check
 from tests.networks import (
+    DilatedNet,
     PaddedNet,
     ParametricNet,
     PreactivationDenseNet,
+    ShuffledNet,
     SmallDenseNet,
     SmallMobileNet,
     SmallShuffleNet,
@@ -38,6 +40,8 @@ NETWORKS = {
     "preactivation": PreactivationDenseNet,
     "prelu": ParametricNet,
     "padded": PaddedNet,
+    "shuffled": ShuffledNet,
+    "dilated": DilatedNet,
     "unet": TransposedUNet,
 }
 SHAPE = (1, 3, 16, 16)

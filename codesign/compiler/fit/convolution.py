@@ -23,7 +23,7 @@ from codesign.compiler.fit.multiplier import fit_multiplied
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.kernels import ConvParams, ConvWorkload, bias_capacity, default_bias_tiles
-from relay_passes.moves import gather_form
+from relay_passes.moves import block_move, gather_form
 from relay_passes.spec import UnitSpec
 
 _INT8 = 127
@@ -62,6 +62,27 @@ def as_padded_convolution(spec: UnitSpec) -> UnitSpec | None:
         weight=np.ones((channels, 1, 1, 1)),
         padding=form.padding,
         groups=channels,
+        moves=(),
+        graph_macs=0,
+    )
+
+
+def as_block_convolution(spec: UnitSpec) -> UnitSpec | None:
+    """Space to depth, or depth to space, as a convolution with weights of 0 and 1."""
+    out = spec.output
+    found = block_move(spec, out.batch or out.shape[0], out.channel_last)
+    if found is None:
+        return None
+    high, wide = found.block
+    grown = (high - 1, wide - 1, high - 1, wide - 1)
+    return replace(
+        spec,
+        kind="conv2d",
+        weight=found.weight,
+        kernel=found.block,
+        stride=(1, 1) if found.up else found.block,
+        padding=grown if found.up else (0, 0, 0, 0),
+        up=found.block if found.up else (1, 1),
         moves=(),
         graph_macs=0,
     )

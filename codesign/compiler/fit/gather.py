@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from codesign.compiler.fit.common import Borders, Fit, clip_bounds, largest_shift, zero_point
-from codesign.compiler.fit.convolution import as_padded_convolution, fit_convolution
+from codesign.compiler.fit.convolution import (
+    as_block_convolution,
+    as_padded_convolution,
+    fit_convolution,
+)
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.kernels import (
@@ -27,7 +31,10 @@ def fit_gather(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | Infeas
     out = spec.output
     form = gather_form(spec, out.batch or out.shape[0], out.channel_last)
     if form is None:
-        return Infeasible("layout", "the elements move within channels")
+        blocks = as_block_convolution(spec)
+        if blocks is None:
+            return Infeasible("layout", "the elements move within channels")
+        return fit_convolution(blocks, cfg, borders)
     zeros, zero_out = [zero_point(t) for t in spec.inputs], zero_point(out)
     if max(form.padding) > 0 and any(zeros):
         padded = as_padded_convolution(spec)
