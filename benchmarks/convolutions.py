@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from codesign.kernels import ConvWorkload
 
@@ -61,17 +62,28 @@ def resnet50() -> Layers:
     return Counter(found)
 
 
-def mobilenet_v2_pointwise() -> Layers:
-    """The 1x1 convolutions of width 1.0 at 224x224."""
+def _mobilenet_v2() -> list[ConvWorkload]:
+    """All convolutions after the first, of width 1.0 at 224x224."""
     found: list[ConvWorkload] = []
     channels, size = 32, 112
     stages = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1))
     for expand, wide, repeats, first in (*stages, (6, 160, 3, 2), (6, 320, 1, 1)):
         for block in range(repeats):
+            inner, stride = expand * channels, first if not block else 1
             if expand > 1:
-                found.append(conv(channels, expand * channels, size))
-            size //= first if not block else 1
-            found.append(conv(expand * channels, wide, size))
+                found.append(conv(channels, inner, size))
+            found.append(replace(conv(inner, inner, size, 3, stride), groups=inner))
+            size //= stride
+            found.append(conv(inner, wide, size))
             channels = wide
-    found.append(conv(channels, 1280, size))
-    return Counter(found)
+    return [*found, conv(channels, 1280, size)]
+
+
+def mobilenet_v2_pointwise() -> Layers:
+    """The 1x1 convolutions."""
+    return Counter(layer for layer in _mobilenet_v2() if layer.groups == 1)
+
+
+def mobilenet_v2_depthwise() -> Layers:
+    """The depthwise 3x3 convolutions."""
+    return Counter(layer for layer in _mobilenet_v2() if layer.groups > 1)

@@ -20,7 +20,13 @@ from typing import Any
 
 import numpy as np
 from claims import STDERR, Claim, Results, parser
-from convolutions import conv, mobilenet_v2_pointwise, resnet18, resnet50
+from convolutions import (
+    conv,
+    mobilenet_v2_depthwise,
+    mobilenet_v2_pointwise,
+    resnet18,
+    resnet50,
+)
 from rich.progress import track
 
 import codesign
@@ -105,6 +111,11 @@ def on_pynq(results: Results, quick: bool) -> None:
             at_most(f"{name}, cycles ÷ bound, pynq", geometric_mean(ratios), limit, ratios)
         )
         table += [j.row("pynq") for j in judged]
+    depthwise = list(mobilenet_v2_depthwise())[:: 5 if quick else 1]
+    judged = list(judge(depthwise, cfg, "MobileNetV2 depthwise"))
+    mean = geometric_mean(j.ratio for j in judged)
+    results.figures["MobileNetV2 depthwise, cycles ÷ bound, pynq"] = mean
+    table += [j.row("pynq") for j in judged]
     first = [conv(3, 64, 224, 7, 2), conv(3, 32, 224, 3, 2)]
     for name, judged in zip(
         ("ResNet", "MobileNetV2"), judge(first, cfg, "first layers"), strict=True

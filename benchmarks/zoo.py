@@ -1,7 +1,9 @@
 """The network zoo: every network of `networks`, float and QDQ, compiled and run bit-exactly.
 
-Prints the stored table; ``--rerun`` measures what is missing or changed since (networks,
-configuration or sources), one process a network, and resumes where it was killed. ``--quick``
+Prints the stored table; ``--rerun`` measures what is missing or changed since (network
+definitions, configuration, or the sources of compiler, kernels and simulator), each network in a
+process of its own, and resumes where it was killed. ``--markdown`` prints the table of the README,
+values of the two forms apart by a slash. ``--quick``
 measures a few small networks now and stores nothing. The two forms: "float" is quantised by
 codesign from calibration images, "qdq" is the file that onnxruntime's static quantiser makes.
 ``offloaded`` is a share of all MACs for convolutional networks, and of those with constant weights
@@ -13,11 +15,13 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +40,7 @@ FORMS = ("float", "qdq")
 QUICK = ("ds_cnn", "resnet8", "anomaly_detector", "conv_autoencoder", "bert_encoder")
 CALIBRATION, SAMPLES, QUICK_SAMPLES = 8, 10, 2
 CNN_SHARE = 0.99
-SECONDS = 1200
+SECONDS = 900
 """A network that takes longer is reported as a failure."""
 
 
@@ -50,11 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.quick:
         chosen = [n for n in chosen if n.name in (options.networks or QUICK)]
     if options.quick or options.rerun:
-        for network in chosen:
-            key = _key(network, options)
-            if not stored.is_current(_row_name(network, "qdq"), key):
-                for form, row in _measure_apart(network, options).items():
-                    stored.put(_row_name(network, form), key, row)
+        _measure_missing(chosen, stored, options)
     rows = [
         stored.rows[name]
         for network in chosen
@@ -69,6 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     results.figures |= {"networks": len(chosen), "rows of older sources": stale}
     if options.json:
         results.figures["rows"] = rows
+    elif options.markdown:
+        print("\n".join(markdown(rows)))
+        return results.exit_code
     else:
         _show(rows)
     results.show(options.json)
@@ -81,9 +84,29 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     made.add_argument(
         "--rerun", action="store_true", help="measure what changed since it was stored"
     )
+    made.add_argument("--markdown", action="store_true", help="print the table of the README")
+    made.add_argument(
+        "--processes", type=int, default=os.cpu_count(), help="networks at a time (default: cores)"
+    )
     made.add_argument("--networks", nargs="+", metavar="NAME", help="only these")
     made.add_argument("--measure", metavar="NAME", help=argparse.SUPPRESS)
     return made.parse_args(argv)
+
+
+def _measure_missing(
+    chosen: Sequence[Network], stored: StoredRows, options: argparse.Namespace
+) -> None:
+    """Store rows of the networks that have none, or rows made from something else."""
+    with ThreadPoolExecutor(options.processes) as pool:
+        waiting = {
+            pool.submit(_measure_apart, network, options): (network, key)
+            for network, key in ((network, _key(network, options)) for network in chosen)
+            if not all(stored.is_current(_row_name(network, form), key) for form in FORMS)
+        }
+        for done in as_completed(waiting):
+            network, key = waiting[done]
+            for form, row in done.result().items():
+                stored.put(_row_name(network, form), key, row)
 
 
 def _row_name(network: Network, form: str) -> str:
@@ -201,6 +224,34 @@ def claims(rows: Sequence[dict[str, Any]], networks: int) -> list[Claim]:
             holds = min(shares) >= least
             made.append(Claim(name, min(shares), "share", f"≥ {least:g}", holds, shares))
     return made
+
+
+_COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
+    ("million MACs", lambda row: f"{row['macs'] / 1e6:.1f}"),
+    ("offloaded", lambda row: f"{100 * offloaded(row):.4g} %"),
+    ("regions", lambda row: str(row["regions"])),
+    ("thousand cycles", lambda row: f"{row['cycles'] / 1e3:.0f}"),
+    ("utilisation", lambda row: f"{100 * row['utilization']:.0f} %"),
+    ("÷ bound", lambda row: f"{row['over_bound']:.2f}"),
+    ("peak DRAM, MB", lambda row: f"{row['peak_dram_bytes'] / 1e6:.1f}"),
+    ("compile, s", lambda row: f"{row['compile_s']:.0f}"),
+)
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Lines of the README's table: a network each, float / QDQ where the forms differ."""
+    lines = [
+        "| network | " + " | ".join(title for title, _ in _COLUMNS) + " |",
+        "|---" + "|---:" * len(_COLUMNS) + "|",
+    ]
+    for name in dict.fromkeys(row["network"] for row in rows):
+        forms = [row for row in rows if row["network"] == name]
+        cells = [
+            " / ".join(dict.fromkeys("failed" if row["error"] else text(row) for row in forms))
+            for _, text in _COLUMNS
+        ]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
 
 
 def _show(rows: Sequence[dict[str, Any]]) -> None:

@@ -3,12 +3,13 @@
 """Operators that only move elements, and what a chain of them is on packed tensors.
 
 A chain is run on the numbers of the elements instead of their values; from where each number ends
-up follows whether nothing moves in memory (a view) or whole channels do (a gather).
+up follows whether nothing moves in memory (a view), whole channels do (a gather), or blocks of
+pixels become channels or channels such blocks (a block move).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -21,6 +22,8 @@ from relay_passes.spec import Move, QuantizedTensor, UnitSpec
 _MOST_ELEMENTS = 1 << 23
 """A chain over more elements than this is not examined."""
 _MOST_REPEATS = 8
+_MOST_WEIGHTS = 1 << 20
+"""A block move that takes more weights is left to the host."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,17 @@ class GatherForm:
     picks: tuple[tuple[int, int], ...]
     repeat: tuple[int, int]
     padding: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class BlockMove:
+    """Space to depth as a convolution of stride ``block``, or, with ``up``, depth to space as a
+    transposed one: ``weight`` float [O, I, *block] of zeros and ones, flipped as `UnitSpec` has it.
+    """
+
+    block: tuple[int, int]
+    weight: NDArray[np.float64]
+    up: bool
 
 
 def layouts(tensor: QuantizedTensor, batch: int) -> tuple[bool, ...]:
@@ -62,6 +76,17 @@ def gather_form(spec: UnitSpec, batch: int, channel_last: bool) -> GatherForm | 
     if any(channel_last not in layouts(tensor, batch) for tensor in tensors):
         return None
     return _gather(tuple(t.shape for t in spec.inputs), spec.moves, batch, channel_last)
+
+
+def block_move(spec: UnitSpec, batch: int, channel_last: bool) -> BlockMove | None:
+    """The chain as a block move between tensors of one layout, None if it is none."""
+    tensors = (*spec.inputs, spec.output)
+    if len(tensors) != 2 or any(channel_last not in layouts(t, batch) for t in tensors):
+        return None
+    before, after = (replace(t, batch=batch, channel_last=channel_last).image for t in tensors)
+    if prod(before) != prod(after) or before[1:] == after[1:]:
+        return None
+    return _block_move(spec.inputs[0].shape, spec.moves, batch, channel_last)
 
 
 def moved(arrays: list[NDArray[Any]], moves: tuple[Move, ...]) -> NDArray[Any]:
@@ -113,6 +138,68 @@ def _images(array: NDArray[Any], channel_last: bool, batch: int) -> NDArray[Any]
 def _gather(
     shapes: tuple[tuple[int, ...], ...], moves: tuple[Move, ...], batch: int, channel_last: bool
 ) -> GatherForm | None:
+    found = _origins(shapes, moves, batch, channel_last)
+    if found is None:
+        return None
+    (height, width), origin, inside = found
+    rows = _axis(origin[..., 3], inside, 2, height)
+    columns = _axis(origin[..., 4], inside, 3, width)
+    picks = _picks(origin, inside)
+    if rows is None or columns is None or picks is None:
+        return None
+    padding = (rows[1], columns[1], rows[2], columns[2])
+    return GatherForm(picks, (rows[0], columns[0]), padding)
+
+
+@lru_cache(maxsize=1 << 10)
+def _block_move(
+    shape: tuple[int, ...], moves: tuple[Move, ...], batch: int, channel_last: bool
+) -> BlockMove | None:
+    found = _origins((shape,), moves, batch, channel_last)
+    if found is None or not found[2].all():
+        return None
+    size, origin, _ = found
+    images, channels, *out_size = origin.shape[:4]
+    if (origin[..., 0] != np.arange(images)[:, None, None, None]).any():
+        return None
+    up = out_size[0] >= size[0]
+    large, small = (out_size, size) if up else (size, out_size)
+    block = large[0] // small[0], large[1] // small[1]
+    if block == (1, 1) or (small[0] * block[0], small[1] * block[1]) != tuple(large):
+        return None
+    # From here on [image, channel, row of blocks, row in a block, column, column in a block].
+    steps = block if up else (1, 1)
+    split = (images, channels, small[0], steps[0], small[1], steps[1])
+    source, rows, columns = (origin[..., n].reshape(split) for n in (2, 3, 4))
+    grow = (1, 1) if up else block
+    rows = rows - grow[0] * np.arange(small[0])[:, None, None, None]
+    columns = columns - grow[1] * np.arange(small[1])[:, None]
+    taps = np.stack([source, rows, columns])
+    first = taps[:, :1, :, :1, :, :1]
+    if (taps != first).any() or not _in_block(first[1:], grow):
+        return None
+    dims = (channels, prod(shape) // prod(size) // images, *block)
+    if prod(dims) > _MOST_WEIGHTS:
+        return None
+    weight = np.zeros(dims)
+    for out, y, x in np.ndindex(channels, *steps):
+        channel, row, column = first[:, 0, out, 0, y, 0, x]
+        at = (block[0] - 1 - y, block[1] - 1 - x) if up else (row, column)
+        weight[out, channel, at[0], at[1]] = 1.0
+    return BlockMove(block, weight, up)
+
+
+def _in_block(places: NDArray[Any], block: tuple[int, int]) -> bool:
+    """Whether rows and columns lie within a block."""
+    limits = np.array(block).reshape(2, *[1] * (places.ndim - 1))
+    return bool(((places >= 0) & (places < limits)).all())
+
+
+def _origins(
+    shapes: tuple[tuple[int, ...], ...], moves: tuple[Move, ...], batch: int, channel_last: bool
+) -> tuple[tuple[int, int], NDArray[Any], NDArray[Any]] | None:
+    """(height, width) of all sources; image, source, channel, row and column of every output
+    element; whether it has any. None where sources differ in size or are too large."""
     if sum(prod(shape) for shape in shapes) > _MOST_ELEMENTS:
         return None
     arrays: list[NDArray[Any]] = []
@@ -131,16 +218,8 @@ def _gather(
         return None
     ((height, width),) = sizes
     out = _images(moved(arrays, moves), channel_last, batch)
-    # image, source, channel, row and column of every output element
     origin = np.concatenate([*origins, np.full((1, 5), -1)])[out]
-    inside = out >= 0
-    rows = _axis(origin[..., 3], inside, 2, height)
-    columns = _axis(origin[..., 4], inside, 3, width)
-    picks = _picks(origin, inside)
-    if rows is None or columns is None or picks is None:
-        return None
-    padding = (rows[1], columns[1], rows[2], columns[2])
-    return GatherForm(picks, (rows[0], columns[0]), padding)
+    return (height, width), origin, out >= 0
 
 
 def _picks(origin: NDArray[Any], inside: NDArray[Any]) -> tuple[tuple[int, int], ...] | None:

@@ -73,8 +73,8 @@ def unit_names(function: Any) -> dict[Any, str]:
 def _kind(call: Any, values: Mapping[Any, Any]) -> str:
     """Kind of the unit that a call could be the core of, or ""."""
     name = op_name(call)
-    if name == "add" and constant(call.args[1]) is not None:
-        return ""
+    if name in ("add", "multiply") and (constant(call.args[1]) is None) == (name == "multiply"):
+        return ""  # a bias, or a product of activations
     if name == "quantize" or name in KINDS:
         source = values.get(call.args[0])
         if name == "quantize":
@@ -113,7 +113,7 @@ def _partition(module: Any, accept: Accept, refused: dict[str, Infeasible]) -> A
 
     patterns = [
         FusionPattern(name, pattern, {**annotations}, check, attributes)
-        for name, pattern, annotations in unit_patterns()
+        for name, pattern, annotations in unit_patterns(_concatenated(module["main"]))
     ]
     return tvm.transform.Sequential(
         [
@@ -121,6 +121,14 @@ def _partition(module: Any, accept: Accept, refused: dict[str, Infeasible]) -> A
             relax.transform.MergeCompositeFunctions(),
         ]
     )(module)
+
+
+def _concatenated(function: Any) -> set[int]:
+    """Numbers of operands of the function's concatenations."""
+    values = definitions(function)
+    calls = [value for value in values.values() if op_name(value) == "concat"]
+    fields = [values.get(call.args[0], call.args[0]) for call in calls]
+    return {len(found.fields) for found in fields if isinstance(found, relax.Tuple)}
 
 
 def _has_match_cast(function: Any) -> bool:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tvm.relax.dpl import is_const, is_op, is_tuple, wildcard
@@ -14,28 +14,32 @@ from relay_passes.read_moves import LONGEST
 
 CONVOLUTIONS = ("nn.conv1d", "nn.conv2d", "nn.conv1d_transpose", "nn.conv2d_transpose")
 AVERAGES = ("nn.avg_pool1d", "nn.avg_pool2d", "mean")
-MOST_PARTS = 8
-"""Operands of the widest concatenation."""
 CORE = "core"
 """Annotation of the operator that gives a unit its kind."""
 RESIDUAL = "residual"
 """Annotation of the addition that a unit with a residual input ends with."""
 
 
-def unit_patterns() -> Iterator[tuple[str, Any, dict[str, Any]]]:
-    """(composite name, pattern, annotations), larger patterns first."""
+def unit_patterns(arities: Iterable[int]) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    """(composite name, pattern, annotations), larger patterns first.
+
+    ``arities``: numbers of operands of the concatenations to find.
+    """
     product = _one_of(*CONVOLUTIONS, "matmul")
-    core = product(_activation(), _weight())
+    scale = is_op("relax.multiply")
+    core = product(_activation(), _weight()) | scale(_activation(), is_const())
     own = _dequantized(_quantized(_biased(core)))
     total = is_op("relax.add")(own, _activation()) | is_op("relax.add")(_activation(), own)
     yield "vta.residual", _quantized(_clipped(total)), {CORE: core, RESIDUAL: total}
     core = product(_activation(), _weight())
     yield "vta.conv2d", _quantized(_clipped(_biased(core))), {CORE: core}
+    core = scale(_activation(), is_const())
+    yield "vta.scale", _quantized(_clipped(_biased(core))), {CORE: core}
     core = is_op("relax.add")(_activation(), _activation())
     yield "vta.add", _quantized(_clipped(core)), {CORE: core}
     core = _one_of(*AVERAGES, "nn.max_pool1d", "nn.max_pool2d")(_activation())
     yield "vta.pool2d", _quantized(_clipped(core)), {CORE: core}
-    for arity in range(MOST_PARTS, 0, -1):
+    for arity in sorted(arities, reverse=True):
         parts = is_op("relax.concat")(is_tuple([_activation() for _ in range(arity)]))
         yield "vta.gather", _quantized(_clipped(parts)), {CORE: parts}
     for length in range(LONGEST, 0, -1):

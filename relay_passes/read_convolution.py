@@ -92,6 +92,22 @@ def read_dense(
     )
 
 
+def read_scale(
+    spec: UnitSpec, factor_expr: Any, bias: NDArray[Any] | None, notes: list[str]
+) -> UnitSpec:
+    """Channels times constants: a depthwise 1x1 convolution that the network does not count."""
+    channels, space = spec.inputs[0].image[0], spec.output.shape[2:]
+    factor = _bias(constant(factor_expr), channels, space, notes)
+    weight = np.ones(channels) if factor is None else factor
+    return replace(
+        spec,
+        weight=weight[:, None, None, None],
+        bias=_bias(bias, channels, space, notes),
+        groups=channels,
+        graph_macs=0,
+    )
+
+
 def _weight(expr: Any, notes: list[str]) -> NDArray[np.float64]:
     value = constant(expr)
     if value is None:
@@ -121,14 +137,14 @@ def _weight_scale(expr: Any, channels: int, axis: int) -> NDArray[np.float64] | 
 def _bias(
     bias: NDArray[Any] | None, channels: int, space: tuple[int, ...], notes: list[str]
 ) -> NDArray[np.float64] | None:
-    """The added constant as one number a channel, which the axes ``space`` follow."""
+    """A constant operand as one number a channel, which the axes ``space`` follow."""
     if bias is None:
         return None
     if bias.size == 1:
         return np.full(channels, float(bias.reshape(-1)[0]))
     wanted = (channels, *[1] * len(space))
     if bias.size != channels or bias.shape[-len(wanted) :] != wanted:
-        notes.append(f"an added constant of shape {list(bias.shape)} is no bias")
+        notes.append(f"a constant of shape {list(bias.shape)} is not one number a channel")
         return None
     return bias.reshape(-1).astype(np.float64)
 

@@ -12,7 +12,7 @@ from typing import Any
 from tvm import relax
 
 from relay_passes.ir import is_static, op_name, shape
-from relay_passes.moves import free_views, gather_form
+from relay_passes.moves import block_move, free_views, gather_form
 from relay_passes.spec import Move, UnitSpec
 
 RESHAPES = ("reshape", "squeeze", "expand_dims")
@@ -35,7 +35,8 @@ def chain(resolve: Callable[[Any], Any], core: Any) -> tuple[list[Any], list[Any
 
 
 def read_moves(spec: UnitSpec, calls: list[Any], notes: list[str]) -> UnitSpec:
-    """A chain that some layout makes free is a view, one that carries whole channels a gather."""
+    """A chain that some layout makes free is a view, one that carries whole channels, or blocks of
+    pixels to channels and back, a gather."""
     source, out = spec.inputs[0], spec.output
     moves: list[Move] = []
     for call in calls:
@@ -44,13 +45,16 @@ def read_moves(spec: UnitSpec, calls: list[Any], notes: list[str]) -> UnitSpec:
             notes.append(f"{op_name(call)} with these attributes")
             return spec
         moves.append(move)
+    if 0 in (*source.shape, *out.shape):
+        notes.append("a tensor without elements")
+        return spec
     spec = replace(spec, moves=tuple(moves))
     batches = {1, source.shape[0], out.shape[0]}
     same = (source.scale, source.zero_point, source.dtype) == (out.scale, out.zero_point, out.dtype)
     if same and any(free_views(spec, batch) for batch in batches):
         return replace(spec, kind="view")
-    forms = [gather_form(spec, batch, last) for batch in batches for last in (False, True)]
-    if not any(forms):
+    places = [(batch, last) for batch in batches for last in (False, True)]
+    if not any(gather_form(spec, *place) or block_move(spec, *place) for place in places):
         names = ", ".join(op_name(call).removeprefix("nn.") for call in calls)
         notes.append(f"{names} of {list(source.shape)} to {list(out.shape)} moves data")
     return spec

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relay_passes.ir import constant, dtype, op_name, scalar, shape
-from relay_passes.read_convolution import read_convolution, read_dense
+from relay_passes.read_convolution import read_convolution, read_dense, read_scale
 from relay_passes.read_moves import MOVES, chain, read_moves
 from relay_passes.read_pool import read_pool
 from relay_passes.spec import QuantizedTensor, UnitKind, UnitSpec
@@ -22,6 +22,7 @@ KINDS: Mapping[str, UnitKind] = {
     "nn.conv2d": "conv2d",
     "nn.conv1d_transpose": "conv2d",
     "nn.conv2d_transpose": "conv2d",
+    "multiply": "conv2d",
     "matmul": "dense",
     "nn.max_pool1d": "max_pool2d",
     "nn.max_pool2d": "max_pool2d",
@@ -127,6 +128,8 @@ def _tensor(
 def _with_attributes(
     spec: UnitSpec, core: Any, resolve: Resolve, bias: NDArray[Any] | None, notes: list[str]
 ) -> UnitSpec:
+    if op_name(core) == "multiply":
+        return read_scale(spec, core.args[1], bias, notes)
     if spec.kind == "conv2d":
         return read_convolution(spec, core, resolve(core.args[1]), bias, notes)
     if spec.kind == "dense":

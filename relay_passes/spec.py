@@ -59,8 +59,9 @@ class UnitSpec:
     window. A transposed convolution has ``up``, its stride, with weights flipped and padding
     converted so that a window of stride 1 slides over the input grown by ``up - 1`` zeros. With
     ``between``, the tensor that the network quantises after the convolution, a second input is
-    added to it before the clip. ``moves`` is the chain of a view or gather. ``unsupported`` names
-    what the accelerator has no form for.
+    added to it before the clip. ``moves`` is the chain of a view or gather. ``graph_macs``, where
+    given, replaces the convolution's own count of multiply-accumulates. ``unsupported`` names what
+    the accelerator has no form for.
     """
 
     kind: UnitKind
@@ -80,6 +81,7 @@ class UnitSpec:
     count_include_pad: bool = False
     between: QuantizedTensor | None = None
     moves: tuple[Move, ...] = ()
+    graph_macs: int | None = None
     unsupported: str = ""
 
 

@@ -4,6 +4,11 @@
 
 from __future__ import annotations
 
+import io
+import warnings
+from typing import Any
+
+import onnx
 import torch
 from torch import nn
 from torch.nn import functional
@@ -125,16 +130,32 @@ def settled(module: nn.Module, seed: int, shape: tuple[int, ...]) -> nn.Module:
     return module.eval()
 
 
+def exported(module: nn.Module, shape: tuple[int, ...]) -> Any:
+    """The ONNX model, from ``x`` to ``y``, of a module that is `settled` on noise of a shape."""
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter that many files come from is deprecated
+        torch.onnx.export(
+            settled(module, 0, shape),
+            torch.zeros(shape),
+            file,
+            dynamo=False,
+            opset_version=17,
+            input_names=["x"],
+            output_names=["y"],
+        )
+    return onnx.load_from_string(file.getvalue())
+
+
 class _Inverted(nn.Module):
     """Sandler et al. 2018: expand, depthwise, project, added where the shape stays."""
 
-    def __init__(self, channels: int, out: int, stride: int) -> None:
+    def __init__(self, channels: int, out: int, stride: int, expand: int = 4) -> None:
         super().__init__()
-        wide = 4 * channels
+        wide = expand * channels
+        grow = [nn.Conv2d(channels, wide, 1, bias=False), nn.BatchNorm2d(wide), nn.ReLU6()]
         self.body = nn.Sequential(
-            nn.Conv2d(channels, wide, 1, bias=False),
-            nn.BatchNorm2d(wide),
-            nn.ReLU6(),
+            *(grow if expand > 1 else []),
             nn.Conv2d(wide, wide, 3, stride, 1, groups=wide, bias=False),
             nn.BatchNorm2d(wide),
             nn.ReLU6(),
@@ -162,6 +183,30 @@ class SmallMobileNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.blocks(self.stem(x)).mean((2, 3)))
+
+
+class MobileNetV2(nn.Module):
+    """Sandler et al. 2018, width 1.0."""
+
+    def __init__(self, classes: int = 1000) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [
+            nn.Conv2d(3, 32, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(32),
+            nn.ReLU6(),
+        ]
+        channels = 32
+        stages = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1))
+        for expand, out, repeats, stride in (*stages, (6, 160, 3, 2), (6, 320, 1, 1)):
+            for block in range(repeats):
+                layers.append(_Inverted(channels, out, stride if not block else 1, expand))
+                channels = out
+        layers += [nn.Conv2d(channels, 1280, 1, bias=False), nn.BatchNorm2d(1280), nn.ReLU6()]
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(1280, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(x).mean((2, 3)))
 
 
 class SmallShuffleNet(nn.Module):
@@ -209,6 +254,62 @@ class SmallDenseNet(nn.Module):
         for layer in self.layers:
             features.append(torch.relu(layer(torch.cat(features, 1))))
         return functional.avg_pool2d(self.transition(torch.cat(features, 1)), 2)
+
+
+class PreactivationDenseNet(nn.Module):
+    """Huang et al. 2017 with batch norms in front of convolutions, and a wide concatenation."""
+
+    def __init__(self, width: int = 8, layers: int = 9) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3, 1, 1)
+        sizes = [width * (i + 1) for i in range(layers)]
+        self.norms = nn.ModuleList(nn.BatchNorm2d(size) for size in sizes)
+        self.convs = nn.ModuleList(nn.Conv2d(size, width, 1) for size in sizes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features = [self.stem(x)]
+        for norm, conv in zip(self.norms, self.convs, strict=True):
+            features.append(conv(torch.relu(norm(torch.cat(features, 1)))))
+        return functional.avg_pool2d(torch.cat(features, 1), 2)
+
+
+class ParametricNet(nn.Module):
+    """PReLUs whose slopes differ from channel to channel, some negative or above 1."""
+
+    def __init__(self, width: int = 20) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, width, 3, 1, 1), nn.Conv2d(width, 8, 3, 1, 1)
+        self.slopes = nn.ModuleList(nn.PReLU(size) for size in (width, 8))
+        for slope in self.slopes:
+            slope.weight.data = torch.linspace(-0.5, 1.5, slope.num_parameters)
+        self.last = nn.Conv2d(8, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.slopes[1](self.second(self.slopes[0](self.first(x)))))
+
+
+class PaddedNet(nn.Module):
+    """Pads of their own in front of a strided convolution, as TensorFlow's networks have them."""
+
+    def __init__(self, width: int = 20) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, width, 3, 1, 1), nn.Conv2d(width, 8, 3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(functional.pad(torch.relu(self.first(x)), (0, 1, 0, 1)))
+
+
+class ShuffledNet(nn.Module):
+    """Blocks of pixels to channels and back (Shi et al. 2016)."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, 1, 1), nn.Conv2d(32, 4 * width, 3, 1, 1)
+        self.last = nn.Conv2d(width, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        small = functional.pixel_unshuffle(torch.relu(self.first(x)), 2)
+        return self.last(functional.pixel_shuffle(torch.relu(self.second(small)), 2))
 
 
 class TransposedUNet(nn.Module):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from codesign.cli.common import notice, print_json, print_table
 from codesign.errors import ConfigError
+from codesign.hw.area import area
 from codesign.hw.config import VtaConfig
 from codesign.hw.content import config_key
 from codesign.hw.documents import looks_like_path, read_document
@@ -126,10 +128,13 @@ def _show(args: argparse.Namespace) -> int:
         "fits_vta_encoding": cfg.fits_vta_encoding,
         "key": config_key(cfg),
     }
+    estimated = asdict(area(cfg))
     if args.json:
-        print_json({"name": cfg.name, "config": to_document(cfg), "derived": derived})
+        document = {"config": to_document(cfg), "derived": derived, "estimated": estimated}
+        print_json({"name": cfg.name, **document})
         return 0
     rows = [*to_document(cfg).items(), *derived.items()]
+    rows += [(f"{name} (estimated)", count) for name, count in estimated.items()]
     print_table(("field", "value"), ((key, _text(value)) for key, value in rows), title=cfg.name)
     return 0
 

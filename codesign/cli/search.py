@@ -100,6 +100,11 @@ def show(best: Mapping[str, Any] | None, certificate: Mapping[str, Any]) -> None
         ("accuracy", f"{best['accuracy']:.2f} % ({certificate['levels']['accuracy']})"),
         ("latency", f"{best['latency_ms']:.4g} ms, {cycles['t2']} cycles (T2)"),
         ("SRAM", f"{best['sram_kib']:g} KiB"),
+        ("energy", f"{best['energy_mj']:.4g} mJ (estimated)"),
+        (
+            "FPGA",
+            "{dsp:g} DSP, {bram36:g} RAMB36, {lut:g} LUT, {ff:g} FF (estimated)".format(**best),
+        ),
         ("outputs match", proof["outputs_match"]),
         ("package cycles equal", cycles["package_equals_t2"]),
         ("pairs", f"{share['pairs']}, {certificate['evaluations']['t2']} at T2"),

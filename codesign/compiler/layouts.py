@@ -8,7 +8,7 @@ from itertools import product
 from math import prod
 
 from codesign.hw.config import VtaConfig
-from relay_passes.moves import free_views, gather_form, layouts
+from relay_passes.moves import block_move, free_views, gather_form, layouts
 from relay_passes.spec import QuantizedTensor, UnitSpec
 
 _ANYWHERE = ("add", "requantize")
@@ -83,7 +83,9 @@ def _choices(
         values = [
             last
             for last in (False, True)
-            if spec.kind != "gather" or gather_form(spec, batch, last) is not None
+            if spec.kind != "gather"
+            or gather_form(spec, batch, last) is not None
+            or block_move(spec, batch, last) is not None
         ]
         same = [(last,) * len(domains) for last in values]
         return [choice for choice in same if _within(choice, domains)]

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.hw.config import VtaConfig
-from codesign.kernels.bound import MULTIPLY_CYCLES, pixels_read, plane_taps
+from codesign.kernels.blocking import Blocking
+from codesign.kernels.bound import MULTIPLY_CYCLES, pixels_read, plane_taps, reads
 from codesign.kernels.constants import default_bias_tiles
 from codesign.kernels.pool import (
     identity_copies,
@@ -35,22 +36,32 @@ from codesign.kernels.workload import (
 Floats: TypeAlias = NDArray[np.float64]
 Columns: TypeAlias = Mapping[str, Floats]
 
+SPANS = range(2, 8)
+"""log2 of the channel groups that columns ``spans_k`` count."""
+
 WORKLOAD_COLUMNS: tuple[str, ...] = (
     *("is_conv", "is_max_pool", "is_avg_pool", "is_elementwise", "is_gather", "operands"),
     *("in_channels", "out_channels", "height", "width", "out_height", "out_width"),
     *("kernel_height", "kernel_width", "stride_height", "stride_width"),
     *("pad_top", "pad_left", "pad_bottom", "pad_right", "in_border", "out_border", "bias_tiles"),
     # Convolution groups; pixels from the first tap to the last; input grown by (transposed
-    # convolution, or pixels repeated by a gather); a residual; multipliers. Runs of consecutive
-    # channels that a gather picks; useful multiply-accumulates.
-    *("groups", "reach_height", "reach_width", "up_height", "up_width", "residual", "multiply"),
-    *("pick_runs", "macs"),
+    # convolution, or pixels repeated by a gather), and its phases; a residual; multipliers. Runs
+    # of consecutive channels that a gather picks; useful multiply-accumulates.
+    *("groups", "reach_height", "reach_width", "up_height", "up_width", "phases"),
+    *("residual", "multiply", "pick_runs", "macs"),
+    # Channel groups of 2^k, of the input: those that each output group of a convolution's groups
+    # reads, in all; those that a gather reads.
+    *(f"spans_{k}" for k in SPANS),
     # Whole-plane counts of one output channel block: GEMM micro-ops (convolution and gather: per
     # input block it reads; else per input sub-block), ALU and reset cycles without bias,
     # accumulators.
     *("plane_gemm", "plane_alu", "plane_outputs"),
     # The first two in the other forms of a max pooling (`codesign.kernels.pool.MaxForm`).
     *("rows_gemm", "rows_alu", "taps_gemm", "taps_alu"),
+    # Runs of rows and of columns whose windows have the same taps (average pooling); register
+    # maxima along a row and along a column, and taps of all windows along them that no padding
+    # takes (max pooling).
+    *("row_runs", "col_runs", "row_maxima", "column_maxima", "row_taps", "column_taps"),
     # Scaled identities (gather: sources) and biases that a unit without weights keeps; GEMM and
     # ALU instructions a tile; whether only every stride-th input row is loaded.
     # Input pixels of one channel group that some output reads, all operands.
@@ -62,7 +73,7 @@ CONFIG_COLUMNS: tuple[str, ...] = (
     *("read_latency", "write_address_latency", "write_response_latency", "outstanding_reads"),
     *("uop_depth", "inp_depth", "wgt_depth", "acc_depth"),
     *("inp_bytes", "wgt_bytes", "acc_bytes", "out_bytes", "uop_bytes", "instruction_bytes"),
-    *("default_bias_tiles", "kernels_fit"),
+    *("default_bias_tiles", "kernels_fit", "has_mul"),
     *("flow_auto", "flow_ws", "flow_os", "flow_is", "flow_rs"),
 )
 
@@ -102,29 +113,61 @@ def _workload_row(w: Workload) -> tuple[float, ...]:
             kind, channels = (1, 0, 0, 0, 0, 1), (w.in_channels, w.out_channels)
             window = (*w.kernel, *w.stride, *w.padding)
             borders = (w.in_border, w.out_border, w.bias_tiles)
-            form = (w.groups, *w.reach, *w.up, w.residual_border is not None, w.multiply, 0)
+            form = (
+                w.groups,
+                *w.reach,
+                *w.up,
+                w.up[0] * w.up[1],
+                w.residual_border is not None,
+                w.multiply,
+                0,
+            )
         case PoolWorkload():
             kind = (0, int(w.kind == "max"), int(w.kind == "avg"), 0, 0, 1)
             channels, window = (w.channels, w.channels), (*w.kernel, *w.stride, *w.padding)
             borders = (w.in_border, w.out_border, 0)
-            form = (1, *w.kernel, 1, 1, 0, 0, 0)
+            form = (1, *w.kernel, 1, 1, 1, 0, 0, 0)
         case ElementwiseWorkload():
             kind, channels = (0, 0, 0, 1, 0, w.operands), (w.channels, w.channels)
             window = (1, 1, 1, 1, 0, 0, 0, 0)
             borders = (max(w.in_borders[: w.operands], default=0), w.out_border, 0)
-            form = (1, 1, 1, 1, 1, 0, 0, 0)
+            form = (1, 1, 1, 1, 1, 1, 0, 0, 0)
         case GatherWorkload():
             kind, channels = (0, 0, 0, 0, 1, 1), (len(set(w.picks)), len(w.picks))
             window = (1, 1, 1, 1, *w.padding)
             borders = (max(w.in_borders, default=0), w.out_border, 0)
-            form = (1, 1, 1, *w.repeat, 0, 0, _runs(w))
+            form = (1, 1, 1, *w.repeat, 1, 0, 0, _runs(w))
     gemm, alu, outputs, *rest = _plane(w)
+    counts = (1, 1, 0, 0, 0, 0)
     forms = (gemm, alu) * 2
     if isinstance(w, PoolWorkload) and w.kind == "max":
         work = max_work(w)
         forms = (*work["rows"], *work["taps"])
-    plane = (gemm, alu, outputs, *forms, *rest)
-    return (*kind, *channels, *shape, *window, *borders, *form, w.macs, *plane)
+        counts = (1, 1, *_along(w, 1), *_along(w, 0))
+        counts = (1, 1, counts[2], counts[4], counts[3], counts[5])
+    elif isinstance(w, PoolWorkload):
+        vertical, horizontal = axes(w)
+        found = (runs(vertical, 0, w.out_height), runs(horizontal, 0, w.out_width))
+        counts = (*map(len, found), 0, 0, 0, 0)
+    plane = (gemm, alu, outputs, *forms, *counts, *rest)
+    spans = (_spans(w, 1 << k) for k in SPANS)
+    return (*kind, *channels, *shape, *window, *borders, *form, w.macs, *spans, *plane)
+
+
+def _along(w: PoolWorkload, axis: int) -> tuple[int, int]:
+    """Register maxima of neighbours along an axis, and taps of all windows along it."""
+    found = runs(axes(w)[axis], 0, (w.out_height, w.out_width)[axis])
+    return maxima(w.kernel[axis], w.stride[axis]), sum(
+        (r.stop - r.start) * (r.hi - r.lo) for r in found
+    )
+
+
+def _spans(w: Workload, size: int) -> int:
+    if isinstance(w, ConvWorkload) and w.groups > 1:
+        return reads(w, Blocking(size, size))
+    if isinstance(w, GatherWorkload):
+        return len({(source, channel // size) for source, channel in w.picks})
+    return 0
 
 
 def _runs(w: GatherWorkload) -> int:
@@ -137,10 +180,10 @@ def _plane(w: Workload) -> tuple[float, ...]:
     """The derived columns, in their order."""
     outputs, read = w.out_height * w.out_width, pixels_read(w)
     if isinstance(w, ElementwiseWorkload):
-        return (read, 4 * outputs, outputs, w.operands, 1, w.operands + 5, 0, read)
+        return (read, 4 * outputs, outputs, w.operands, 1, 4, 0, read)
     if isinstance(w, GatherWorkload):
         kept = read * w.repeat[0] * w.repeat[1]
-        return (min(kept, outputs), 4 * outputs, outputs, len(w.channels), 0, 6, 0, read)
+        return (min(kept, outputs), 4 * outputs, outputs, len(w.channels), 0, 4, 0, read)
     if isinstance(w, ConvWorkload):
         padded = w.padding[0] or w.padding[2] or w.in_border
         sampled = w.kernel[0] == 1 and w.stride[0] > 1 and not padded and w.up[0] == 1
@@ -149,8 +192,7 @@ def _plane(w: Workload) -> tuple[float, ...]:
         instructions = 5 + 2 * residual + (8 if w.multiply else 0)
         return (plane_taps(w), cycles * outputs, outputs, residual, 0, instructions, sampled, read)
     if w.kind == "max":
-        instructions = 3 + sum(maxima(k, s) for k, s in zip(w.kernel, w.stride, strict=True))
-        return (*max_work(w)["copied"], outputs, 2, 0, instructions, 0, read)
+        return (*max_work(w)["copied"], outputs, 2, 0, 0, 0, read)
     vertical, horizontal = axes(w)
     regions = [
         ((y.stop - y.start) * (x.stop - x.start), (y.hi - y.lo) * (x.hi - x.lo))
@@ -161,8 +203,7 @@ def _plane(w: Workload) -> tuple[float, ...]:
     counts = valid_counts(w)
     copies = sum(identity_copies(w, taps) for taps in counts)
     alu = (3 + shift_steps(w)) * outputs
-    instructions = 3 + shift_steps(w) + 2 * len(regions)
-    return (gemm, alu, outputs, copies, len(counts), instructions, 0, read)
+    return (gemm, alu, outputs, copies, len(counts), 3 + shift_steps(w), 0, read)
 
 
 def _config_row(c: VtaConfig) -> tuple[float, ...]:
@@ -173,6 +214,6 @@ def _config_row(c: VtaConfig) -> tuple[float, ...]:
         *(c.read_latency, c.write_address_latency, c.write_response_latency, c.outstanding_reads),
         *(c.uop_depth, c.inp_depth, c.wgt_depth, c.acc_depth),
         *(c.inp_element_bytes, c.wgt_element_bytes, c.acc_element_bytes, c.out_element_bytes),
-        *(c.uop_bytes, c.instruction_bytes, default_bias_tiles(c), square and widths),
+        *(c.uop_bytes, c.instruction_bytes, default_bias_tiles(c), square and widths, c.has_mul),
         *(c.dataflow == flow for flow in ("auto", "ws", "os", "is", "rs")),
     )

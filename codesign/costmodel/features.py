@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from codesign.costmodel.closed_form import Bound, bound
 from codesign.costmodel.columns import Columns, Floats
-from codesign.costmodel.tilings import Blocks, blocks, conv_bias_tiles
+from codesign.costmodel.demand import Blocks
 
-FEATURE_VERSION = "2"
+FEATURE_VERSION = "3"
 """Changes whenever a feature is added, removed or computed differently."""
 
 FEATURES: dict[str, str] = {
@@ -62,6 +62,7 @@ FEATURES: dict[str, str] = {
     "flow_os": "1 for output-stationary",
     "flow_is": "1 for input-stationary",
     "flow_rs": "1 for row-stationary",
+    "burst_beats": "longest burst, beats",
     "in_blocks": "input channel blocks",
     "out_blocks": "output channel blocks",
     "in_fill": "share of the input lanes that carry channels",
@@ -99,14 +100,28 @@ FEATURES: dict[str, str] = {
     "load_to_compute": "LOAD / COMPUTE cycles of the tiling",
     "store_to_compute": "STORE / COMPUTE cycles of the tiling",
     "alu_to_gemm": "ALU cycles / GEMM cycles",
+    "load_cycles": "LOAD cycles of the tiling, request latencies exposed",
+    "compute_cycles": "COMPUTE cycles of the tiling",
+    "store_cycles": "STORE cycles of the tiling",
+    "instructions": "instructions of the tiling",
+    "inp_traffic": "input bytes that the tiling loads",
+    "wgt_traffic": "weight bytes that the tiling loads",
+    "traffic_beats": "bus beats of input and weight bytes that the tiling loads / T0",
+    "operations_per_beat": "GEMM and ALU cycles / bus beats of all bytes, each once",
     "tile_rows": "output rows a tile of the closed form's tiling",
+    "tile_cols": "its output columns a tile",
+    "tile_share": "its accumulators a tile / accumulators",
     "channel_tiles": "its tiles over output channels",
     "spatial_tiles": "its tiles over output pixels",
-    "chunks": "its chunks of the input channels",
+    "chunks": "its steps a tile: chunks of the input channels, or of windows",
     "input_loads": "times it loads the input",
     "weight_loads": "times it loads the weights",
+    "step_cycles": "its COMPUTE cycles a step",
+    "step_load": "its LOAD cycles a step",
+    "instructions_per_step": "its instructions a step",
     "cycles_per_tile": "T0 / tiles",
     "row_remainder": "output rows / (tiles of rows x rows a tile)",
+    "column_remainder": "output columns / (tiles of columns x columns a tile)",
     "estimate": "T0, cycles",
 }
 """Name -> meaning, in column order."""
@@ -120,8 +135,14 @@ def pair_features(w: Columns, c: Columns) -> tuple[NDArray[np.float32], Bound]:
     Pairs that fit no tiling have features 0 and an infinite T0.
     """
     t0 = bound(w, c)
-    b = blocks(w, c)
-    values = {**_shapes(w, c), **_amounts(w, c, b, t0), **_ratios(w, c, b, t0), **_modules(w, t0)}
+    b = t0.blocks
+    values = {
+        **_shapes(w, c, t0),
+        **_amounts(w, c, b, t0),
+        **_ratios(w, c, b, t0),
+        **_modules(w, c, t0),
+        **_tiling(w, c, t0),
+    }
     out = np.empty((*t0.cycles.shape, len(FEATURE_NAMES)), dtype=np.float32)
     for index, name in enumerate(FEATURE_NAMES):
         out[..., index] = values[name]
@@ -129,7 +150,7 @@ def pair_features(w: Columns, c: Columns) -> tuple[NDArray[np.float32], Bound]:
     return out, t0
 
 
-def _shapes(w: Columns, c: Columns) -> dict[str, Floats]:
+def _shapes(w: Columns, c: Columns, t0: Bound) -> dict[str, Floats]:
     same_w = (
         *("is_conv", "is_max_pool", "is_avg_pool", "operands", "in_channels", "out_channels"),
         *("height", "width", "out_height", "out_width", "kernel_height", "kernel_width"),
@@ -144,9 +165,10 @@ def _shapes(w: Columns, c: Columns) -> dict[str, Floats]:
     return {
         **{name: w[name] for name in same_w},
         **{name: c[name] for name in same_c},
-        "bias_tiles": conv_bias_tiles(w, c) * w["is_conv"],
+        "bias_tiles": t0.blocks.bias_tiles * w["is_conv"],
         "padding": w["pad_top"] + w["pad_left"] + w["pad_bottom"] + w["pad_right"],
         "block_ratio": c["block_in"] / c["block_out"],
+        "burst_beats": c["burst_bytes"] / c["bus_bytes"],
         "write_latency": c["write_address_latency"] + c["write_response_latency"],
     }
 
@@ -191,32 +213,58 @@ def _ratios(w: Columns, c: Columns, b: Blocks, t0: Bound) -> dict[str, Floats]:
     }
 
 
-def _modules(w: Columns, t0: Bound) -> dict[str, Floats]:
+def _modules(w: Columns, c: Columns, t0: Bound) -> dict[str, Floats]:
     # Where nothing fits T0 is inf, and every value is replaced by 0 later.
     with np.errstate(invalid="ignore", over="ignore"):
-        cycles, t = t0.cycles, t0.tiling
-        tiles = t.channel_tiles * t.spatial_tiles
-        row_tiles = np.ceil(w["out_height"] / t.rows)
+        cycles, t, least = t0.cycles, t0.tiling, t0.work
+        inp = t.input_loads * (least.inputs * c["inp_bytes"])
+        wgt = t.weight_loads * (least.weights * c["wgt_bytes"])
+        beats = least.load + least.outputs * (c["out_bytes"] / c["bus_bytes"])
         return {
             "load_share": t.load / cycles,
             "compute_share": t.compute / cycles,
             "store_share": t.store / cycles,
             "fetch_share": t.fetch / cycles,
             "fill_share": t.fill / cycles,
-            "roofline_share": t0.work.roofline / cycles,
-            "least_load_share": t0.work.load / cycles,
-            "least_compute_share": t0.work.compute / cycles,
-            "least_store_share": t0.work.store / cycles,
+            "roofline_share": least.roofline / cycles,
+            "least_load_share": least.load / cycles,
+            "least_compute_share": least.compute / cycles,
+            "least_store_share": least.store / cycles,
             "load_to_compute": t.load / t.compute,
             "store_to_compute": t.store / t.compute,
-            "alu_to_gemm": t0.work.alu / t0.work.gemm,
+            "alu_to_gemm": least.alu / least.gemm,
+            "load_cycles": t.load,
+            "compute_cycles": t.compute,
+            "store_cycles": t.store,
+            "instructions": t.instructions,
+            "inp_traffic": inp,
+            "wgt_traffic": wgt,
+            "traffic_beats": (inp + wgt) / (c["bus_bytes"] * cycles),
+            "operations_per_beat": least.compute / beats,
+            "estimate": cycles,
+        }
+
+
+def _tiling(w: Columns, c: Columns, t0: Bound) -> dict[str, Floats]:
+    with np.errstate(invalid="ignore", over="ignore"):
+        t = t0.tiling
+        tiles = t.channel_tiles * t.spatial_tiles
+        steps = tiles * t.chunks
+        row_tiles = np.ceil(w["out_height"] / t.rows)
+        col_tiles = np.ceil(w["out_width"] / t.cols)
+        return {
             "tile_rows": t.rows,
+            "tile_cols": t.cols,
+            "tile_share": t0.work.outputs / (tiles * c["acc_depth"]),
             "channel_tiles": t.channel_tiles,
             "spatial_tiles": t.spatial_tiles,
             "chunks": t.chunks,
             "input_loads": t.input_loads,
             "weight_loads": t.weight_loads,
-            "cycles_per_tile": cycles / tiles,
+            "step_cycles": t.compute / steps,
+            "step_load": t.load / steps,
+            "instructions_per_step": t.instructions / steps,
+            "cycles_per_tile": t0.cycles / tiles,
             "row_remainder": w["out_height"] / (row_tiles * t.rows),
-            "estimate": cycles,
+            "column_remainder": w["out_width"] / (col_tiles * t.cols),
         }

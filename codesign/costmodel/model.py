@@ -14,7 +14,6 @@ import xgboost as xgb
 from numpy.typing import NDArray
 
 from codesign.costmodel import manifest
-from codesign.costmodel.closed_form import infeasible
 from codesign.costmodel.columns import (
     Columns,
     Floats,
@@ -79,7 +78,7 @@ class CostModel:
         flat = features.reshape(-1, features.shape[-1])
         ratio = np.asarray(self.booster.inplace_predict(flat), dtype=np.float64)
         cycles = np.maximum(t0.cycles * np.exp(ratio.reshape(t0.cycles.shape)), t0.work.roofline)
-        return np.where(infeasible(w, c) | ~np.isfinite(cycles), np.nan, cycles)
+        return np.where(np.isfinite(cycles), cycles, np.nan)
 
     def save(self, path: str | Path) -> None:
         """Write ``path`` (XGBoost's .ubj) and its manifest (.json) beside it, each at once."""

@@ -9,16 +9,19 @@ from typing import Any
 _MOST_ELEMENTS = 4096
 """Larger constants are left to TVM."""
 _ROUNDS = 8
+_SOURCES = ("Shape", "ConstantOfShape")
+"""Operators that such arithmetic starts with."""
 
 
 def fold_shapes(model: Any) -> Any:
-    """The model with every ``Shape`` of a static tensor, and what follows from it, as constants.
+    """The model with every ``Shape`` of a static tensor, and what follows from it, as constants;
+    also the widths of pads that exporters compute.
 
     Only integer and boolean values of few elements; all other nodes stay as they are.
     """
     import onnx
 
-    if not any(node.op_type == "Shape" for node in model.graph.node):
+    if not any(node.op_type in _SOURCES for node in model.graph.node):
         return model
     made = onnx.ModelProto()
     made.CopyFrom(model)
@@ -26,7 +29,25 @@ def fold_shapes(model: Any) -> Any:
         if not _fold(made):
             break
         made = onnx.shape_inference.infer_shapes(made, data_prop=True)
+    _drop_unread(made.graph)
     return made
+
+
+def _drop_unread(graph: Any) -> None:
+    """Remove the constants that only folded nodes read; graphs inside nodes keep all."""
+    if any(a.g.node or a.graphs for node in graph.node for a in node.attribute):
+        return
+    read = {name for node in graph.node for name in node.input} | {v.name for v in graph.output}
+    kept = [tensor for tensor in graph.initializer if tensor.name in read]
+    if len(kept) < len(graph.initializer):
+        inputs = [value for value in graph.input if value.name not in _names(graph) - read]
+        del graph.initializer[:], graph.input[:]
+        graph.initializer.extend(kept)
+        graph.input.extend(inputs)
+
+
+def _names(graph: Any) -> set[str]:
+    return {tensor.name for tensor in graph.initializer}
 
 
 def _fold(model: Any) -> bool:

@@ -55,6 +55,10 @@ def read_model(path_or_model: str | Path | Any, input_shapes: InputShapes | None
         model = onnx.shape_inference.infer_shapes(model)
     except onnx.checker.ValidationError as error:
         raise ModelError(f"{where}: not a valid ONNX model: {_first_line(error)}") from error
+    except UnicodeDecodeError as error:  # the checker's text quotes what is no text
+        raise ModelError(
+            f"{where}: not a valid ONNX model: a name is not UTF-8: {error}"
+        ) from error
     except onnx.shape_inference.InferenceError as error:
         raise ModelError(f"{where}: shapes do not fit together: {_first_line(error)}") from error
     refuse_unserved(model)

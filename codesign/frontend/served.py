@@ -24,7 +24,8 @@ def refuse_unserved(model: Any) -> None:
     ModelError
         tensors of other types than numbers of 8 bits and more (float8, int4, strings, ...), graph
         inputs or outputs that are no tensors, batch norm in training mode, infinity of one sign,
-        maxima of regions of interest, inputs of the graph where only constants are served.
+        maxima of regions of interest, no permutation of axes, inputs of the graph where only
+        constants are served.
     """
     from onnx import TensorProto
 
@@ -57,6 +58,9 @@ def refuse_unserved(model: Any) -> None:
             numbers.get("detect_negative", 1),
         ):
             raise ModelError(f"{where(node)} looks for one sign only; both are served")
+        axes = [int(n) for a in node.attribute if a.name == "perm" for n in a.ints]
+        if node.op_type == "Transpose" and sorted(axes) != list(range(len(axes))):
+            raise ModelError(f"{where(node)} has perm {axes}; every axis must be there once")
         if node.op_type == "RoiAlign" and any(a.s == b"max" for a in node.attribute):
             raise ModelError(f"{where(node)} takes the maximum; the average is served")
 

@@ -62,8 +62,8 @@ class ConvWorkload(_Windowed):
     input of the output's shape that is added before the clip. ``multiply``: a multiplier for each
     channel instead of the common shift alone (HAS_MUL). ``phase_bias``: a transposed convolution
     has a bias for each phase, output position modulo ``up`` (an input with a zero point: phases
-    read different taps). ``graph_macs``, where not 0, are the multiply-accumulates of the layer
-    that this workload computes in a packed form.
+    read different taps). ``graph_macs``, where given, are the multiply-accumulates of what this
+    workload computes: of a packed layer, or 0 of what is no convolution of the network.
     """
 
     in_channels: int
@@ -82,7 +82,7 @@ class ConvWorkload(_Windowed):
     residual_border: int | None = None
     multiply: bool = False
     phase_bias: bool = False
-    graph_macs: int = 0
+    graph_macs: int | None = None
 
     @property
     def phases(self) -> tuple[int, int]:
@@ -113,7 +113,7 @@ class ConvWorkload(_Windowed):
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one image, padding counted."""
-        if self.graph_macs:
+        if self.graph_macs is not None:
             return self.graph_macs
         taps = self.kernel[0] * self.kernel[1]
         pixels = self.out_height * self.out_width if self.up == (1, 1) else self.height * self.width

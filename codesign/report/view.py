@@ -81,6 +81,10 @@ def _limit(item: Mapping[str, Any]) -> str:
         "sram_kib": "SRAM ≤ {} KiB",
         "cycles": "cycles ≤ {}",
         "energy_mj": "energy ≤ {} mJ",
+        "dsp": "DSPs ≤ {}",
+        "bram36": "RAMB36 ≤ {}",
+        "lut": "LUTs ≤ {}",
+        "ff": "FFs ≤ {}",
         "accuracy": "accuracy ≥ {} %",
     }
     return units[item["metric"]].format(number(item["limit"]))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from codesign.hw.area import RESOURCES
 from codesign.hw.content import config_key
 from codesign.search.evaluator import Evaluation, Evaluator
 from codesign.search.pairs import Floats
@@ -73,6 +74,7 @@ def _levels(evaluator: Evaluator) -> dict[str, str]:
         "latency_ms": "t2",
         "energy_mj": "estimated from t2 counters",
         "sram_kib": "exact",
+        **dict.fromkeys(RESOURCES, "estimated, t0"),
         "scores": evaluator.predictor.level,
         "lower_bound": "t0",
     }

@@ -113,8 +113,8 @@ class Evaluator:
             return cycles
         if metric == "latency_ms":
             return cycles * pairs.ms_per_cycle
-        if metric == "sram_kib":
-            return np.broadcast_to(pairs.sram_kib, pairs.shape)
+        if metric in pairs.hardware:
+            return np.broadcast_to(pairs.hardware[metric], pairs.shape)
         if metric == "energy_mj":
             return np.zeros(pairs.shape)
         return np.broadcast_to(pairs.accuracy[:, None], pairs.shape)
@@ -158,7 +158,7 @@ class Evaluator:
         config = pairs.configs[pair.config]
         figures: dict[str, float] = {
             "accuracy": float(pairs.accuracy[pair.network]),
-            "sram_kib": float(pairs.sram_kib[pair.config]),
+            **{name: float(figure[pair.config]) for name, figure in pairs.hardware.items()},
         }
         violations = [] if why is None else [Infeasible("schedule", str(why))]
         if not pairs.connected[pair.network]:

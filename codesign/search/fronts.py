@@ -29,7 +29,7 @@ class Fronts:
 
 
 def fronts(evaluator: Evaluator, truth: Floats | None) -> Fronts:
-    """Fronts among the configurations that keep the SRAM limit."""
+    """Fronts among the configurations that keep the limits on hardware."""
     scores = evaluator.predicted * evaluator.pairs.ms_per_cycle
     allowed = _allowed(evaluator)
     scores = np.where(allowed, scores, np.nan)
@@ -58,12 +58,12 @@ def fronts(evaluator: Evaluator, truth: Floats | None) -> Fronts:
 
 
 def _allowed(evaluator: Evaluator) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """bool [C]: configurations within the SRAM limit."""
-    sram = evaluator.pairs.sram_kib
-    kept = np.ones(len(sram), bool)
+    """bool [C]: configurations within the limits on memory and FPGA resources."""
+    hardware = evaluator.pairs.hardware
+    kept = np.ones(len(evaluator.pairs.configs), bool)
     for constraint in evaluator.problem.constraints:
-        if constraint.metric == "sram_kib":
-            kept &= sram <= constraint.limit
+        if constraint.metric in hardware:
+            kept &= hardware[constraint.metric] <= constraint.limit
     return kept
 
 

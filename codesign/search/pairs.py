@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import ConfigError
+from codesign.hw.area import RESOURCES, area
 from codesign.hw.config import VtaConfig
 from codesign.hw.loader import load_config
 from codesign.hw.space import load_space
@@ -49,9 +51,11 @@ class Pairs:
         return self.counts.sum(axis=1) > 0
 
     @cached_property
-    def sram_kib(self) -> Floats:
-        """float64 [C]."""
-        return np.array([config.sram_bytes / 1024 for config in self.configs])
+    def hardware(self) -> Mapping[str, Floats]:
+        """`HARDWARE_METRICS`, each float64 [C]; all but ``sram_kib`` are estimated."""
+        areas = [area(config) for config in self.configs]
+        found = {name: np.array([float(getattr(a, name)) for a in areas]) for name in RESOURCES}
+        return {"sram_kib": np.array([c.sram_bytes / 1024 for c in self.configs]), **found}
 
     @cached_property
     def ms_per_cycle(self) -> Floats:

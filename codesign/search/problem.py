@@ -9,7 +9,10 @@ from typing import Any, Literal
 from codesign.errors import ConfigError
 
 Goal = Literal["max", "min"]
-METRICS = ("accuracy", "latency_ms", "cycles", "sram_kib", "energy_mj")
+HARDWARE_METRICS = ("sram_kib", "dsp", "bram36", "lut", "ff")
+"""Figures of a configuration alone: memory, exact, and estimated FPGA resources."""
+
+METRICS = ("accuracy", "latency_ms", "cycles", "energy_mj", *HARDWARE_METRICS)
 """Figures of an evaluated pair that objectives and constraints may name."""
 
 

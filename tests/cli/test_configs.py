@@ -45,6 +45,7 @@ def test_show(capsys: pytest.CaptureFixture[str]) -> None:
     shown = _json(capsys, "show", "pynq")
     assert shown["config"]["LOG_BLOCK"] == 4
     assert shown["derived"]["wgt_depth"] == 1024
+    assert shown["estimated"] == {"dsp": 256, "bram36": 122, "lut": 18914, "ff": 7275}
     assert main(["configs", "show", "neuhardco:8x64_2m_os"]) == 0
     assert "instruction_encoding" in capsys.readouterr().out
 

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,18 +11,22 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 import codesign
+from codesign.isa import check
 from tests.networks import (
+    PaddedNet,
+    ParametricNet,
+    PreactivationDenseNet,
+    ShuffledNet,
     SmallDenseNet,
     SmallMobileNet,
     SmallShuffleNet,
     TransposedUNet,
     VisionBlock,
-    settled,
+    exported,
 )
 from tests.onnx_models import onnxruntime_outputs
 
@@ -34,26 +36,13 @@ NETWORKS = {
     "mobilenet": SmallMobileNet,
     "shufflenet": SmallShuffleNet,
     "densenet": SmallDenseNet,
+    "preactivation": PreactivationDenseNet,
+    "prelu": ParametricNet,
+    "padded": PaddedNet,
+    "shuffled": ShuffledNet,
     "unet": TransposedUNet,
 }
 SHAPE = (1, 3, 16, 16)
-
-
-def exported(module: torch.nn.Module) -> Any:
-    """The ONNX model of a network on images of `SHAPE`."""
-    file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter that many files come from is deprecated
-        torch.onnx.export(
-            settled(module, 0, SHAPE),
-            torch.zeros(SHAPE),
-            file,
-            dynamo=False,
-            opset_version=17,
-            input_names=["x"],
-            output_names=["y"],
-        )
-    return onnx.load_from_string(file.getvalue())
 
 
 def images(count: int, seed: int = 0) -> dict[str, Any]:
@@ -92,7 +81,7 @@ def cosine(a: Any, b: Any) -> float:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_convolutional_networks_leave_nothing_to_the_host(name: str) -> None:
-    model = exported(NETWORKS[name]())
+    model = exported(NETWORKS[name](), SHAPE)
     package = codesign.compile(model, CFG, calibration=images(4))
     data = images(2, 1)
     result = package.run(data)
@@ -104,8 +93,28 @@ def test_convolutional_networks_leave_nothing_to_the_host(name: str) -> None:
 
 
 def test_concatenations_of_one_scale_need_no_copies() -> None:
-    package = codesign.compile(exported(SmallDenseNet()), CFG, calibration=images(4))
+    package = codesign.compile(exported(SmallDenseNet(), SHAPE), CFG, calibration=images(4))
     assert {unit.workload.op for unit in package.units} == {"conv2d", "avg_pool2d"}
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "kinds"),
+    [
+        ("mobilenet", "de10nano", {"conv2d", "depthwise_conv2d", "dense"}),
+        ("shufflenet", "ultra96", {"conv2d", "gather", "avg_pool2d"}),
+        ("densenet", "zcu104", {"conv2d", "avg_pool2d"}),
+        ("unet", "de10nano", {"conv2d", "conv2d_transpose", "max_pool2d"}),
+    ],
+)
+def test_streams_of_stock_machines_are_portable(name: str, other: str, kinds: set[str]) -> None:
+    model = exported(NETWORKS[name](), SHAPE)
+    for preset in ("pynq", other):
+        package = codesign.compile(model, codesign.load_config(preset), calibration=images(4))
+        assert kinds <= {unit.workload.op for unit in package.units}
+        for _, program, stream in package.streams:
+            memory, base = package.memory_image(program.graph.name)
+            found = check(stream.instructions, package.config, memory, base, portable=True)
+            assert found == []
 
 
 @pytest.mark.long
@@ -114,7 +123,7 @@ def test_concatenations_of_one_scale_need_no_copies() -> None:
 def test_batches_and_blocks(name: str, blocks: tuple[int, int, int]) -> None:
     batch, block_in, block_out = blocks
     cfg = replace(CFG, log_batch=batch, log_block_in=block_in, log_block_out=block_out)
-    package = codesign.compile(exported(NETWORKS[name]()), cfg, calibration=images(4))
+    package = codesign.compile(exported(NETWORKS[name](), SHAPE), cfg, calibration=images(4))
     assert package.run(images(3, 1)).outputs_match
     assert package.offloaded_macs >= 0.9 * package.macs
 
@@ -122,7 +131,7 @@ def test_batches_and_blocks(name: str, blocks: tuple[int, int, int]) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("name", NETWORKS)
 def test_qdq_networks(name: str, tmp_path: Path) -> None:
-    model = quantized(exported(NETWORKS[name]()), tmp_path)
+    model = quantized(exported(NETWORKS[name](), SHAPE), tmp_path)
     result = codesign.compile(model, CFG).run(images(2, 1))
     assert result.outputs_match
     assert result.offloaded_macs >= 0.99 * result.macs
@@ -132,7 +141,7 @@ def test_qdq_networks(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("qdq", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_attention_leaves_products_of_activations_to_the_host(qdq: bool, tmp_path: Path) -> None:
-    model = exported(VisionBlock())
+    model = exported(VisionBlock(), SHAPE)
     if qdq:
         model = quantized(model, tmp_path)
     package = codesign.compile(model, CFG, calibration=None if qdq else images(4))

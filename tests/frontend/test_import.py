@@ -10,6 +10,7 @@ from onnx import helper
 from codesign.errors import DataError, ModelError
 from codesign.frontend import import_onnx, load_samples, quantize_module
 from codesign.frontend.importer import signature_of
+from codesign.frontend.served import refuse_unserved
 from relay_passes.ir import definitions, op_name
 from tests.onnx_models import conv_net, model, qdq_conv, samples
 
@@ -151,6 +152,23 @@ def test_what_the_importer_would_get_wrong_is_refused(nodes: list[object], text:
     constants = {"a": np.ones(2, np.float32), "w": np.ones((2, 1, 2, 2), np.float32)}
     with pytest.raises(ModelError, match=text):
         import_onnx(model(nodes, constants, [1, 2, 4, 4]))
+
+
+def test_axes_that_are_no_permutation_are_refused() -> None:
+    made = model([helper.make_node("Transpose", ["x"], ["y"])], {}, [1, 2, 4, 4], [1, 2, 4, 4])
+    refuse_unserved(made)
+    made.graph.node[0].attribute.append(helper.make_attribute("perm", [2**62, 1, 2, 3]))
+    with pytest.raises(
+        ModelError, match=r"Transpose 'y' has perm .* every axis must be there once"
+    ):
+        refuse_unserved(made)
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    content = conv_net().SerializeToString()
+    (tmp_path / "net.onnx").write_bytes(content.replace(b"MaxPool", b"Max\xe5ool"))
+    with pytest.raises(ModelError, match=r"net\.onnx: not .* ONNX"):
+        import_onnx(tmp_path / "net.onnx")
 
 
 def test_graph_inputs_where_only_constants_are_served() -> None:

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codesign.compiler.fit.convolution import as_block_convolution
+from codesign.compiler.real import real_output
 from relay_passes import QuantizedTensor, UnitSpec
-from relay_passes.moves import free_views, gather_form, moved
+from relay_passes.moves import block_move, free_views, gather_form, moved
 from relay_passes.spec import Move
 
 
@@ -47,14 +49,40 @@ def test_channel_shuffle_is_a_gather() -> None:
     assert (form.repeat, form.padding) == ((1, 1), (0, 0, 0, 0))
 
 
-def test_space_to_depth_is_no_gather() -> None:
+BLOCK_MOVES = {
+    "space to depth, channels first": ((1, 2, 4, 6), (1, 2, 2, 2, 2, 3), (0, 1, 3, 5, 2, 4)),
+    "space to depth, blocks first": ((1, 2, 6, 6), (1, 2, 2, 3, 3, 2), (0, 3, 5, 1, 2, 4)),
+    "depth to space, channels first": ((2, 12, 2, 3), (2, 2, 2, 3, 2, 3), (0, 1, 4, 2, 5, 3)),
+    "depth to space, blocks first": ((1, 8, 2, 3), (1, 2, 2, 2, 2, 3), (0, 3, 4, 1, 5, 2)),
+}
+
+
+@pytest.mark.parametrize("name", BLOCK_MOVES)
+def test_block_moves_are_convolutions_of_zeros_and_ones(name: str) -> None:
+    shape, split, axes = BLOCK_MOVES[name]
+    across = [split[a] for a in axes]
+    out = (
+        (shape[0], across[1] * across[2] * across[3], across[4], across[5])
+        if name.startswith("space")
+        else (shape[0], across[1], across[2] * across[3], across[4] * across[5])
+    )
+    made = spec([shape], ("reshape", split), ("permute", axes), ("reshape", out))
+    assert gather_form(made, shape[0], False) is None
+    convolution = as_block_convolution(made)
+    assert convolution is not None
+    x = np.random.default_rng(0).standard_normal(shape)
+    wanted = x.reshape(split).transpose(axes).reshape(out)
+    np.testing.assert_array_equal(real_output(convolution, (x,)), wanted)
+
+
+def test_patches_turned_over_are_no_block_move() -> None:
     made = spec(
         [(1, 2, 4, 4)],
         ("reshape", (1, 2, 2, 2, 2, 2)),
-        ("permute", (0, 1, 3, 5, 2, 4)),
+        ("permute", (0, 1, 2, 4, 3, 5)),
         ("reshape", (1, 8, 2, 2)),
     )
-    assert gather_form(made, 1, False) is None
+    assert block_move(made, 1, False) is None
 
 
 def test_one_token_is_a_crop() -> None:

@@ -3,6 +3,8 @@
 # TVMScript is Python syntax for another language.
 """Before/Expected modules of every pass."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import tvm
@@ -191,6 +193,32 @@ def test_fold_batch_norm() -> None:
     folded = FoldBatchNorm()(module)
     assert "nn.batch_norm" not in names(folded)
     assert FoldBatchNorm()(folded).same_as(folded)
+
+
+def test_a_batch_norm_without_convolution_becomes_two_constants() -> None:
+    x = relax.Var("x", relax.TensorType((1, 2, 4, 4), "float32"))
+    gamma, beta, mean, variance = np.array([[2, 3], [1, -1], [0.5, 4], [4, 0.25]], np.float32)
+
+    def module(normed: Any) -> Any:
+        builder = relax.BlockBuilder()
+        with builder.function("main", [x]):
+            with builder.dataflow():
+                out = builder.emit_output(normed(builder))
+            builder.emit_func_output(out)
+        return builder.get()
+
+    def before(builder: Any) -> Any:
+        numbers = map(relax.const, (gamma, beta, mean, variance))
+        normed = relax.op.nn.batch_norm(x, *numbers, axis=1, epsilon=0.0, training=False)
+        return relax.TupleGetItem(builder.emit(normed), 0)
+
+    def after(builder: Any) -> Any:
+        scale, bias = np.array([[1, 6], [0.5, -25]], np.float32).reshape(2, 1, 2, 1, 1)
+        return relax.op.add(
+            builder.emit(relax.op.multiply(x, relax.const(scale))), relax.const(bias)
+        )
+
+    tvm.ir.assert_structural_equal(FoldBatchNorm()(module(before)), module(after))
 
 
 @I.ir_module

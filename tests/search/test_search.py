@@ -127,6 +127,22 @@ def test_infeasible_pairs_are_results_with_their_constraints(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("tiny_space")
+def test_fpga_resources_limit_and_rank(tmp_path: Path) -> None:
+    limits = (Constraint("dsp", 128.0), Constraint("bram36", 132.0), Constraint("lut", 18000.0))
+    objectives = (Objective("accuracy", "max"), Objective("lut", "min"))
+    problem = tiny.problem(budget=27 * 8, objectives=objectives, constraints=limits)
+    study = quick(tmp_path / "r.db", problem)
+    best = study.best
+    assert best is not None and best["config"].startswith("8x16_512k")
+    assert (best["dsp"], best["bram36"], best["lut"]) == (128, 132, 16818)
+    assert study.certificate["levels"]["dsp"] == "estimated, t0"
+    assert all(point["dsp"] <= 128 for point in study.front)
+    with RunStore.open(tmp_path / "r.db", readonly=True) as store:
+        found = {v[0] for row in store.evaluations(study.run) for v in row.body["violations"]}
+    assert {"dsp", "lut"} <= found
+
+
+@pytest.mark.usefixtures("tiny_space")
 def test_a_second_search_in_the_same_store_is_refused_while_one_runs(tmp_path: Path) -> None:
     with RunStore.open(tmp_path / "r.db"), pytest.raises(StoreError, match="locked"):
         quick(tmp_path / "r.db", tiny.problem())

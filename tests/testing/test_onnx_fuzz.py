@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from codesign.testing.isolation import Fault, Isolated
-from codesign.testing.onnx_fuzz import fuzz, mutated_file
+from codesign.testing.onnx_fuzz import COMPILED, REFUSED, fuzz, mutated_file, run_case
 
 
 def test_mutated_files_compile_or_are_refused(tmp_path: Path) -> None:
@@ -30,6 +30,12 @@ def test_mutated_files_compile_or_are_refused(tmp_path: Path) -> None:
 def test_many_mutated_files_compile_or_are_refused(tmp_path: Path) -> None:
     outcomes = fuzz(10_000, seed=0, progress=tmp_path / "progress.jsonl")
     assert [outcome for outcome in outcomes if outcome.is_finding] == []
+
+
+@pytest.mark.parametrize("case", [1085, 1287, 1927, 2343])
+def test_what_once_raised(case: int) -> None:
+    """Empty tensors, axes beyond int32, dequantised floats, names that are no text."""
+    assert run_case([0, case])["kind"] in (COMPILED, REFUSED)
 
 
 def test_a_case_is_always_the_same_file() -> None:

@@ -23,6 +23,7 @@ from codesign.compiler.fit.multiplier import fit_multiplied
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.kernels import ConvParams, ConvWorkload, bias_capacity, default_bias_tiles
+from relay_passes.moves import block_move, gather_form
 from relay_passes.spec import UnitSpec
 
 _INT8 = 127
@@ -36,11 +37,55 @@ network did not choose, and more tiles save bits of all weights then; a bias of 
 
 def needed_border(spec: UnitSpec, cfg: VtaConfig) -> int:
     """Border that a padded convolution asks of its input: LOAD pads with 0 and at most 15 wide."""
+    if spec.kind == "gather" and zero_point(spec.inputs[0]) != 0:
+        spec = as_padded_convolution(spec) or spec
     pad = max(pad // step for pad, step in zip(spec.padding, spec.up * 2, strict=True))
     if spec.kind != "conv2d" or pad == 0:
         return 0
     wide = pad * max(1, cfg.block_out // cfg.block_in) > MAX_PAD
     return pad if wide or zero_point(spec.inputs[0]) != 0 else 0
+
+
+def as_padded_convolution(spec: UnitSpec) -> UnitSpec | None:
+    """A gather that does nothing but pad, as a depthwise 1x1 convolution; None if it does more."""
+    out = spec.output
+    form = gather_form(spec, out.batch or out.shape[0], out.channel_last)
+    channels = spec.inputs[0].image[0]
+    own = tuple((0, channel) for channel in range(channels))
+    if form is None or form.picks != own or form.repeat != (1, 1):
+        return None
+    if max(form.padding) <= 0 or min(form.padding) < 0:
+        return None
+    return replace(
+        spec,
+        kind="conv2d",
+        weight=np.ones((channels, 1, 1, 1)),
+        padding=form.padding,
+        groups=channels,
+        moves=(),
+        graph_macs=0,
+    )
+
+
+def as_block_convolution(spec: UnitSpec) -> UnitSpec | None:
+    """Space to depth, or depth to space, as a convolution with weights of 0 and 1."""
+    out = spec.output
+    found = block_move(spec, out.batch or out.shape[0], out.channel_last)
+    if found is None:
+        return None
+    high, wide = found.block
+    grown = (high - 1, wide - 1, high - 1, wide - 1)
+    return replace(
+        spec,
+        kind="conv2d",
+        weight=found.weight,
+        kernel=found.block,
+        stride=(1, 1) if found.up else found.block,
+        padding=grown if found.up else (0, 0, 0, 0),
+        up=found.block if found.up else (1, 1),
+        moves=(),
+        graph_macs=0,
+    )
 
 
 def fit_convolution(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | Infeasible:
@@ -102,6 +147,7 @@ def conv_workload(spec: UnitSpec, borders: Borders, bias_tiles: int) -> ConvWork
         groups=spec.groups,
         dilation=spec.dilation,
         up=spec.up,
+        graph_macs=spec.graph_macs,
     )
 
 

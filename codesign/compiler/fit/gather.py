@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from codesign.compiler.fit.common import Borders, Fit, clip_bounds, largest_shift, zero_point
+from codesign.compiler.fit.convolution import (
+    as_block_convolution,
+    as_padded_convolution,
+    fit_convolution,
+)
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.kernels import (
@@ -18,14 +23,24 @@ from relay_passes.spec import UnitSpec
 
 
 def fit_gather(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | Infeasible:
-    """One multiplier a source, one shift; equal scales are carried over exactly."""
+    """One multiplier a source, one shift; equal scales are carried over exactly.
+
+    A gather writes its bias alone where it pads, so that an input with a zero point is padded by a
+    depthwise convolution instead.
+    """
     out = spec.output
     form = gather_form(spec, out.batch or out.shape[0], out.channel_last)
     if form is None:
-        return Infeasible("layout", "the elements move within channels")
+        blocks = as_block_convolution(spec)
+        if blocks is None:
+            return Infeasible("layout", "the elements move within channels")
+        return fit_convolution(blocks, cfg, borders)
     zeros, zero_out = [zero_point(t) for t in spec.inputs], zero_point(out)
     if max(form.padding) > 0 and any(zeros):
-        return Infeasible("zero_point", f"padding adds 0, the input's zero point is {zeros[0]}")
+        padded = as_padded_convolution(spec)
+        if padded is None:
+            return Infeasible("zero_point", f"padding adds 0, the input's zero point is {zeros[0]}")
+        return fit_convolution(padded, cfg, borders)
     ratios = [t.scale / out.scale for t in spec.inputs]
     shift = largest_shift(max(ratios), 127)
     if all(ratio == 1 for ratio in ratios):

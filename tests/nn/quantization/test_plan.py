@@ -1,0 +1,92 @@
+"""Reading networks into steps, bits of blocks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from codesign.errors import ModelError
+from codesign.nn.quantization import Scheme, plan
+from tests.small_networks import MobileNet, ResidualNet
+
+IMAGE = (1, 8, 8)
+
+
+def test_a_residual_network_becomes_fused_steps() -> None:
+    steps = plan(ResidualNet(), IMAGE)
+    assert [(s.kind, s.rectified) for s in steps] == [
+        ("conv", True),
+        ("conv", True),
+        ("conv", False),
+        ("conv", False),
+        ("add", True),
+        ("max_pool", False),
+        ("avg_pool", False),
+        ("flatten", False),
+        ("dense", False),
+    ]
+    assert [s.norm for s in steps[:2]] == ["stem.1", "first.1"]
+    assert steps[4].inputs == (steps[2].name, steps[3].name)
+    assert (steps[6].kernel, steps[6].shape) == ((4, 4), (16, 1, 1))
+
+
+def test_a_batch_norm_behind_a_sum_is_a_convolution() -> None:
+    steps = plan(MobileNet(), IMAGE)
+    norm = next(s for s in steps if s.norm == "last_norm")
+    assert (norm.kind, norm.layer, norm.groups, norm.rectified) == ("conv", "", 8, True)
+    assert [s.high for s in steps if s.high < float("inf")] == [6.0, 6.0]
+
+
+class _Reused(nn.Module):
+    """A ReLU whose operand is read twice is a step of its own."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x + x
+        return torch.relu(y) + y
+
+
+class _Scaled(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+
+class _Branching(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if x.sum() > 0 else -x
+
+
+def test_a_rectification_of_its_own() -> None:
+    assert [s.kind for s in plan(_Reused(), IMAGE)] == ["add", "activation", "add"]
+
+
+@pytest.mark.parametrize(
+    ("network", "text"),
+    [
+        (_Scaled(), r"no step for mul \(mul\); allowed are Conv2d"),
+        (_Branching(), "torch.fx cannot trace the network: symbolically traced variables"),
+        (nn.Sequential(nn.Conv2d(1, 2, 3), nn.GELU()), r"no step for GELU"),
+        (nn.Sequential(nn.Conv2d(1, 2, 3, padding="same")), "padding that is not given in zeros"),
+        (nn.Conv2d(2, 2, 3), "cannot trace the network"),
+    ],
+)
+def test_what_has_no_step_is_named(network: nn.Module, text: str) -> None:
+    with pytest.raises(ModelError, match=text):
+        plan(network, IMAGE)
+
+
+def test_bits_are_given_by_block() -> None:
+    steps = plan(ResidualNet(), IMAGE)
+    bits = Scheme(bits=6, blocks=(("second", 4), ("short", 5))).bits_of(steps)
+    by_layer = {step.layer: bits[step.name] for step in steps if step.layer}
+    assert by_layer == {
+        "stem.0": (8, 6),
+        "first.0": (6, 6),
+        "second.0": (4, 4),
+        "shortcut.0": (5, 5),
+        "head.2": (8, 8),
+    }
+    with pytest.raises(ModelError, match="bits are given for third; no step starts so"):
+        Scheme(blocks=(("third", 4),)).bits_of(steps)
+    with pytest.raises(ModelError, match="unknown quantiser 'lsq'; allowed: naf, dorefa, pact"):
+        Scheme("lsq")
