@@ -130,13 +130,18 @@ def _least_traffic(trials: Iterable[tuple[Ranked, int]], cycles: float) -> tuple
 _SMALLEST = Schedule("os", 1, 1, 1, 1, co_major=False, inp_slots=1, wgt_slots=1, acc_slots=1)
 
 
-def _nothing_fits(workload: Workload, cfg: VtaConfig) -> Infeasible:
+def _nothing_fits(workload: Workload, cfg: VtaConfig, flows: Sequence[str]) -> Infeasible:
     """What even the smallest tile overflows, with the numbers; else that no tiling was found."""
     cut = isinstance(workload, ConvWorkload) and workload.up == (1, 1)
     (smallest,) = instruction_counts(workload, cfg, [replace(_SMALLEST, kernel_rows=int(cut))])
     if isinstance(smallest, Infeasible):
         return smallest
-    return Infeasible("no_schedule", f"no tiling of {workload} fits the scratchpads")
+    depths = f"INP {cfg.inp_depth}, WGT {cfg.wgt_depth}, ACC {cfg.acc_depth}, UOP {cfg.uop_depth}"
+    fixed = isinstance(workload, ConvWorkload) and len(flows) == 1
+    more = "; dataflow auto has other tilings" if fixed else ""
+    return Infeasible(
+        "no_schedule", f"no {'/'.join(flows)} tiling fits scratchpads of {depths} elements{more}"
+    )
 
 
 def best_schedule(
@@ -161,13 +166,14 @@ def _search(
     problem = unsupported(workload, cfg)
     if problem is not None:
         return problem
-    spaces = [ranked(workload, cfg, flow) for flow in _dataflows(workload, cfg, dataflow)]
+    flows = _dataflows(workload, cfg, dataflow)
+    spaces = [ranked(workload, cfg, flow) for flow in flows]
     spaces = sorted((space for space in spaces if space), key=lambda space: space[0].cycles)
     simulated = _Trials(workload, cfg)
     runs = [simulated.run(varied(space), trials) for space in spaces]
     runs = [run for run in runs if run]
     if not runs:
-        return simulated.last or _nothing_fits(workload, cfg)
+        return simulated.last or _nothing_fits(workload, cfg, flows)
     # The best of each dataflow alone; the last comparison may not give any of it up.
     alone = [_least_traffic(run, SLACK * min(cycles for _, cycles in run))[1] for run in runs]
     chosen, _ = _least_traffic((trial for run in runs for trial in run), min(alone))

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import multiprocessing
-import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager
@@ -16,7 +12,14 @@ from typing import Any
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.kernels.workload import Workload
-from codesign.store import TraceRow, TraceStore, make_row, simulator_version, trace_key
+from codesign.store import (
+    TraceRow,
+    TraceStore,
+    make_row,
+    simulator_version,
+    trace_key,
+    worker_pool,
+)
 
 Unit = tuple[Workload, VtaConfig]
 Tuner = Callable[[Workload, VtaConfig], Any]
@@ -78,9 +81,7 @@ class UnitSimulator(AbstractContextManager["UnitSimulator"]):
         if self._workers <= 1 or len(units) < 2:
             return (self._tuner(*unit) for unit in units)
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self._workers, multiprocessing.get_context("spawn"), initializer=_follow_parent
-            )
+            self._pool = worker_pool(self._workers)
         return self._pool.map(self._tuner, *zip(*units, strict=True), chunksize=1)
 
     def __exit__(
@@ -92,11 +93,3 @@ class UnitSimulator(AbstractContextManager["UnitSimulator"]):
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
-
-
-def _follow_parent() -> None:
-    """End this worker with its coordinator, even if that is killed (Linux only)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)

@@ -4,6 +4,7 @@ from codesign.store.content import canonical_json, content_key, to_plain
 from codesign.store.runs import EvaluationRow, RunRow, RunStore
 from codesign.store.traces import TraceRow, TraceStore, make_row, trace_key
 from codesign.store.version import simulator_version
+from codesign.store.workers import worker_pool
 
 __all__ = [
     "EvaluationRow",
@@ -17,4 +18,5 @@ __all__ = [
     "simulator_version",
     "to_plain",
     "trace_key",
+    "worker_pool",
 ]

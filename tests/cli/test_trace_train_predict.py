@@ -36,6 +36,34 @@ def test_trace_adds_only_what_is_missing(store: Path, capsys: pytest.CaptureFixt
     assert (facts["layers"], facts["configs"], facts["infeasible"]) == (24, 192, 0)
 
 
+def test_trace_exports_its_store(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "traces.csv"
+    assert main(["trace", "-o", str(store), "--export", str(table), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 60
+    assert len(table.read_text().splitlines()) == 61
+    assert main(["trace", "-o", str(tmp_path / "no.db"), "--export", str(table)]) == 4
+    assert "no.db does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", [[], ["--network", "nasbench201"], ["--hardware", "edge"]])
+def test_trace_needs_something_to_do(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["trace", *given, "-o", "x.db"])
+    assert stopped.value.code == 2
+    assert "give --network and --hardware, or --export FILE" in capsys.readouterr().err
+    assert not Path("x.db").exists()
+
+
+def test_a_foreign_store_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    foreign = tmp_path / "foreign.db"
+    foreign.write_bytes(b"not a database" * 100)
+    assert main([*TRACE, "--samples", "5", "-o", str(foreign)]) == 4
+    assert "corrupt or not a codesign store" in capsys.readouterr().err
+    assert foreign.read_bytes() == b"not a database" * 100
+
+
 def test_train_prints_errors_by_group(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -46,9 +74,21 @@ def test_train_prints_errors_by_group(
         "unseen_layers",
         "unseen_networks",
         "unseen_configs",
+        "unseen_block",
     }
     assert facts["rows"] == 60
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.json", "m.ubj"]
+    heads = {"m.json", "m.ubj", "m.energy.ubj", "m.spread.ubj"}
+    assert {p.name for p in tmp_path.iterdir()} == heads
+
+
+def test_train_overwrites_nothing_foreign(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("mine")
+    assert main(["train", str(store), "-o", str(path)]) == 4
+    assert "is there already and is no cost model" in capsys.readouterr().err
+    assert path.read_text() == "mine"
 
 
 def test_train_explains_a_missing_split(
@@ -131,6 +171,25 @@ def test_predict_lists_layers_and_their_sum(
     assert "random inputs" in captured.err
     assert main(arguments) == 0
     assert "sum" in capsys.readouterr().out
+
+
+def test_predict_flags_what_the_traces_did_not_cover(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|"
+    arguments = ["predict", f"nasbench201:{cell}", "-m", str(model), "--json", "-c"]
+    assert main([*arguments, "neuhardco:16x16_1m_os"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    total = sum(layer["count"] * layer["cycles"] for layer in facts["layers"])
+    assert facts["cycles"] == total > 0
+    assert facts["low"] <= facts["cycles"] <= facts["high"]
+    assert facts["energy_mj"] > 0
+    assert facts["config_extrapolation"] == []
+    assert main([*arguments, "edge:4x4_64k-wgt_bus64_lat120_ws"]) == 0
+    captured = capsys.readouterr()
+    flags = json.loads(captured.out)["config_extrapolation"]
+    assert "read_latency 120 outside 18..18" in flags
+    assert "extrapolation: 4x4_64k-wgt_bus64_lat120_ws has block_in 4 outside" in captured.err
 
 
 def test_trace_of_an_onnx_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

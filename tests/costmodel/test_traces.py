@@ -11,7 +11,7 @@ import pytest
 from samples import small_layers, square_configs
 
 from codesign.costmodel import collect, off_config, on_config, read
-from codesign.costmodel.traces import draw_pairs
+from codesign.costmodel.sampling import random_pairs
 from codesign.errors import StoreError
 from codesign.kernels import ConvWorkload, best_schedule
 from codesign.store import TraceStore
@@ -32,12 +32,12 @@ def store(tmp_path: Path) -> Iterator[TraceStore]:
 
 def test_pairs_are_distinct_and_seeded() -> None:
     for layers, configs, samples in ((5, 7, 20), (4000, 3000, 500), (3, 2, 100)):
-        pairs = draw_pairs(layers, configs, samples, 1)
+        pairs = random_pairs(layers, configs, samples, 1)
         assert len(np.unique(pairs, axis=0)) == len(pairs) == min(samples, layers * configs)
         assert (pairs >= 0).all()
         assert (pairs < [layers, configs]).all()
-        np.testing.assert_array_equal(pairs, draw_pairs(layers, configs, samples, 1))
-    assert (draw_pairs(50, 50, 20, 1) != draw_pairs(50, 50, 20, 2)).any()
+        np.testing.assert_array_equal(pairs, random_pairs(layers, configs, samples, 1))
+    assert (random_pairs(50, 50, 20, 1) != random_pairs(50, 50, 20, 2)).any()
 
 
 def test_rows_hold_the_best_schedule(store: TraceStore) -> None:

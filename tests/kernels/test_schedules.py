@@ -132,3 +132,15 @@ def test_frugal_schedules_are_tried_where_micro_ops_are_short(
     best = best_schedule(layer, cfg)
     assert not isinstance(best, Infeasible), best
     assert best.cycles < 1.25 * lower_bound(layer, cfg).cycles
+
+
+def test_a_dataflow_that_fits_nowhere_is_named_with_the_mend() -> None:
+    """16 accumulators hold no row-stationary tile of this layer."""
+    small = replace(PYNQ, log_inp_buff_size=10, log_acc_buff_size=10, log_wgt_buff_size=14)
+    layer = ConvWorkload(256, 256, 4, 4, (3, 3), (1, 1), (1, 1, 1, 1))
+    assert not isinstance(best_schedule(layer, small, "auto"), Infeasible)
+    assert best_schedule(layer, small, "rs") == Infeasible(
+        "no_schedule",
+        "no rs tiling fits scratchpads of INP 64, WGT 64, ACC 16, UOP 8192 elements; "
+        "dataflow auto has other tilings",
+    )
