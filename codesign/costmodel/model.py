@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ from codesign.errors import StoreError
 from codesign.hw.config import VtaConfig
 from codesign.kernels.workload import Workload
 
-_CHUNK_PAIRS = 1 << 15
+_CHUNK_PAIRS = 1 << 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,16 +79,32 @@ class CostModel:
         """The share of pairs that an interval is made to hold, for unseen configurations."""
         return NOMINAL
 
-    def predict_units(self, workloads: Sequence[Workload], configs: Sequence[VtaConfig]) -> Floats:
+    def predict_units(
+        self,
+        workloads: Sequence[Workload],
+        configs: Sequence[VtaConfig],
+        threads: int | None = None,
+    ) -> Floats:
         """Predicted cycles float64[U, C], whole; nan where no schedule can exist.
 
         A longer read or write latency and a narrower bus never give fewer cycles, and no
-        prediction is below the roofline.
+        prediction is below the roofline. ``threads``: how many share the work, None for one a
+        core; they do not change the result.
         """
         out = np.empty((len(workloads), len(configs)))
-        for rows, w, c in _chunks(workloads, configs):
+
+        def fill(chunk: tuple[NDArray[np.intp], Columns, Columns]) -> None:
+            rows, w, c = chunk
             found = pair_inputs(w, c)
             out[rows] = _whole(self._log_cycles(found), found)
+
+        workers = threads or os.cpu_count() or 1
+        if out.size <= _CHUNK_PAIRS or workers == 1:
+            for chunk in _chunks(workloads, configs):
+                fill(chunk)
+            return out
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(fill, _chunks(workloads, configs)))
         return out
 
     def predict(self, workloads: Sequence[Workload], configs: Sequence[VtaConfig]) -> Prediction:

@@ -166,7 +166,7 @@ def _gaussian_process(design: Design, rows: Rows, seed: int, setting: Settings) 
 
 
 _TREES: tuple[Settings, ...] = tuple(
-    {"max_depth": depth, "eta": eta} for depth in (6, 8) for eta in (0.05, 0.1)
+    {"max_depth": depth, "eta": eta} for depth in (6, 8) for eta in (0.08, 0.15)
 )
 
 RIVALS: Sequence[Rival] = (

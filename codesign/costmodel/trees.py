@@ -19,8 +19,8 @@ from codesign.costmodel.splits import hold_out
 PARAMETERS: dict[str, Any] = {
     "objective": "reg:squarederror",
     "tree_method": "hist",
-    "max_depth": 7,
-    "eta": 0.08,
+    "max_depth": 8,
+    "eta": 0.15,
     "subsample": 0.8,
     "colsample_bytree": 0.5,
     "min_child_weight": 2.0,
@@ -30,9 +30,9 @@ PARAMETERS: dict[str, Any] = {
 """Settings of every head unless it says otherwise. One thread: sums are then the same on every
 machine."""
 
-MAX_ROUNDS = 300
+MAX_ROUNDS = 100
 """More trees gain little and cost predictions per second."""
-_PATIENCE = 30
+_PATIENCE = 15
 _FOLDS = 4
 _SPREAD: dict[str, Any] = {"max_depth": 4, "eta": 0.1, "min_child_weight": 20.0}
 _SPREAD_ROUNDS = 60

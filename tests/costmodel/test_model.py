@@ -79,6 +79,12 @@ def test_prediction_never_falls_below_the_roofline(model: CostModel) -> None:
     assert (found >= t0.work.roofline).all()
 
 
+def test_threads_change_nothing(model: CostModel) -> None:
+    layers, configs = small_layers() * 180, square_configs()
+    alone = model.predict_units(layers, configs, threads=1)
+    np.testing.assert_array_equal(model.predict_units(layers, configs, threads=3), alone)
+
+
 def test_infeasible_pairs_are_nan(model: CostModel) -> None:
     batched = replace(square_configs()[0], log_batch=1, log_block_in=3, log_block_out=4)
     good = square_configs()[0]
