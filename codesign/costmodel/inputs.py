@@ -58,35 +58,21 @@ class Inputs:
 def pair_inputs(w: Columns, c: Columns) -> Inputs:
     """Inputs of pairs of columns that broadcast together."""
     reference = _at_reference(c)
-    if all(np.array_equal(reference[name], c[name]) for name in reference):
-        features, t0 = pair_features(w, reference)
-        near = t0.cycles
-    else:
-        features, near = _of_distinct(w, reference)
-        t0 = bound(w, c)
+    features, near = pair_features(w, reference)
+    same = all(np.array_equal(reference[name], c[name]) for name in reference)
+    t0 = near if same else bound(w, c)
+    shape = t0.cycles.shape
     with np.errstate(invalid="ignore"):
-        slowdown = np.log(t0.cycles) - np.log(near)
+        slowdown = np.log(t0.cycles) - np.log(near.cycles)
     slowdown = np.where(np.isfinite(slowdown), slowdown, 0.0)
+    values = np.empty((*shape, len(INPUT_NAMES)), dtype=np.float32)
     count = len(FEATURE_NAMES)
-    values = np.empty((*t0.cycles.shape, len(INPUT_NAMES)), dtype=np.float32)
     values[..., :count] = features
     values[..., count] = slowdown
     values[..., count + 1] = c["read_latency"]
     values[..., count + 2] = c["write_address_latency"] + c["write_response_latency"]
     values[..., count + 3] = c["bus_bytes"]
-    return Inputs(values, np.log(near) + _SHARE * slowdown, t0)
-
-
-def _of_distinct(w: Columns, c: Columns) -> tuple[NDArray[np.float32], Floats]:
-    """Features and T0 of pairs; in a grid, configurations that are alike are priced once."""
-    table = np.stack([np.broadcast_to(v, c["batch"].shape) for v in c.values()])
-    if table.ndim != 3 or table.shape[1] != 1:
-        features, t0 = pair_features(w, c)
-        return features, t0.cycles
-    distinct, place = np.unique(table[:, 0, :], axis=1, return_inverse=True)
-    columns = {name: distinct[None, i, :] for i, name in enumerate(c)}
-    features, t0 = pair_features(w, columns)
-    return features[:, place], t0.cycles[:, place]
+    return Inputs(values, np.log(near.cycles) + _SHARE * slowdown, t0)
 
 
 def _at_reference(c: Columns) -> dict[str, Floats]:

@@ -88,11 +88,3 @@ def test_invariants_on_a_hundred_thousand_pairs(model: CostModel) -> None:
     check_bounds(model, layers, configs)
     for name in WORSE:
         check_order(model, layers, configs, name)
-
-
-def test_alike_configurations_are_priced_once_with_the_same_result(model: CostModel) -> None:
-    layers, configs = sample(6, 5)
-    slower = [replace(c, read_latency=c.read_latency + 9) for c in configs]
-    together = model.predict_units(layers, [*configs, *slower])
-    alone = [model.predict_units([layer], [c])[0, 0] for layer in layers for c in configs]
-    np.testing.assert_array_equal(together[:, :5].ravel(), alone)
