@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from codesign.cli.common import print_json, print_table
 
@@ -35,12 +36,26 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     from codesign.nn import load_network_space, space_names
+    from codesign.nn.tables import table_names
 
-    spaces = [load_network_space(name) for name in space_names()]
+    rows: list[dict[str, Any]] = []
+    for space in map(load_network_space, space_names()):
+        facts = {"name": space.name, "networks": space.count(), "dataset": space.dataset}
+        rows.append({**facts, "input": list(space.input_shape), "tables": table_names(space.name)})
     if args.json:
-        print_json([{"name": space.name, "networks": space.count()} for space in spaces])
-    else:
-        print_table(("space", "networks"), [(space.name, space.count()) for space in spaces])
+        print_json(rows)
+        return 0
+    shown = [
+        (
+            row["name"],
+            f"{row['networks']:,}" if row["networks"] < 10**9 else f"{row['networks']:.3g}",
+            row["dataset"],
+            "x".join(map(str, row["input"])),
+            ", ".join(row["tables"]) or "-",
+        )
+        for row in rows
+    ]
+    print_table(("space", "networks", "data set", "input", "trained accuracies"), shown)
     return 0
 
 
