@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed.stamp
-NATIVE := $(shell find codesign/sim/csrc codesign/kernels/csrc -type f)
+NATIVE := $(shell find codesign/sim/csrc codesign/kernels/csrc codesign/costmodel/csrc -type f)
 
 .PHONY: help install demo test test-all lint bench clean
 

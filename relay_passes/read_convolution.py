@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relay_passes.fold_parameters import dequantized
-from relay_passes.ir import constant, op_name
+from relay_passes.ir import constant, op_name, shape
 from relay_passes.spec import UnitSpec
 
 _LAYOUTS = ("NCHW/OIHW", "NCW/OIW", "NCHW/IOHW", "NCW/IOW")
@@ -38,6 +38,11 @@ def read_convolution(
         weight = _flipped(weight, groups)
         padding = _slid_padding(weight.shape[2:], dilation, padding, pair(attrs.output_padding, 0))
         stride, up = (1, 1), stride
+    else:
+        taps = live_taps(core)
+        rows, columns = (slice(*axis) for axis in taps)
+        weight = weight[:, :, rows, columns]
+        padding = _trimmed(padding, dilation, taps, pair(shape(core.args[1])[2:]))
     return replace(
         spec,
         weight=np.ascontiguousarray(weight),
@@ -49,6 +54,48 @@ def read_convolution(
         dilation=dilation,
         up=up,
         groups=groups,
+    )
+
+
+Taps = tuple[tuple[int, int], tuple[int, int]]
+"""First kernel row and the one behind the last; columns alike."""
+
+
+def live_taps(core: Any) -> Taps:
+    """Taps of a convolution between the first and the last that any output finds in the image.
+
+    Those outside read padding only, as the outer ones of a kernel that is dilated beyond the image.
+    """
+    attrs, kernel = core.attrs, pair(shape(core.args[1])[2:])
+    padding, spaces = four(attrs.padding), (shape(core.args[0])[2:], shape(core))
+    found: list[tuple[int, int]] = []
+    for axis, taps in enumerate(kernel):
+        extent, outputs = (pair(space[-len(shape(core)[2:]) :])[axis] for space in spaces)
+        stride, step = pair(attrs.strides)[axis], pair(attrs.dilation)[axis]
+        before, after = padding[axis], padding[axis + 2]
+        places = np.arange(outputs) * stride - before + np.arange(taps)[:, None] * step
+        live = np.flatnonzero(((places >= 0) & (places < extent)).any(axis=1))
+        # Padding stays padding: what is trimmed of it never crops the image.
+        first = min(int(live.min(initial=taps - 1)), before // step)
+        last = max(int(live.max(initial=0)), taps - 1 - after // step)
+        found.append((first, last + 1) if first <= last else (0, taps))
+    return found[0], found[1]
+
+
+def _trimmed(
+    padding: tuple[int, int, int, int],
+    dilation: tuple[int, int],
+    taps: Taps,
+    kernel: tuple[int, int],
+) -> tuple[int, int, int, int]:
+    """Padding without what only the taps outside ``taps`` read."""
+    top, left, bottom, right = padding
+    (dy, dx), (rows, columns) = dilation, taps
+    return (
+        top - rows[0] * dy,
+        left - columns[0] * dx,
+        bottom - (kernel[0] - rows[1]) * dy,
+        right - (kernel[1] - columns[1]) * dx,
     )
 
 

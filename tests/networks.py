@@ -312,6 +312,22 @@ class ShuffledNet(nn.Module):
         return self.last(functional.pixel_shuffle(torch.relu(self.second(small)), 2))
 
 
+class DilatedNet(nn.Module):
+    """Kernels dilated up to and beyond the image, as in atrous pyramids (Chen et al. 2017)."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, width, 3, 2, 1)
+        self.branches = nn.ModuleList(
+            nn.Conv2d(width, 8, 3, padding=rate, dilation=rate) for rate in (7, 8, 30)
+        )
+        self.strided = nn.Conv2d(24, 4, (5, 3), 3, (4, 9), (2, 9))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.first(x))
+        return self.strided(torch.cat([branch(x) for branch in self.branches], 1))
+
+
 class TransposedUNet(nn.Module):
     """Ronneberger et al. 2015 in small, upsampled by transposed convolutions."""
 

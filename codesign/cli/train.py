@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from codesign.cli.common import notice, print_json, print_table
+
+if TYPE_CHECKING:
+    from codesign.costmodel import SplitError
 
 NAME = "train"
 HELP = "train the cost model on a trace store"
@@ -24,12 +29,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _row(name: str, e: SplitError) -> tuple[object, ...]:
+    inside = None if e.coverage is None else f"{e.coverage:.1%}"
+    errors = (e.mape, e.median, e.p95, e.spearman)
+    return (name.replace("_", " "), e.held_out, e.test_rows, *errors, inside)
+
+
 def run(args: argparse.Namespace) -> int:
     """Train on all rows; the errors printed come from models that lack the held-out groups."""
     from codesign.cli.layers import network_layers
-    from codesign.costmodel import read, train
+    from codesign.costmodel import manifest, read, train
     from codesign.store import TraceStore
 
+    manifest.check_target(Path(args.output))
     with TraceStore.open(args.store, readonly=True) as store:
         rows = read(store)
     networks = None
@@ -41,11 +53,9 @@ def run(args: argparse.Namespace) -> int:
         print_json({"model": args.output, **model.manifest})
         return 0
     print_table(
-        ("test on", "held out", "rows", "mean %", "median %", "p95 %", "Spearman"),
-        [
-            (name.replace("_", " "), e.held_out, e.test_rows, e.mape, e.median, e.p95, e.spearman)
-            for name, e in errors.by_split.items()
-        ],
+        ("test on", "held out", "rows", "mean %", "median %", "p95 %", "Spearman", "in interval"),
+        [_row(name, error) for name, error in errors.by_split.items()]
+        + [_row(f"{name}, energy", error) for name, error in errors.energy.items()],
         title=f"{len(rows.cycles)} traces, {len(rows.workloads)} layer shapes, "
         f"{len(rows.configs)} configurations -> {args.output}",
     )

@@ -14,6 +14,7 @@ from tvm import relax
 
 from codesign.errors import Infeasible
 from relay_passes.ir import constant, definitions, dtype, is_call, is_static, op_name, shape
+from relay_passes.read_convolution import live_taps
 from relay_passes.read_moves import chain
 from relay_passes.read_unit import KINDS, read_unit
 from relay_passes.spec import UnitSpec
@@ -34,11 +35,17 @@ class HostOp:
 
 
 def count_macs(function: Any) -> int:
-    """Multiply-accumulates of convolutions, dense and matmul in a Relax function, whole batch."""
+    """Multiply-accumulates of convolutions, dense and matmul in a Relax function, whole batch.
+
+    Taps of a convolution that read padding only are not counted.
+    """
     total = 0
     for value in definitions(function).values():
         name = op_name(value) if is_static(value) else ""
-        if name in ("nn.conv1d", "nn.conv2d", "nn.conv3d"):
+        if name in ("nn.conv1d", "nn.conv2d"):
+            taps = prod(end - first for first, end in live_taps(value))
+            total += prod(shape(value)) * shape(value.args[1])[1] * taps
+        elif name == "nn.conv3d":
             total += prod(shape(value)) * prod(shape(value.args[1])[1:])
         elif name in ("nn.conv2d_transpose", "nn.conv1d_transpose"):
             total += prod(shape(value.args[0])) * prod(shape(value.args[1])[1:])

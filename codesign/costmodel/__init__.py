@@ -3,8 +3,11 @@
 from codesign.costmodel.collection import Collected, collect
 from codesign.costmodel.features import FEATURE_NAMES, FEATURE_VERSION, FEATURES, pair_features
 from codesign.costmodel.metrics import Errors, SplitError
-from codesign.costmodel.model import CostModel, Networks, evaluate, train
+from codesign.costmodel.model import CostModel, Prediction
+from codesign.costmodel.networks import UnitCounts
+from codesign.costmodel.splits import Networks
 from codesign.costmodel.traces import TraceRows, make_rows, read
+from codesign.costmodel.training import evaluate, train
 from codesign.costmodel.units import off_config, on_config
 
 __all__ = [
@@ -15,8 +18,10 @@ __all__ = [
     "CostModel",
     "Errors",
     "Networks",
+    "Prediction",
     "SplitError",
     "TraceRows",
+    "UnitCounts",
     "collect",
     "evaluate",
     "make_rows",

@@ -99,6 +99,23 @@ def collect(
     return done
 
 
+def collect_pairs(
+    pairs: Sequence[Unit], store: TraceStore, workers: int = 1, progress: Progress | None = None
+) -> Collected:
+    """Best schedules of given (layer, configuration) pairs, in their order, as `collect` has it."""
+    points: list[Point] = [(on_config(layer, config), config, None) for layer, config in pairs]
+    with ExitStack() as stack:
+        pool = worker_pool(workers) if workers > 1 else None
+        if pool is not None:
+            stack.callback(pool.shutdown, cancel_futures=True)
+
+        def show(n: int) -> None:
+            if progress is not None:
+                progress(n, len(points))
+
+        return _fill(points, store, pool, show)[1]
+
+
 def _next(source: Any, cycles: Floats) -> IndexPairs | None:
     try:
         return source.send(cycles)

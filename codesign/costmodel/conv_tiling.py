@@ -167,27 +167,6 @@ def stays_of(a: Arrays, w: Columns, k: ChannelCut, f: Fit, *, sliding: bool) -> 
     return a.where(k.whole & (stays < 1.0), 0.0, stays)
 
 
-def conv_floor(
-    a: Arrays,
-    w: Columns,
-    b: Blocks,
-    amount: Work,
-    s: Plane,
-    k: ChannelCut,
-    f: Fit,
-    *,
-    sliding: bool,
-) -> tuple[Array, Array]:
-    """Cycles that the tiling needs at least, output channels outside and inside."""
-    work = f.steps * (GEMM_OVERHEAD * w["phases"]) + f.tiles * (GEMM_OVERHEAD * k.extra)
-    work = work + (b.products + (amount.compute - amount.products))
-    load = f.tiles * (f.load + k.load)
-    stays = stays_of(a, w, k, f, sliding=sliding)
-    outside = load - (f.tiles - k.tiles) * (k.stays * k.load)
-    inside = load - (f.tiles - s.tiles) * (stays * f.load)
-    return a.maximum(work, outside), a.maximum(work, inside)
-
-
 def conv_stages(
     a: Arrays,
     w: Columns,

@@ -15,7 +15,8 @@ class SplitError:
     """Relative errors |predicted - true| / true of one test set, in percent.
 
     ``held_out`` says in words what training never saw; ``spearman`` is the rank correlation
-    (nan for fewer than two distinct values).
+    (nan for fewer than two distinct values); ``coverage`` the share of the test rows inside their
+    prediction interval, None where there is none.
     """
 
     held_out: str
@@ -25,27 +26,38 @@ class SplitError:
     median: float
     p95: float
     spearman: float
+    coverage: float | None = None
 
 
 @dataclass(frozen=True)
 class Errors:
-    """Errors by split name (``unseen_layers``, ``unseen_networks``, ``unseen_configs``).
+    """Errors by split name (``unseen_networks``, ``_layers``, ``_configs``, ``_block``).
 
-    A split that the traces cannot form is absent from ``by_split`` and explained in ``missing``.
+    A split that the traces cannot form is absent from ``by_split`` and explained in ``missing``;
+    ``energy`` has the estimated energy's errors where the traces have counters.
     """
 
     by_split: Mapping[str, SplitError]
     missing: Mapping[str, str]
+    energy: Mapping[str, SplitError]
 
     def as_dict(self) -> dict[str, object]:
         return {
             "by_split": {name: asdict(error) for name, error in self.by_split.items()},
             "missing": dict(self.missing),
+            "energy": {name: asdict(error) for name, error in self.energy.items()},
         }
 
 
-def split_error(predicted: Floats, true: Floats, *, held_out: str, train_rows: int) -> SplitError:
-    """Summarise predictions (cycles, [N]) against the truth (cycles, [N], all > 0)."""
+def split_error(
+    predicted: Floats,
+    true: Floats,
+    *,
+    held_out: str,
+    train_rows: int,
+    coverage: float | None = None,
+) -> SplitError:
+    """Summarise predictions against the truth, [N] each, all > 0."""
     relative = 100.0 * np.abs(predicted - true) / true
     return SplitError(
         held_out=held_out,
@@ -55,6 +67,7 @@ def split_error(predicted: Floats, true: Floats, *, held_out: str, train_rows: i
         median=float(np.median(relative)),
         p95=float(np.percentile(relative, 95)),
         spearman=spearman(predicted, true),
+        coverage=coverage,
     )
 
 

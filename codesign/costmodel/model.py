@@ -1,10 +1,10 @@
 # pyright: reportUnknownMemberType=false, reportMissingTypeStubs=false
 # (xgboost's annotations are partial)
-"""T1: XGBoost on what the closed form misses, log(cycles / T0), for pairs never simulated."""
+"""T1: XGBoost on what the closed form misses, log(cycles / base), for pairs never simulated."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,67 +22,124 @@ from codesign.costmodel.columns import (
     take,
     workload_columns,
 )
-from codesign.costmodel.features import FEATURE_NAMES, pair_features
-from codesign.costmodel.metrics import Errors, SplitError, split_error
-from codesign.costmodel.splits import Split, hold_out, hold_out_networks
-from codesign.costmodel.traces import TraceRows
+from codesign.costmodel.design import finite_base
+from codesign.costmodel.energy_base import counter_prices, energy_base_mj
+from codesign.costmodel.extrapolation import beyond
+from codesign.costmodel.inputs import Inputs, pair_inputs
+from codesign.costmodel.intervals import NOMINAL, Quantiles, unit_kinds
+from codesign.costmodel.trees import Spread, predict
 from codesign.errors import StoreError
 from codesign.hw.config import VtaConfig
 from codesign.kernels.workload import Workload
 
-PARAMETERS: dict[str, Any] = {
-    "objective": "reg:squarederror",
-    "tree_method": "hist",
-    "max_depth": 6,
-    "eta": 0.05,
-    "subsample": 0.8,
-    "colsample_bytree": 0.6,
-    "min_child_weight": 2.0,
-    "lambda": 1.0,
-    "nthread": 1,
-}
-"""One thread: training is small, and sums are then the same on every machine."""
-
-MAX_ROUNDS = 2000
-_PATIENCE = 60
 _CHUNK_PAIRS = 1 << 15
 
 
 @dataclass(frozen=True, eq=False)
-class CostModel:
-    """A trained model and what is known about it; `save` and `load` keep both.
+class Heads:
+    """The trees: cycles and their spread; energy and feasibility where the traces had them."""
 
-    ``manifest`` holds feature version and names, seed, rounds, data hash, library versions and
-    the errors by split.
+    cycles: xgb.Booster
+    spread: Spread
+    energy: xgb.Booster | None = None
+    feasible: xgb.Booster | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Arrays [U, C] of units on configurations.
+
+    ``cycles`` whole numbers, nan where no schedule can exist; ``low``, ``high``: limits of the
+    interval around them; ``energy_mj`` estimated millijoules, nan without that head; ``feasible``
+    probability that a schedule exists.
     """
 
-    booster: xgb.Booster
+    cycles: Floats
+    low: Floats
+    high: Floats
+    energy_mj: Floats
+    feasible: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class CostModel:
+    """Trained heads and what is known about them; `save` and `load` keep both.
+
+    ``manifest`` holds feature version and names, seed, rounds, data hash, library versions, ranges
+    of the training traces, the interval and the errors by split.
+    """
+
+    heads: Heads
     manifest: dict[str, Any] = field(default_factory=dict[str, Any])
 
+    @property
+    def nominal(self) -> float:
+        """The share of pairs that an interval is made to hold, for unseen configurations."""
+        return NOMINAL
+
     def predict_units(self, workloads: Sequence[Workload], configs: Sequence[VtaConfig]) -> Floats:
-        """Predicted cycles float64[U, C] of every pair; nan where no schedule can exist."""
-        columns, table = workload_columns(workloads), config_columns(configs)
-        out = np.empty((len(workloads), len(configs)), dtype=np.float64)
-        step = max(1, _CHUNK_PAIRS // max(1, len(configs)))
-        # Kinds apart: the closed form has fewer tilings to price where nothing is convolved.
-        for kind in (columns["is_conv"] > 0, columns["is_conv"] == 0):
-            members = np.flatnonzero(kind)
-            for start in range(0, len(members), step):
-                rows = members[start : start + step]
-                out[rows] = self.predict_columns(*grid(take(columns, rows), table))
+        """Predicted cycles float64[U, C], whole; nan where no schedule can exist.
+
+        A longer read or write latency and a narrower bus never give fewer cycles, and no
+        prediction is below the roofline.
+        """
+        out = np.empty((len(workloads), len(configs)))
+        for rows, w, c in _chunks(workloads, configs):
+            found = pair_inputs(w, c)
+            out[rows] = _whole(self._log_cycles(found), found)
         return out
 
-    def predict_columns(self, w: Columns, c: Columns) -> Floats:
-        """Predicted cycles of pairs given as columns that broadcast together."""
-        features, t0 = pair_features(w, c)
-        flat = features.reshape(-1, features.shape[-1])
-        ratio = np.asarray(self.booster.inplace_predict(flat), dtype=np.float64)
-        cycles = np.maximum(t0.cycles * np.exp(ratio.reshape(t0.cycles.shape)), t0.work.roofline)
-        return np.where(np.isfinite(cycles), cycles, np.nan)
+    def predict(self, workloads: Sequence[Workload], configs: Sequence[VtaConfig]) -> Prediction:
+        """All heads, on every pair."""
+        arrays = [np.full((len(workloads), len(configs)), np.nan) for _ in range(5)]
+        cycles, low, high, energy, feasible = arrays
+        quantiles, prices = self.heads.spread.quantiles, counter_prices(configs)
+        for rows, w, c in _chunks(workloads, configs):
+            found = pair_inputs(w, c)
+            impossible = ~np.isfinite(found.t0.cycles)
+            log_cycles, shape = self._log_cycles(found), found.t0.cycles.shape
+            values = found.values.reshape(-1, found.values.shape[-1])
+            scale = self.heads.spread.scale(values).reshape(shape)
+            kinds = unit_kinds(w)
+            limits = quantiles.limits(log_cycles, scale, np.broadcast_to(kinds, shape))
+            cycles[rows] = _whole(log_cycles, found)
+            low[rows] = np.minimum(_whole(np.log(limits[0]), found), cycles[rows])
+            high[rows] = np.maximum(_whole(np.log(limits[1]), found), cycles[rows])
+            if self.heads.energy is not None:
+                ratio = predict(self.heads.energy, values).reshape(shape)
+                known = energy_base_mj(found.t0, c, {k: v[None, :] for k, v in prices.items()})
+                energy[rows] = np.where(impossible, np.nan, known * np.exp(ratio))
+            feasible[rows] = np.where(impossible, 0.0, 1.0)
+            if self.heads.feasible is not None:
+                feasible[rows] *= predict(self.heads.feasible, values).reshape(shape)
+        return Prediction(cycles, low, high, energy, feasible)
+
+    def extrapolation(
+        self, workloads: Sequence[Workload], configs: Sequence[VtaConfig]
+    ) -> tuple[list[list[str]], list[list[str]]]:
+        """For each workload and each configuration, what the training traces did not cover."""
+        known = self.manifest["ranges"]
+        return beyond(workload_columns(workloads), known), beyond(config_columns(configs), known)
+
+    def _log_cycles(self, found: Inputs) -> Floats:
+        flat = found.values.reshape(-1, found.values.shape[-1])
+        return finite_base(found) + predict(self.heads.cycles, flat).reshape(found.t0.cycles.shape)
 
     def save(self, path: str | Path) -> None:
-        """Write ``path`` (XGBoost's .ubj) and its manifest (.json) beside it, each at once."""
-        manifest.write(Path(path), bytes(self.booster.save_raw("ubj")), self.manifest)
+        """Write ``path`` (XGBoost's .ubj), the other heads and the manifest (.json) beside it.
+
+        Raises
+        ------
+        StoreError
+            A file of that name is there and is no cost model; it is left as it is.
+        """
+        heads = self.heads
+        boosters = {"cycles": heads.cycles, "spread": heads.spread.booster}
+        optional = {"energy": heads.energy, "feasible": heads.feasible}
+        boosters |= {name: booster for name, booster in optional.items() if booster is not None}
+        raw = {name: bytes(booster.save_raw("ubj")) for name, booster in boosters.items()}
+        facts = {**self.manifest, "interval": heads.spread.quantiles.as_dict()}
+        manifest.write(Path(path), raw, facts)
 
     @staticmethod
     def load(path: str | Path) -> CostModel:
@@ -91,141 +148,50 @@ class CostModel:
         Raises
         ------
         StoreError
-            File or manifest is missing, corrupt, foreign, or made for other features.
+            A file is missing, corrupt, foreign, or made for other features.
         """
         raw, facts = manifest.read(Path(path))
-        booster = xgb.Booster()
+        boosters = {name: _booster(Path(path), data) for name, data in raw.items()}
         try:
-            booster.load_model(bytearray(raw))
-        except xgb.core.XGBoostError as error:
+            quantiles = Quantiles.from_dict(facts["interval"])
+            spread = Spread(boosters["spread"], quantiles)
+            heads = Heads(
+                boosters["cycles"], spread, boosters.get("energy"), boosters.get("feasible")
+            )
+        except (KeyError, TypeError, ValueError) as error:
             raise StoreError(
-                f"{path}: XGBoost cannot read this model ({str(error).splitlines()[0]}); "
+                f"{path}: its manifest lacks the interval or a head ({error}); "
                 "train it again with `codesign train`"
             ) from error
-        return CostModel(booster, facts)
+        return CostModel(heads, facts)
 
 
-MIN_ROWS = 20
-"""Fewest rows that make a split, an inner split and a tree possible."""
-
-Networks = Mapping[str, Sequence[Workload]]
-"""Network or family name -> its layers: what the unseen-network split holds out."""
-
-
-def train(
-    rows: TraceRows,
-    seed: int = 0,
-    *,
-    networks: Networks | None = None,
-    held_out_share: float = 0.2,
-) -> tuple[CostModel, Errors]:
-    """Train on all rows; errors come from models trained without each held-out group.
-
-    Raises
-    ------
-    StoreError
-        There are too few feasible rows to train on.
-    """
-    if len(rows.cycles) < MIN_ROWS:
+def _booster(path: Path, raw: bytes) -> xgb.Booster:
+    booster = xgb.Booster()
+    try:
+        booster.load_model(bytearray(raw))
+    except xgb.core.XGBoostError as error:
         raise StoreError(
-            f"only {len(rows.cycles)} feasible traces; training needs at least {MIN_ROWS}: "
-            "collect more with `codesign trace`"
-        )
-    errors = evaluate(rows, seed, networks=networks, held_out_share=held_out_share)
-    features, t0 = _design(rows)
-    booster, rounds = _fit(features, np.log(rows.cycles / t0), rows, seed)
-    facts = manifest.describe(rows, seed=seed, rounds=rounds, errors=errors)
-    return CostModel(booster, facts), errors
+            f"{path}: XGBoost cannot read this model ({str(error).splitlines()[0]}); "
+            "train it again with `codesign train`"
+        ) from error
+    return booster
 
 
-def evaluate(
-    rows: TraceRows,
-    seed: int = 0,
-    *,
-    networks: Networks | None = None,
-    held_out_share: float = 0.2,
-) -> Errors:
-    """Errors on layers, networks and configurations that training never saw.
-
-    Call with several seeds for a spread. Each split trains a model of its own; its early stopping
-    sees training rows only.
-    """
-    features, t0 = _design(rows)
-    target = np.log(rows.cycles / t0)
-    by_split: dict[str, SplitError] = {}
-    missing: dict[str, str] = {}
-    for name, split in make_splits(rows, seed, networks, held_out_share).items():
-        if isinstance(split, str):
-            missing[name] = split
-            continue
-        part = rows.select(split.train)
-        booster, _ = _fit(features[split.train], target[split.train], part, seed)
-        ratio = np.asarray(booster.inplace_predict(features[split.test]), dtype=np.float64)
-        by_split[name] = split_error(
-            t0[split.test] * np.exp(ratio),
-            rows.cycles[split.test],
-            held_out=split.held_out,
-            train_rows=len(split.train),
-        )
-    return Errors(by_split, missing)
+def _whole(log_cycles: Floats, found: Inputs) -> Floats:
+    cycles = np.rint(np.maximum(np.exp(log_cycles), np.ceil(found.t0.work.roofline)))
+    return np.where(np.isfinite(found.t0.cycles), cycles, np.nan)
 
 
-def make_splits(
-    rows: TraceRows, seed: int, networks: Networks | None, share: float
-) -> dict[str, Split | str]:
-    """The three group splits, each with a generator of its own; a str says why one is missing."""
-    layers = hold_out(rows.layer_ids, share, np.random.default_rng([seed, 0]), "layer shapes")
-    configs = hold_out(rows.config_ids, share, np.random.default_rng([seed, 2]), "configurations")
-    splits: dict[str, Split | str] = {
-        "unseen_layers": layers or "the traces have a single layer shape",
-        "unseen_networks": "no networks were named (`codesign train --network`)",
-        "unseen_configs": configs or "the traces have a single configuration",
-    }
-    if networks is not None:
-        rng = np.random.default_rng([seed, 1])
-        members = [frozenset(networks[name]) for name in sorted(networks)]
-        owners = [rows.workloads[u] for u in map(int, rows.layer_ids)]
-        found = hold_out_networks(owners, members, share, rng)
-        splits["unseen_networks"] = found or "the traces hold layers of fewer than two networks"
-    return {
-        name: "too few traces are left to train on"
-        if isinstance(split, Split) and len(split.train) < MIN_ROWS
-        else split
-        for name, split in splits.items()
-    }
-
-
-def _design(rows: TraceRows) -> tuple[NDArray[np.float32], Floats]:
-    w = take(workload_columns(rows.workloads), rows.layer_ids)
-    c = take(config_columns(rows.configs), rows.config_ids)
-    features, t0 = pair_features(w, c)
-    return features, t0.cycles
-
-
-def _fit(
-    features: NDArray[np.float32], target: Floats, rows: TraceRows, seed: int
-) -> tuple[xgb.Booster, int]:
-    """Rounds from early stopping on held-out layers and configurations; then all rows."""
-    best: list[int] = []
-    for index, (ids, noun) in enumerate(((rows.layer_ids, "layers"), (rows.config_ids, "configs"))):
-        inner = hold_out(ids, 0.2, np.random.default_rng([seed, 100 + index]), noun)
-        if inner is None:
-            continue
-        data = _matrix(features[inner.train], target[inner.train])
-        check = _matrix(features[inner.test], target[inner.test])
-        stopped = xgb.train(
-            {**PARAMETERS, "seed": seed},
-            data,
-            num_boost_round=MAX_ROUNDS,
-            evals=[(check, "check")],
-            early_stopping_rounds=_PATIENCE,
-            verbose_eval=False,
-        )
-        best.append(stopped.best_iteration + 1)
-    rounds = max(best, default=200)
-    booster = xgb.train({**PARAMETERS, "seed": seed}, _matrix(features, target), rounds)
-    return booster, rounds
-
-
-def _matrix(features: NDArray[np.float32], target: Floats) -> xgb.DMatrix:
-    return xgb.DMatrix(features, label=target, feature_names=list(FEATURE_NAMES))
+def _chunks(
+    workloads: Sequence[Workload], configs: Sequence[VtaConfig]
+) -> Iterator[tuple[NDArray[np.intp], Columns, Columns]]:
+    """Rows of the grid with their columns; kinds apart, as the closed form has fewer tilings to
+    price where nothing is convolved."""
+    columns, table = workload_columns(workloads), config_columns(configs)
+    step = max(1, _CHUNK_PAIRS // max(1, len(configs)))
+    for kind in (columns["is_conv"] > 0, columns["is_conv"] == 0):
+        members = np.flatnonzero(kind)
+        for start in range(0, len(members), step):
+            rows = members[start : start + step]
+            yield rows, *grid(take(columns, rows), table)

@@ -14,16 +14,14 @@ from math import inf
 from codesign.costmodel.arrays import Array, Arrays, Columns
 from codesign.costmodel.conv_tiling import (
     ChannelCut,
-    Fit,
     channel_cut,
     conv_fit,
-    conv_floor,
     conv_stages,
 )
-from codesign.costmodel.demand import Blocks, Plane, plane
+from codesign.costmodel.demand import Blocks, Plane, blocks, plane
 from codesign.costmodel.pipeline import Cycles, Stages, pipeline
 from codesign.costmodel.stream_tiling import stream_stages
-from codesign.costmodel.work import Work
+from codesign.costmodel.work import Work, work
 
 
 @dataclass(frozen=True)
@@ -80,6 +78,17 @@ CONV_CUTS = tuple(
         (1.0, inf, 1.0, inf),
         (1.0, 1.0, 1.0, 1.0),
         (16.0, 4.0, inf, inf, 1.0),
+        (3.0, 2.0, inf, inf, 1.0),
+        (3.0, 2.0, 16.0, 8.0),
+        (1.0, 1.0, 16.0, 1.0),
+        (3.0, 8.0, 4.0, 4.0),
+        (1.0, 1.0, 1.0, inf, 1.0),
+        (3.0, 1.0, 1.0, inf, 1.0),
+        (12.0, 1.0, 8.0, 1.0),
+        (6.0, 1.0, 1.0, inf),
+        (1.0, 1.0, 4.0, inf, 1.0),
+        (12.0, inf, 2.0, 8.0),
+        (28.0, inf, 1.0, 2.0),
     )
 )
 STREAM_CUTS = tuple(
@@ -110,6 +119,11 @@ STREAM_CUTS = tuple(
         (3.0, inf, inf),
         (3.0, 1.0, 2.0),
         (inf, 1.0, 16.0),
+        (inf, inf, 2.0),
+        (4.0, 8.0, inf),
+        (6.0, inf, inf),
+        (3.0, 2.0, inf),
+        (2.0, 8.0, inf),
     )
 )
 
@@ -152,15 +166,6 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Shape:
-    """A convolution's tiling of some pairs, without an order of its loops."""
-
-    plane: Plane
-    channels: ChannelCut
-    fit: Fit
-
-
-@dataclass(frozen=True)
 class Priced:
     """Stages of a tiling and its cycles, inf where it is not ``possible`` or does not fit."""
 
@@ -178,21 +183,21 @@ class Tilings:
         self._planes: dict[tuple[Array, Array], Plane] = {}
         self._channels: dict[tuple[Array, Array, Array], ChannelCut] = {}
 
-    def convs(self, *, sliding: bool) -> Iterator[Shape]:
-        """In the order of `CONV_CUTS`; ``sliding``: row-stationary."""
-        p = self._pairs
+    def convs(self, *, sliding: bool) -> Iterator[Array]:
+        """Cycles of each of `CONV_CUTS` with output channels outside, then inside."""
+        a, p = self._a, self._pairs
         for cuts in CONV_CUTS:
             key = cuts.groups, cuts.chunks, cuts.by_row
             if key not in self._channels:
-                self._channels[key] = channels_of(self._a, p, cuts)
+                self._channels[key] = channels_of(a, p, cuts)
             s, k = self._plane(cuts), self._channels[key]
-            fit = conv_fit(self._a, p.w, p.c, p.blocks, s, k, sliding=sliding)
-            yield Shape(s, k, fit)
+            for outside in (True, False):
+                yield price_conv(a, p, s, k, channels_outside=outside, sliding=sliding).total
 
-    def streams(self) -> Iterator[Priced]:
-        """Those of other units, in the order of `STREAM_CUTS`."""
+    def streams(self) -> Iterator[Array]:
+        """Cycles of each of `STREAM_CUTS`."""
         for cuts in STREAM_CUTS:
-            yield price_stream(self._a, self._pairs, self._plane(cuts), cuts)
+            yield price_stream(self._a, self._pairs, self._plane(cuts), cuts).total
 
     def _plane(self, cuts: Cuts) -> Plane:
         key = cuts.rows, cuts.cols
@@ -212,9 +217,11 @@ def channels_of(a: Arrays, p: Pairs, cuts: Cuts) -> ChannelCut:
     return channel_cut(a, p.w, p.c, p.blocks, groups, cuts.chunks, cuts.by_row)
 
 
-def possible(a: Arrays, p: Pairs, shape: Shape, *, channels_outside: bool, sliding: bool) -> Array:
+def possible(
+    a: Arrays, p: Pairs, s: Plane, k: ChannelCut, *, channels_outside: bool, sliding: bool
+) -> Array:
     """Whether a dataflow allows the order. Where an axis has one tile, the order is no matter."""
-    s, k, c = shape.plane, shape.channels, p.c
+    c = p.c
     if sliding:
         return k.possible if channels_outside else k.possible & (p.w["groups"] == 1)
     if channels_outside:
@@ -222,30 +229,16 @@ def possible(a: Arrays, p: Pairs, shape: Shape, *, channels_outside: bool, slidi
     return k.possible & (((k.tiles > 1) & (c["flow_ws"] == 0)) | (s.tiles == 1))
 
 
-def conv_floors(a: Arrays, p: Pairs, shape: Shape, *, sliding: bool) -> tuple[Array, Array]:
-    """What `price_conv` gives at least, channels outside and inside; inf where it gives inf."""
-    s, k, f = shape.plane, shape.channels, shape.fit
-    floors = conv_floor(a, p.w, p.blocks, p.work, s, k, f, sliding=sliding)
-    outside, inside = (
-        a.where(
-            possible(a, p, shape, channels_outside=order, sliding=sliding),
-            a.fits(floor, f.least),
-            inf,
-        )
-        for order, floor in ((True, floors[0]), (False, floors[1]))
-    )
-    return outside, inside
-
-
 def price_conv(
-    a: Arrays, p: Pairs, shape: Shape, *, channels_outside: bool, sliding: bool
+    a: Arrays, p: Pairs, s: Plane, k: ChannelCut, *, channels_outside: bool, sliding: bool
 ) -> Priced:
-    s, k, f = shape.plane, shape.channels, shape.fit
+    """``channels_outside``: pixels run inside; ``sliding``: row-stationary."""
+    f = conv_fit(a, p.w, p.c, p.blocks, s, k, sliding=sliding)
     order = {"channels_outside": channels_outside, "sliding": sliding}
     stages = conv_stages(a, p.w, p.c, p.blocks, p.work, s, k, f, **order)
     cycles = pipeline(a, p.c, stages)
     total = a.fits(a.maximum(cycles.total, p.work.roofline), f.least)
-    return Priced(s, stages, cycles, a.where(possible(a, p, shape, **order), total, inf))
+    return Priced(s, stages, cycles, a.where(possible(a, p, s, k, **order), total, inf))
 
 
 def price_stream(a: Arrays, p: Pairs, s: Plane, cuts: Cuts) -> Priced:
@@ -254,3 +247,28 @@ def price_stream(a: Arrays, p: Pairs, s: Plane, cuts: Cuts) -> Priced:
     stages, room = stream_stages(a, p.w, p.c, p.blocks, p.work, s, groups, parts)
     cycles = pipeline(a, p.c, stages)
     return Priced(s, stages, cycles, a.fits(a.maximum(cycles.total, p.work.roofline), room))
+
+
+def pairs_of(a: Arrays, w: Columns, c: Columns) -> Pairs:
+    b = blocks(a, w, c)
+    return Pairs(w, c, b, work(a, w, c, b))
+
+
+def tiling_of(priced: Priced) -> Tiling:
+    s, stages, cycles = priced.plane, priced.stages, priced.cycles
+    return Tiling(
+        cycles=priced.total,
+        load=stages.load,
+        compute=cycles.compute,
+        store=stages.store,
+        fetch=cycles.fetch,
+        fill=cycles.fill,
+        rows=s.rows,
+        cols=s.cols,
+        channel_tiles=stages.tiles / s.tiles,
+        spatial_tiles=s.tiles,
+        chunks=stages.chunks,
+        input_loads=stages.input_loads,
+        weight_loads=stages.weight_loads,
+        instructions=stages.instructions,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +13,20 @@ from codesign.costmodel.columns import Floats
 from codesign.costmodel.units import off_config
 from codesign.errors import StoreError
 from codesign.hw.config import VtaConfig
+from codesign.hw.energy import energy_mj
 from codesign.kernels.workload import Workload
 from codesign.store import TraceRow, TraceStore, simulator_version, trace_key
+
+_NO_PAIRS = np.empty((0, 2))
 
 
 @dataclass(frozen=True, eq=False)
 class TraceRows:
     """Feasible traces: row i is ``workloads[layer_ids[i]]`` on ``configs[config_ids[i]]``.
 
-    ``cycles`` float64[N] of the best schedule; ``infeasible`` counts the pairs left out;
-    ``simulator`` is the version that made every row.
+    ``cycles`` float64[N] of the best schedule; ``energy_mj`` float64[N], nan where the row has no
+    counters; ``misfits`` intp[K, 2] are the infeasible pairs (layer, configuration), ``infeasible``
+    their number; ``simulator`` is the version that made every row.
     """
 
     workloads: tuple[Workload, ...]
@@ -30,19 +34,24 @@ class TraceRows:
     layer_ids: NDArray[np.intp]
     config_ids: NDArray[np.intp]
     cycles: Floats
-    infeasible: int = 0
+    energy_mj: Floats
+    misfits: NDArray[np.intp]
     simulator: str = ""
 
+    @property
+    def infeasible(self) -> int:
+        return len(self.misfits)
+
     def select(self, rows: NDArray[np.intp]) -> TraceRows:
-        """The same tables with only these rows."""
-        return TraceRows(
-            self.workloads,
-            self.configs,
-            self.layer_ids[rows],
-            self.config_ids[rows],
-            self.cycles[rows],
-            self.infeasible,
-            self.simulator,
+        """The same tables with only these rows, and their configurations' infeasible pairs."""
+        kept = np.isin(self.misfits[:, 1], self.config_ids[rows])
+        return replace(
+            self,
+            layer_ids=self.layer_ids[rows],
+            config_ids=self.config_ids[rows],
+            cycles=self.cycles[rows],
+            energy_mj=self.energy_mj[rows],
+            misfits=self.misfits[kept],
         )
 
     def digest(self) -> str:
@@ -72,27 +81,43 @@ def read(store: TraceStore) -> TraceRows:
     feasible = [(r.workload, r.config, r.cycles) for r in chosen if r.cycles is not None]
     if not feasible:
         raise StoreError(f"{store.path}: all {len(chosen)} traces are infeasible pairs")
-    return make_rows(feasible, infeasible=len(chosen) - len(feasible), simulator=simulator)
+    misfits = [(r.workload, r.config) for r in chosen if r.cycles is None]
+    energies = [_energy(r) for r in chosen if r.cycles is not None]
+    return make_rows(feasible, energy_mj=energies, misfits=misfits, simulator=simulator)
+
+
+def _energy(row: TraceRow) -> float:
+    if row.counters is None or row.cycles is None:
+        return float("nan")
+    return energy_mj({**row.counters, "cycles": row.cycles}, row.config)
 
 
 def make_rows(
     triples: Sequence[tuple[Workload, VtaConfig, float]],
     *,
-    infeasible: int = 0,
+    energy_mj: Sequence[float] | None = None,
+    misfits: Sequence[tuple[Workload, VtaConfig]] = (),
     simulator: str = "",
 ) -> TraceRows:
     """Rows of (unit, configuration, cycles); equal layers (`off_config`) are numbered once."""
     workloads: dict[Workload, int] = {}
     configs: dict[VtaConfig, int] = {}
-    layer_ids = [workloads.setdefault(off_config(w, c), len(workloads)) for w, c, _ in triples]
-    config_ids = [configs.setdefault(c, len(configs)) for _, c, _ in triples]
+
+    def ids(unit: Workload, config: VtaConfig) -> tuple[int, int]:
+        layer = workloads.setdefault(off_config(unit, config), len(workloads))
+        return layer, configs.setdefault(config, len(configs))
+
+    pairs: NDArray[np.intp] = np.array([ids(w, c) for w, c, _ in triples] or _NO_PAIRS, np.intp)
+    missed: NDArray[np.intp] = np.array([ids(w, c) for w, c in misfits] or _NO_PAIRS, np.intp)
+    energies = [float("nan")] * len(triples) if energy_mj is None else energy_mj
     return TraceRows(
         tuple(workloads),
         tuple(configs),
-        np.array(layer_ids, dtype=np.intp),
-        np.array(config_ids, dtype=np.intp),
+        pairs[:, 0],
+        pairs[:, 1],
         np.array([cycles for _, _, cycles in triples], dtype=np.float64),
-        infeasible,
+        np.array(energies, dtype=np.float64),
+        missed,
         simulator,
     )
 

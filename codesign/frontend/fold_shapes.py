@@ -38,16 +38,16 @@ def _drop_unread(graph: Any) -> None:
     if any(a.g.node or a.graphs for node in graph.node for a in node.attribute):
         return
     read = {name for node in graph.node for name in node.input} | {v.name for v in graph.output}
-    kept = [tensor for tensor in graph.initializer if tensor.name in read]
-    if len(kept) < len(graph.initializer):
-        inputs = [value for value in graph.input if value.name not in _names(graph) - read]
-        del graph.initializer[:], graph.input[:]
-        graph.initializer.extend(kept)
-        graph.input.extend(inputs)
-
-
-def _names(graph: Any) -> set[str]:
-    return {tensor.name for tensor in graph.initializer}
+    unread = {tensor.name for tensor in graph.initializer} - read
+    kept = (
+        [node for node in graph.node if node.op_type != "Constant" or node.output[0] in read],
+        [tensor for tensor in graph.initializer if tensor.name in read],
+        [value for value in graph.input if value.name not in unread],
+    )
+    for field, values in zip((graph.node, graph.initializer, graph.input), kept, strict=True):
+        if len(values) < len(field):
+            del field[:]
+            field.extend(values)
 
 
 def _fold(model: Any) -> bool:

@@ -30,6 +30,8 @@ HASH_ATTR = "codesign.hash"
 SIGNATURE_ATTR = "codesign.signature"
 _NODE = "codesign_node"
 """Attribute of an importer's exception: the operator and name of the node that it concerns."""
+_PRINTED = "# Metadata omitted. Use show_meta=True in script() method to show it."
+"""What TVM puts into a text that shows a constant."""
 _PATCH_LOCK = threading.Lock()
 
 
@@ -74,7 +76,7 @@ def relax_of(model: Any) -> Any:
             "QLinear and integer operators need the model in QDQ form"
         ) from error
     except Exception as error:  # the importer lets whatever Python raises through
-        text = str(error).strip().splitlines()
+        text = str(error).replace(_PRINTED, "").strip().splitlines()
         where = getattr(error, _NODE, "the model")
         raise ModelError(
             f"{where} cannot be imported: {text[-1] if text else type(error).__name__}"
@@ -118,7 +120,8 @@ def signature_of(module: Any) -> tuple[list[tuple[str, tuple[int, ...], str]], l
 
 @contextmanager
 def _own_converters() -> Generator[None]:
-    """Make the importer turn constant Clip and zero Pad into Relax operators, for this import.
+    """Make the importer turn constant Clip and zero Pad into Relax operators, for this import, and
+    SpaceToDepth into the order of channels that its mode asks for.
 
     Its exceptions name the node, under `_NODE`.
     """
@@ -170,11 +173,23 @@ def _own_converters() -> Generator[None]:
             setattr(error, _NODE, f"{op} {name!r}" if name else f"an unnamed {op}")
             raise
 
+    class SpaceToDepth(onnx_frontend.SpaceToDepth):
+        @classmethod
+        def _impl_v1(cls, bb: Any, inputs: Any, attr: Any, params: Any) -> Any:
+            if attr.get("mode", b"DCR") == b"DCR":
+                return super()._impl_v1(bb, inputs, attr, params)
+            size = int(attr["blocksize"])
+            n, c, h, w = inputs[0].ty.shape
+            rows, columns = h // size, w // size
+            blocks = bb.emit(relax.op.reshape(inputs[0], (n, c, rows, size, columns, size)))
+            turned = bb.emit(relax.op.permute_dims(blocks, [0, 1, 3, 5, 2, 4]))
+            return bb.emit(relax.op.reshape(turned, (n, c * size * size, rows, columns)))
+
     with _PATCH_LOCK:
         original, convert = onnx_frontend._get_convert_map, importer._convert_operator
 
         def patched() -> Any:
-            return {**original(), "Clip": Clip, "Pad": Pad}
+            return {**original(), "Clip": Clip, "Pad": Pad, "SpaceToDepth": SpaceToDepth}
 
         onnx_frontend._get_convert_map = patched
         importer._convert_operator = located

@@ -14,13 +14,18 @@ from codesign.errors import DataError
 
 @dataclass(frozen=True)
 class AccuracyKind:
-    """What a source's figures are: top-1 in percent, how obtained, on what, over which seeds."""
+    """What a source's figures are: top-1 in percent, how obtained, on what, over which seeds.
+
+    ``spread`` is the standard deviation between seeds in points, a mean over the networks looked
+    up so far; None where only one seed is known.
+    """
 
     kind: str
     dataset: str
     split: str
     seeds: str
     source: str
+    spread: float | None = None
 
 
 class AccuracySource(Protocol):

@@ -15,7 +15,8 @@ from codesign.hw.config import VtaConfig
 from codesign.hw.loader import load_config
 from codesign.hw.space import load_space
 from codesign.kernels.workload import Workload
-from codesign.nn import AccuracyKind, AccuracySource, GivenAccuracy, TableAccuracy
+from codesign.nn import AccuracyKind, AccuracySource, TableAccuracy
+from codesign.search.accuracy import accuracy_source
 from codesign.search.networks import Networks, Progress, load_networks
 from codesign.search.problem import HardwareChoice, Problem
 
@@ -90,31 +91,12 @@ def load_configs(choice: HardwareChoice) -> tuple[VtaConfig, ...]:
     return configs
 
 
-def accuracy_source(problem: Problem) -> AccuracySource:
-    """The source that the problem names."""
-    choice = problem.accuracy
-    if choice.source == "table":
-        if problem.network.space is None:
-            raise ConfigError(
-                '[accuracy] source = "table" needs [network] space = "NAME"; '
-                'for ONNX files use source = "given" with values = [...]'
-            )
-        dataset = choice.dataset or problem.network.dataset or ""
-        return TableAccuracy(problem.network.space, dataset, choice.split or "")
-    if len(choice.values) != len(problem.network.onnx):
-        raise ConfigError(
-            f"[accuracy] values: {len(choice.values)} given for {len(problem.network.onnx)} "
-            f"networks; give one percentage per ONNX file"
-        )
-    return GivenAccuracy(dict(zip(problem.network.onnx, choice.values, strict=True)))
-
-
 def load_pairs(
     problem: Problem, accuracy: AccuracySource | None = None, progress: Progress | None = None
 ) -> Pairs:
     """Networks, configurations, unique units and accuracies of a problem."""
     configs = load_configs(problem.hardware)
-    source = accuracy_source(problem) if accuracy is None else accuracy
+    source = accuracy_source(problem, configs[0]) if accuracy is None else accuracy
     known = source.networks() if isinstance(source, TableAccuracy) else None
     networks = load_networks(problem.network, configs, known)
     layers = networks.layers(progress)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from codesign.errors import ConfigError
 
 Goal = Literal["max", "min"]
+AccuracyName = Literal["table", "given", "train", "supernet", "evaluate", "callable"]
 HARDWARE_METRICS = ("sram_kib", "dsp", "bram36", "lut", "ff")
 """Figures of a configuration alone: memory, exact, and estimated FPGA resources."""
 
@@ -52,15 +53,32 @@ class HardwareChoice:
 
 @dataclass(frozen=True)
 class AccuracyChoice:
-    """``table`` (trained accuracies of the space) or ``given`` (percent, one per ONNX file).
+    """Where accuracies come from.
 
-    ``dataset`` is the network's and ``split`` the table's first where not given.
+    ``table`` (trained accuracies of the space), ``given`` (percent, one per ONNX file), ``train``
+    (each network of the space for ``epochs``, once for each of ``seeds``), ``supernet`` (weights
+    shared by the space, trained for ``epochs``), ``evaluate`` (ONNX files, compiled for the first
+    configuration, on labelled images) or ``callable`` (``function``, as "module:name", of a
+    network's text). ``dataset`` is the network's and ``split`` the table's first where not given;
+    ``path`` is where a data set's files lie, ``store`` keeps what was measured.
     """
 
-    source: Literal["table", "given"] = "table"
+    source: AccuracyName = "table"
     dataset: str | None = None
     split: str | None = None
     values: tuple[float, ...] = ()
+    path: str | None = None
+    seeds: tuple[int, ...] = (0,)
+    epochs: int = 10
+    function: str | None = None
+    store: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or not self.seeds:
+            raise ConfigError(
+                f"[accuracy] epochs = {self.epochs}, seeds = {list(self.seeds)}: at least one of "
+                "each is needed"
+            )
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from codesign.errors import ConfigError
 from codesign.search.problem import (
     DEFAULT_OBJECTIVES,
     AccuracyChoice,
+    AccuracyName,
     Constraint,
     HardwareChoice,
     NetworkChoice,
@@ -39,10 +40,15 @@ class _Hardware(_Table):
 
 
 class _Accuracy(_Table):
-    source: Literal["table", "given"] = "table"
+    source: AccuracyName = "table"
     dataset: str | None = None
     split: str | None = None
     values: list[float | int] = Field(default_factory=list[float | int])
+    path: str | None = None
+    seeds: list[int] = Field(default_factory=lambda: [0])
+    epochs: int = 10
+    function: str | None = None
+    store: str | None = None
 
 
 class _Search(_Table):
@@ -108,6 +114,11 @@ def parse_problem(document: dict[str, Any], folder: Path, where: str) -> Problem
                 parsed.accuracy.dataset,
                 parsed.accuracy.split,
                 tuple(float(value) for value in parsed.accuracy.values),
+                _resolved(parsed.accuracy.path, folder),
+                tuple(parsed.accuracy.seeds),
+                parsed.accuracy.epochs,
+                parsed.accuracy.function,
+                _resolved(parsed.accuracy.store, folder),
             ),
             objectives or DEFAULT_OBJECTIVES,
             tuple(Constraint(metric, float(limit)) for metric, limit in limits),

@@ -74,9 +74,21 @@ def test_train_prints_errors_by_group(
         "unseen_layers",
         "unseen_networks",
         "unseen_configs",
+        "unseen_block",
     }
     assert facts["rows"] == 60
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.json", "m.ubj"]
+    heads = {"m.json", "m.ubj", "m.energy.ubj", "m.spread.ubj"}
+    assert {p.name for p in tmp_path.iterdir()} == heads
+
+
+def test_train_overwrites_nothing_foreign(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("mine")
+    assert main(["train", str(store), "-o", str(path)]) == 4
+    assert "is there already and is no cost model" in capsys.readouterr().err
+    assert path.read_text() == "mine"
 
 
 def test_train_explains_a_missing_split(
@@ -159,6 +171,25 @@ def test_predict_lists_layers_and_their_sum(
     assert "random inputs" in captured.err
     assert main(arguments) == 0
     assert "sum" in capsys.readouterr().out
+
+
+def test_predict_flags_what_the_traces_did_not_cover(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|"
+    arguments = ["predict", f"nasbench201:{cell}", "-m", str(model), "--json", "-c"]
+    assert main([*arguments, "neuhardco:16x16_1m_os"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    total = sum(layer["count"] * layer["cycles"] for layer in facts["layers"])
+    assert facts["cycles"] == total > 0
+    assert facts["low"] <= facts["cycles"] <= facts["high"]
+    assert facts["energy_mj"] > 0
+    assert facts["config_extrapolation"] == []
+    assert main([*arguments, "edge:4x4_64k-wgt_bus64_lat120_ws"]) == 0
+    captured = capsys.readouterr()
+    flags = json.loads(captured.out)["config_extrapolation"]
+    assert "read_latency 120 outside 18..18" in flags
+    assert "extrapolation: 4x4_64k-wgt_bus64_lat120_ws has block_in 4 outside" in captured.err
 
 
 def test_trace_of_an_onnx_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 import codesign
 from codesign.isa import check
 from tests.networks import (
+    DilatedNet,
     PaddedNet,
     ParametricNet,
     PreactivationDenseNet,
@@ -40,6 +41,7 @@ NETWORKS = {
     "prelu": ParametricNet,
     "padded": PaddedNet,
     "shuffled": ShuffledNet,
+    "dilated": DilatedNet,
     "unet": TransposedUNet,
 }
 SHAPE = (1, 3, 16, 16)

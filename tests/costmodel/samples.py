@@ -76,18 +76,24 @@ def square_configs() -> list[VtaConfig]:
 
 
 def synthetic_rows(seed: int = 0) -> TraceRows:
-    """Every small layer on every configuration; cycles = T0 x a smooth law of the features.
+    """Every small layer on every configuration; cycles = T0 x a smooth law of the features, and
+    energy in proportion to the operations.
 
-    It tests the learner, not the machine: the law is known and a tree can find it.
+    It tests the learner, not the machine: the law is known and a tree can find it. The last
+    configuration is infeasible for every layer.
     """
     layers, configs = small_layers(), square_configs()
     t0 = bound(*grid(workload_columns(layers), config_columns(configs))).cycles
     noise = np.random.default_rng(seed).normal(0, 0.003, t0.shape)
     triples: list[tuple[Workload, VtaConfig, float]] = []
+    energy_mj: list[float] = []
     for u, layer in enumerate(layers):
         for c, config in enumerate(configs):
             factor = 1.3 if config.dataflow == "ws" else 1.05
             factor *= 1.2 if config.block_in == 8 else 1.0
             cycles = round(t0[u, c] * factor * float(np.exp(noise[u, c])))
             triples.append((on_config(layer, config), config, cycles))
-    return make_rows(triples)
+            energy_mj.append(1e-6 * config.pes * cycles)
+    tiny = replace(configs[0], log_inp_buff_size=4, log_wgt_buff_size=7, log_acc_buff_size=6)
+    misfits = [(on_config(layer, tiny), tiny) for layer in layers]
+    return make_rows(triples, energy_mj=energy_mj, misfits=misfits)

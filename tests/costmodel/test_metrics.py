@@ -20,7 +20,7 @@ def test_split_error_in_percent() -> None:
     assert error.median == pytest.approx(10.0)
     assert error.p95 == pytest.approx(35.5)
     assert (error.spearman, error.train_rows, error.test_rows) == (1.0, 7, 4)
-    assert json.loads(json.dumps(Errors({"a": error}, {}).as_dict()))["by_split"]["a"]["mape"]
+    assert json.loads(json.dumps(Errors({"a": error}, {}, {}).as_dict()))["by_split"]["a"]["mape"]
 
 
 def test_spearman_averages_ties() -> None:

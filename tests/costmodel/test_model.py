@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from samples import small_layers, square_configs, synthetic_rows
 
-from codesign.costmodel import CostModel, TraceRows, evaluate, features, train
+from codesign.costmodel import CostModel, TraceRows, evaluate, features, inputs, train
 from codesign.costmodel.closed_form import bound
 from codesign.costmodel.columns import config_columns, grid, workload_columns
-from codesign.costmodel.model import make_splits
+from codesign.costmodel.splits import make_splits
 from codesign.errors import StoreError
 from codesign.kernels import Workload
 
@@ -51,7 +51,7 @@ def test_predictions_follow_the_truth(rows: TraceRows, model: CostModel) -> None
 
 def test_same_seed_same_bytes(rows: TraceRows, model: CostModel) -> None:
     again, _ = train(rows, 0, networks=NETWORKS)
-    assert again.booster.save_raw("ubj") == model.booster.save_raw("ubj")
+    assert again.heads.cycles.save_raw("ubj") == model.heads.cycles.save_raw("ubj")
     assert again.manifest == model.manifest
 
 
@@ -90,14 +90,16 @@ def test_infeasible_pairs_are_nan(model: CostModel) -> None:
 
 def test_round_trip(model: CostModel, tmp_path: Path) -> None:
     model.save(tmp_path / "model.ubj")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.json", "model.ubj"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        *("model.energy.ubj", "model.feasible.ubj", "model.json", "model.spread.ubj", "model.ubj")
+    ]
     loaded = CostModel.load(tmp_path / "model.ubj")
     layers, configs = small_layers(), square_configs()
     np.testing.assert_array_equal(
         loaded.predict_units(layers, configs), model.predict_units(layers, configs)
     )
     facts = loaded.manifest
-    assert facts["features"] == list(features.FEATURE_NAMES)
+    assert facts["features"] == list(inputs.INPUT_NAMES)
     assert facts["feature_version"] == features.FEATURE_VERSION
     assert {"data_sha256", "errors", "versions", "seed", "rounds"} <= set(facts)
 
@@ -109,6 +111,61 @@ def test_another_feature_version_is_refused(model: CostModel, tmp_path: Path) ->
     path.with_suffix(".json").write_text(json.dumps({**facts, "feature_version": "0"}))
     with pytest.raises(StoreError, match=r"feature version '0'.*train it again"):
         CostModel.load(path)
+
+
+def test_no_foreign_file_is_overwritten(model: CostModel, tmp_path: Path) -> None:
+    path = tmp_path / "notes.ubj"
+    path.write_text("mine")
+    with pytest.raises(StoreError, match=r"notes.ubj: is there already and is no cost model"):
+        model.save(path)
+    assert path.read_text() == "mine"
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.ubj"]
+    model.save(tmp_path / "model.ubj")
+    model.save(tmp_path / "model.ubj")  # its own model may be trained again
+
+
+def test_a_head_that_is_missing_or_damaged_is_refused(model: CostModel, tmp_path: Path) -> None:
+    path = tmp_path / "model.ubj"
+    model.save(path)
+    head = tmp_path / "model.spread.ubj"
+    raw = head.read_bytes()
+    head.write_bytes(raw[:-1])
+    with pytest.raises(StoreError, match=r"model.spread.ubj: corrupt"):
+        CostModel.load(path)
+    head.unlink()
+    with pytest.raises(StoreError, match="spread trees cannot be read"):
+        CostModel.load(path)
+    head.write_bytes(raw)
+    facts = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps({**facts, "interval": {}}))
+    with pytest.raises(StoreError, match="lacks the interval"):
+        CostModel.load(path)
+
+
+def test_heads_agree_with_the_law(rows: TraceRows, model: CostModel) -> None:
+    layers, configs = small_layers(), square_configs()
+    found = model.predict(layers, configs)
+    np.testing.assert_array_equal(found.cycles, model.predict_units(layers, configs))
+    assert (found.low <= found.cycles).all()
+    assert (found.cycles <= found.high).all()
+    true = rows.cycles.reshape(16, 12)
+    inside = (found.low <= true) & (true <= found.high)
+    assert inside.mean() > 0.85
+    assert np.median(found.high / found.low) < 1.5
+    np.testing.assert_allclose(found.energy_mj, rows.energy_mj.reshape(16, 12), rtol=0.1)
+    assert (found.feasible > 0.9).all()
+    tiny = rows.configs[-1]
+    assert (model.predict(layers, [tiny]).feasible < 0.1).all()
+
+
+def test_what_the_traces_did_not_cover_is_flagged(model: CostModel) -> None:
+    known, wide = small_layers()[0], replace(small_layers()[0], in_channels=4096)
+    slow = replace(square_configs()[0], read_latency=500, dataflow="is")
+    of_layers, of_configs = model.extrapolation([known, wide], [square_configs()[0], slow])
+    assert of_layers[0] == []
+    assert of_layers[1][0] == "in_channels 4096 outside 16..64"
+    assert of_configs[0] == []
+    assert of_configs[1] == ["read_latency 500 outside 18..18", "flow_is 1 outside 0..0"]
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", None])
@@ -135,7 +192,7 @@ def test_foreign_and_missing_files_are_refused(model: CostModel, tmp_path: Path)
         CostModel.load(path)
     with pytest.raises(StoreError, match="json is the manifest's name"):
         model.save(tmp_path / "model.json")
-    with pytest.raises(StoreError, match="cannot be written"):
+    with pytest.raises(StoreError, match="does not exist; create it"):
         model.save(tmp_path / "nowhere" / "model.ubj")
 
 

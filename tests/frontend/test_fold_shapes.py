@@ -32,6 +32,8 @@ def _flattened() -> Any:
 def test_shapes_become_constants() -> None:
     folded = fold_shapes(_flattened())
     assert [node.op_type for node in folded.graph.node] == ["Conv", "Reshape"]
+    read = {name for node in folded.graph.node for name in node.input}
+    assert {tensor.name for tensor in folded.graph.initializer} <= read
     data = samples(2)["x"]
     np.testing.assert_array_equal(
         onnxruntime_outputs(folded, data), onnxruntime_outputs(_flattened(), data)

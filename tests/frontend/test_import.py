@@ -9,7 +9,7 @@ from onnx import helper
 
 from codesign.errors import DataError, ModelError
 from codesign.frontend import import_onnx, load_samples, quantize_module
-from codesign.frontend.importer import signature_of
+from codesign.frontend.importer import relax_of, signature_of
 from codesign.frontend.served import refuse_unserved
 from relay_passes.ir import definitions, op_name
 from tests.onnx_models import conv_net, model, qdq_conv, samples
@@ -162,6 +162,17 @@ def test_axes_that_are_no_permutation_are_refused() -> None:
         ModelError, match=r"Transpose 'y' has perm .* every axis must be there once"
     ):
         refuse_unserved(made)
+
+
+def test_a_node_that_cannot_be_imported_is_named() -> None:
+    made = model(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], name="head")],
+        {"w": np.ones((4, 2), np.float32)},
+        [1, 4],
+    )
+    made.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 3
+    with pytest.raises(ModelError, match=r"MatMul 'head' cannot be imported: .* are not equal"):
+        relax_of(made)
 
 
 def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:

@@ -28,13 +28,15 @@ def test_mutated_files_compile_or_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_many_mutated_files_compile_or_are_refused(tmp_path: Path) -> None:
-    outcomes = fuzz(10_000, seed=0, progress=tmp_path / "progress.jsonl")
+    """10 000 others: benchmarks/robustness.py."""
+    outcomes = fuzz(1_000, seed=2, progress=tmp_path / "progress.jsonl")
     assert [outcome for outcome in outcomes if outcome.is_finding] == []
 
 
-@pytest.mark.parametrize("case", [1085, 1287, 1927, 2343, 3643])
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")  # NaN times NaN
+@pytest.mark.parametrize("case", [1085, 1287, 1927, 2343, 3643, 7318])
 def test_what_once_raised(case: int) -> None:
-    """Empty tensors, axes beyond int32, dequantised floats, names that are no text, NaN scales."""
+    """Empty tensors, axes beyond int32, dequantised floats, names that are no text, NaN."""
     assert run_case([0, case])["kind"] in (COMPILED, REFUSED)
 
 

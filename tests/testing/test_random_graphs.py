@@ -25,9 +25,10 @@ def test_random_networks_are_exact(spec: GraphSpec, cfg: VtaConfig) -> None:
 
 
 @pytest.mark.long
-@settings(max_examples=2000, suppress_health_check=QUIET)
+@settings(max_examples=400, suppress_health_check=QUIET)
 @given(graph_specs(most_steps=8), configs())
 def test_many_random_networks_are_exact(spec: GraphSpec, cfg: VtaConfig) -> None:
+    """2 000 others: benchmarks/robustness.py."""
     assert_exact(spec, cfg)
 
 

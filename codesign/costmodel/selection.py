@@ -1,0 +1,238 @@
+# numpy's reshape is partially unknown to pyright.
+# pyright: reportUnknownMemberType=false
+"""The best tiling of each of many pairs, by tapes of the formulas of `tilings`.
+
+Pairs of a `_Kind` share a tape, in which what they have in common is a number. One tape compares
+all tilings, others give all that is known of those chosen. For few pairs numpy does the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from math import inf
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.costmodel.arrays import Array, Arrays, Columns, Exact
+from codesign.costmodel.columns import CONFIG_COLUMNS, WORKLOAD_COLUMNS, Floats
+from codesign.costmodel.tape import RecordedColumns, Recorder, Tape
+from codesign.costmodel.tilings import (
+    CONV_CUTS,
+    STREAM_CUTS,
+    Cuts,
+    Pairs,
+    Tiling,
+    Tilings,
+    channels_of,
+    pairs_of,
+    plane_of,
+    price_conv,
+    price_stream,
+    tiling_of,
+)
+
+_JOB = 1 << 14
+"""Pairs that one thread takes at once."""
+
+_FEW = 1000
+"""Fewer pairs are cheaper without a tape, which takes a second to record."""
+_KINDS = ("is_conv", "is_max_pool", "is_avg_pool", "is_elementwise", "is_gather")
+_RARE = ("groups", "phases", "residual", "multiply", "sampled_rows")
+_PLAIN = {"groups": 1.0, "phases": 1.0, "residual": 0.0, "multiply": 0.0, "sampled_rows": 0.0}
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Pairs that share a tape: one of `_KINDS`, which of `_RARE` are not as in most units, and
+    whether the dataflow is row-stationary."""
+
+    kind: str
+    rare: tuple[bool, ...]
+    sliding: bool
+
+    @property
+    def fixed(self) -> Mapping[str, float]:
+        """Columns that hold one number."""
+        found = {name: float(name == self.kind) for name in _KINDS}
+        found |= {n: _PLAIN[n] for n, rare in zip(_RARE, self.rare, strict=True) if not rare}
+        if found.get("phases") and self.kind == "is_conv":
+            found |= {"up_height": 1.0, "up_width": 1.0}
+        if self.kind != "is_elementwise":
+            found["operands"] = 1.0
+        return found
+
+
+def best_tilings(
+    w: Columns, c: Columns, impossible: NDArray[np.bool_], threads: int
+) -> list[Floats]:
+    """The fields of `Tiling` of the pairs of columns that broadcast together; inf where none
+    fits."""
+    shape = impossible.shape
+    pairs = _Numbers(
+        (_matrix(w, WORKLOAD_COLUMNS), _matrix(c, CONFIG_COLUMNS)),
+        (_row_numbers(w["height"], shape), _row_numbers(c["batch"], shape)),
+    )
+    found = np.full((len(fields(Tiling)), impossible.size), inf)
+    possible = ~impossible.reshape(-1)
+    # What slides comes last: a pair may be of both sorts.
+    for kind, members in sorted(_kinds(w, c, shape), key=lambda item: item[0].sliding):
+        chosen = members[possible[members]]
+        jobs = [chosen[i : i + _JOB] for i in range(0, len(chosen), _JOB)]
+
+        def run(job: NDArray[np.intp], kind: _Kind = kind) -> None:
+            _price(pairs, kind, job, found)
+
+        if threads > 1 and len(jobs) > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(run, jobs))
+        else:
+            for job in jobs:
+                run(job)
+    return [row.reshape(shape) for row in found]
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """Tables float64[columns, rows] of workloads and configurations, and rows of each pair."""
+
+    tables: tuple[Floats, Floats]
+    rows: tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def _matrix(columns: Columns, names: tuple[str, ...]) -> Floats:
+    return np.stack([np.asarray(columns[name], np.float64).reshape(-1) for name in names])
+
+
+def _row_numbers(column: Floats, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    numbers = np.arange(column.size, dtype=np.int64).reshape(column.shape)
+    return np.ascontiguousarray(np.broadcast_to(numbers, shape)).reshape(-1)
+
+
+def _kinds(w: Columns, c: Columns, shape: tuple[int, ...]) -> list[tuple[_Kind, NDArray[np.intp]]]:
+    """The kinds there are, and their pairs."""
+    code = np.zeros(w["height"].shape, np.int64)
+    for index, name in enumerate(_KINDS):
+        code = np.where(w[name] > 0, index, code)
+    for name in _RARE:
+        code = 2 * code + (w[name] != _PLAIN[name])
+    slides, stands = c["flow_rs"] + c["flow_auto"] > 0, c["flow_rs"] == 0
+    found: list[tuple[_Kind, NDArray[np.intp]]] = []
+    for number in map(int, np.unique(code)):
+        alike = code == number
+        rare = tuple(bool(number >> k & 1) for k in reversed(range(len(_RARE))))
+        kind = _KINDS[number >> len(_RARE)]
+        sorts = [(False, stands), (True, slides)] if kind == "is_conv" else [(False, None)]
+        for sliding, flows in sorts:
+            members = alike if flows is None else alike & flows
+            if sliding and rare[_RARE.index("phases")]:
+                continue
+            pairs = np.flatnonzero(np.broadcast_to(members, shape))
+            found.append((_Kind(kind, rare, sliding), pairs))
+    return found
+
+
+def _price(pairs: _Numbers, kind: _Kind, members: NDArray[np.intp], found: Floats) -> None:
+    """Write what is cheaper than what was ``found`` before."""
+    rows = tuple(numbers[members] for numbers in pairs.rows)
+    best, choice = _compare(pairs, kind, rows)
+    better = np.flatnonzero(best < found[0, members])
+    chosen = choice[better].astype(np.int64)
+    for outside in (True, False):
+        part = np.flatnonzero((chosen % 2 == 0) == outside)
+        if len(part):
+            some = better[part]
+            taken = tuple(r[some] for r in rows)
+            found[:, members[some]] = _describe(pairs, kind, outside, taken, chosen[part] // 2)
+
+
+_Rows: TypeAlias = tuple[NDArray[np.int64], ...]
+
+
+def _compare(pairs: _Numbers, kind: _Kind, rows: _Rows) -> Floats:
+    """Cycles of the best tiling, and its number."""
+    if len(rows[0]) < _FEW:
+        w, c = _columns(pairs, rows)
+        with np.errstate(all="ignore"):
+            values = _cheapest(Exact(), kind, pairs_of(Exact(), {**w, **kind.fixed}, c))
+            return np.stack(np.broadcast_arrays(*values, w["height"])[:2])
+    none = np.zeros(len(rows[0]), np.int64)
+    return _comparison(kind).run((*pairs.tables, np.zeros((1, 1))), (*rows, none))
+
+
+def _describe(
+    pairs: _Numbers, kind: _Kind, outside: bool, rows: _Rows, choice: NDArray[np.int64]
+) -> Floats:
+    """float64[fields of `Tiling`, pairs] of the cuts chosen."""
+    table = _CUTS[kind.kind == "is_conv"]
+    if len(rows[0]) < _FEW:
+        w, c = _columns(pairs, rows)
+        with np.errstate(all="ignore"):
+            p = pairs_of(Exact(), {**w, **kind.fixed}, c)
+            values = _all_fields(Exact(), kind, p, Cuts(*table[:, choice]), outside)
+            return np.stack(np.broadcast_arrays(*values, w["height"])[:-1])
+    return _details(kind, outside).run((*pairs.tables, table), (*rows, choice))
+
+
+def _columns(pairs: _Numbers, rows: _Rows) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    w, c = (table[:, numbers] for table, numbers in zip(pairs.tables, rows, strict=True))
+    names = zip(WORKLOAD_COLUMNS, w, strict=True), zip(CONFIG_COLUMNS, c, strict=True)
+    return dict(names[0]), dict(names[1])
+
+
+def _cheapest(a: Arrays, kind: _Kind, p: Pairs) -> tuple[Array, Array]:
+    """Cycles of the best tiling, and its number: twice its place, and 1 for channels inside."""
+    tilings = Tilings(a, p)
+    conv = kind.kind == "is_conv"
+    prices = tilings.convs(sliding=kind.sliding) if conv else tilings.streams()
+    best: Array = inf
+    choice: Array = 0.0
+    for number, price in enumerate(prices):
+        choice = a.where(price < best, float(number if conv else 2 * number), choice)
+        best = a.minimum(price, best)
+    return best, choice
+
+
+def _all_fields(a: Arrays, kind: _Kind, p: Pairs, cuts: Cuts, outside: bool) -> list[Array]:
+    """The fields of `Tiling`."""
+    s = plane_of(a, p, cuts)
+    if kind.kind == "is_conv":
+        k = channels_of(a, p, cuts)
+        priced = price_conv(a, p, s, k, channels_outside=outside, sliding=kind.sliding)
+    else:
+        priced = price_stream(a, p, s, cuts)
+    tiling = tiling_of(priced)
+    return [getattr(tiling, f.name) for f in fields(Tiling)]
+
+
+def _recorded(kind: _Kind) -> tuple[Recorder, Pairs]:
+    a = Recorder()
+    w = RecordedColumns(a, "workloads", WORKLOAD_COLUMNS, kind.fixed)
+    c = RecordedColumns(a, "configs", CONFIG_COLUMNS, {})
+    return a, pairs_of(a, w, c)
+
+
+@lru_cache(maxsize=256)
+def _comparison(kind: _Kind) -> Tape:
+    a, p = _recorded(kind)
+    return a.tape(_cheapest(a, kind, p))
+
+
+@lru_cache(maxsize=512)
+def _details(kind: _Kind, outside: bool) -> Tape:
+    a, p = _recorded(kind)
+    cuts = Cuts(*(a.column("cuts", index) for index in range(len(fields(Cuts)))))
+    return a.tape(_all_fields(a, kind, p, cuts, outside))
+
+
+def _table_of(all_cuts: tuple[Cuts, ...]) -> Floats:
+    """float64[fields of `Cuts`, tilings]."""
+    rows = [[float(getattr(cuts, f.name)) for cuts in all_cuts] for f in fields(Cuts)]
+    return np.array(rows, dtype=np.float64)
+
+
+_CUTS = {True: _table_of(CONV_CUTS), False: _table_of(STREAM_CUTS)}

@@ -1,0 +1,101 @@
+"""The accuracy source that a problem names."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from codesign.errors import ConfigError
+from codesign.hw.config import VtaConfig
+from codesign.nn import (
+    AccuracySource,
+    CallableAccuracy,
+    GivenAccuracy,
+    NetworkSpace,
+    TableAccuracy,
+    load_network_space,
+)
+from codesign.search.problem import Problem
+
+
+def accuracy_source(problem: Problem, config: VtaConfig) -> AccuracySource:
+    """The source of ``[accuracy]``; ``config`` is the one that `evaluate` compiles for.
+
+    Raises
+    ------
+    ConfigError
+        the source does not go with the problem's networks, or lacks an entry.
+    """
+    choice, network = problem.accuracy, problem.network
+    if choice.source == "table":
+        if network.space is None:
+            raise ConfigError(
+                '[accuracy] source = "table" needs [network] space = "NAME"; '
+                'for ONNX files use source = "given" with values = [...]'
+            )
+        dataset = choice.dataset or network.dataset or ""
+        return TableAccuracy(network.space, dataset, choice.split or "")
+    if choice.source == "given":
+        if len(choice.values) != len(network.onnx):
+            raise ConfigError(
+                f"[accuracy] values: {len(choice.values)} given for {len(network.onnx)} "
+                f"networks; give one percentage per ONNX file"
+            )
+        return GivenAccuracy(dict(zip(network.onnx, choice.values, strict=True)))
+    if choice.source == "callable":
+        return CallableAccuracy(_function(choice.function), choice.dataset or "user's function")
+    return _measured(problem, config)
+
+
+def _measured(problem: Problem, config: VtaConfig) -> AccuracySource:
+    from codesign.nn.datasets import load_dataset
+    from codesign.nn.evaluate import EvaluatedAccuracy
+    from codesign.nn.supernet import OneShotRecipe
+    from codesign.nn.trained import SupernetAccuracy, TrainedAccuracy
+    from codesign.nn.training import Recipe
+
+    choice, network = problem.accuracy, problem.network
+    name = choice.dataset or network.dataset
+    if name is None:
+        raise ConfigError(f'[accuracy] source = "{choice.source}" needs dataset = "NAME"')
+    data = load_dataset(name, choice.path)
+    store = None if choice.store is None else Path(choice.store)
+    if choice.source == "evaluate":
+        if not network.onnx:
+            raise ConfigError(
+                '[accuracy] source = "evaluate" needs [network] onnx = ["FILE", ...]; for a space '
+                'use "train", "supernet" or "table"'
+            )
+        return EvaluatedAccuracy(data, config, store=store)
+    space = _space(problem)
+    if choice.source == "supernet":
+        recipe = OneShotRecipe(epochs=choice.epochs, seed=choice.seeds[0])
+        return SupernetAccuracy(space, data, recipe, store)
+    return TrainedAccuracy(space, data, Recipe(epochs=choice.epochs), choice.seeds, store)
+
+
+def _space(problem: Problem) -> NetworkSpace:
+    network = problem.network
+    if network.space is None:
+        raise ConfigError(
+            f'[accuracy] source = "{problem.accuracy.source}" needs [network] space = "NAME"; for '
+            'ONNX files use "evaluate" or "given"'
+        )
+    return load_network_space(network.space, network.dataset, network.resolution)
+
+
+def _function(text: str | None) -> Any:
+    """The function that "module:name" names."""
+    module, _, name = (text or "").partition(":")
+    if not (module and name):
+        raise ConfigError(
+            f'[accuracy] function = {text!r}: source = "callable" needs "module:function"'
+        )
+    try:
+        function = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"[accuracy] function = {text!r}: {error}") from error
+    if not callable(function):
+        raise ConfigError(f"[accuracy] function = {text!r} is no function")
+    return function

@@ -1,0 +1,152 @@
+"""One-shot training: sharing, learning, and resuming to the same weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from codesign.errors import DataError, StoreError
+from codesign.nn import Decision, Genotype, GraphBuilder, NetworkSpace
+from codesign.nn.datasets import DataSet, shapes32
+from codesign.nn.graph import Tensor
+from codesign.nn.supernet import OneShotRecipe, SharedWeights, extreme, train_supernet
+
+
+@dataclass(frozen=True)
+class Tiny(NetworkSpace):
+    """Three layers with a kernel of 1 or 3 each, for images [3, 8, 8]."""
+
+    resolution: int | None = 8
+
+    @property
+    def name(self) -> str:
+        return "tiny"
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        return tuple(Decision(f"kernel{i}", (1, 3)) for i in range(3))
+
+    def network(self, builder: GraphBuilder, x: int, choices: tuple[Any, ...]) -> Tensor:
+        y: Tensor = x
+        for index, kernel in enumerate(choices):
+            name = f"layer{index}_{kernel}x{kernel}"
+            y = builder.relu(builder.conv(y, 8, name, kernel=kernel, padding=kernel // 2))
+        return builder.dense(builder.global_pool(y), self.num_classes, "classifier")
+
+
+def _data() -> DataSet:
+    drawn = shapes32(train=160, test=40)
+    small = [images[:, :, ::4, ::4] for images in (drawn.train_images, drawn.test_images)]
+    return replace(drawn, train_images=small[0], test_images=small[1])
+
+
+SPACE, DATA = Tiny(), _data()
+RECIPE = OneShotRecipe(epochs=3, batch=32)
+
+
+def _weights(shared: SharedWeights) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in shared.state().items()}
+
+
+def _equal(one: SharedWeights, two: SharedWeights) -> bool:
+    a, b = _weights(one), _weights(two)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_networks_share_their_parts() -> None:
+    shared = SharedWeights(SPACE)
+    one, two = (shared.network(Genotype(c)) for c in ((1, 1, 3), (1, 3, 3)))
+    a, b = dict(one.named_parameters()), dict(two.named_parameters())
+    common = a.keys() & b.keys()
+    assert {name.split(".")[1].rpartition("_")[0] for name in common} == {
+        "layer0_1x1",
+        "layer2_3x3",
+        "classifier",
+    }
+    assert all(a[name] is b[name] for name in common)
+
+
+def test_initial_weights_do_not_depend_on_the_order_of_asking() -> None:
+    genotypes = [Genotype((1, 1, 1)), Genotype((3, 3, 3))]
+    first, second = SharedWeights(SPACE, 1), SharedWeights(SPACE, 1)
+    for genotype in genotypes:
+        first.network(genotype)
+    for genotype in genotypes[::-1]:
+        second.network(genotype)
+    assert _equal(first, second)
+    other = SharedWeights(SPACE, 2)
+    for genotype in genotypes:
+        other.network(genotype)
+    assert not _equal(first, other)
+
+
+def test_the_extremes_of_a_space() -> None:
+    assert extreme(SPACE, 1) == Genotype((3, 3, 3))
+    assert extreme(SPACE, -1) == Genotype((1, 1, 1))
+
+
+class _KilledError(Exception):
+    """What stops a training from outside."""
+
+
+@pytest.mark.parametrize("sandwich", [0, 1])
+def test_a_killed_training_ends_with_the_same_weights(sandwich: int, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, sandwich=sandwich)
+    whole = train_supernet(SPACE, DATA, recipe)
+    file = tmp_path / "net.safetensors"
+
+    def killer(step: int, steps: int, loss: float) -> None:
+        assert steps == 15
+        assert np.isfinite(loss)
+        if step == 8:
+            raise _KilledError
+
+    with pytest.raises(_KilledError):
+        train_supernet(SPACE, DATA, recipe, file, every=3, progress=killer)
+    seen: list[int] = []
+    resumed = train_supernet(
+        SPACE, DATA, recipe, file, every=3, progress=lambda step, *_: seen.append(step)
+    )
+    assert seen == list(range(7, 16))
+    assert _equal(whole, resumed)
+    again = train_supernet(SPACE, DATA, recipe, file, progress=killer)
+    assert _equal(whole, again)
+
+
+def test_training_lowers_the_loss_of_every_network() -> None:
+    losses: list[float] = []
+    shared = train_supernet(
+        SPACE,
+        DATA,
+        replace(RECIPE, epochs=12, batch=16, learning_rate=0.1),
+        progress=lambda step, steps, loss: losses.append(loss),
+    )
+    assert np.mean(losses[-20:]) < 0.97 * np.mean(losses[:20])
+    before = _weights(shared)
+    accuracies = [shared.accuracy(genotype, DATA) for genotype in SPACE.all()]
+    assert max(accuracies) > 15.0
+    assert all(torch.equal(before[name], tensor) for name, tensor in _weights(shared).items())
+
+
+def test_foreign_and_damaged_checkpoints_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "net.safetensors"
+    train_supernet(SPACE, DATA, replace(RECIPE, epochs=1), file)
+    with pytest.raises(StoreError, match="belongs to another training"):
+        train_supernet(SPACE, DATA, replace(RECIPE, seed=1), file)
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(StoreError, match="not a checkpoint, or damaged"):
+        train_supernet(SPACE, DATA, replace(RECIPE, epochs=1), file)
+
+
+def test_a_space_and_a_data_set_that_do_not_fit() -> None:
+    with pytest.raises(
+        DataError, match=r"images \[3, 8, 8\]; data set shapes32 has 10 and \[3, 32"
+    ):
+        train_supernet(SPACE, shapes32(train=4, test=2), RECIPE)
+    with pytest.raises(DataError, match="sandwich >= 0"):
+        OneShotRecipe(sandwich=-1)

@@ -1,0 +1,159 @@
+"""Accuracy sources: what they measure, what they say about it, and what they keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+import codesign
+from codesign.errors import ConfigError, DataError, StoreError
+from codesign.hw.config import VtaConfig
+from codesign.nn import AccuracySource, Decision, GraphBuilder, NetworkSpace
+from codesign.nn.accuracy import CallableAccuracy
+from codesign.nn.datasets import DataSet, digits, real, shapes32
+from codesign.nn.evaluate import EvaluatedAccuracy, trained_models
+from codesign.nn.graph import Tensor
+from codesign.nn.measurements import Measurements
+from codesign.nn.supernet import OneShotRecipe
+from codesign.nn.trained import SupernetAccuracy, TrainedAccuracy
+from codesign.nn.training import Recipe
+from codesign.search import Problem
+from codesign.search.accuracy import accuracy_source
+
+CONFIG: VtaConfig = codesign.load_config("pynq")
+
+
+@dataclass(frozen=True)
+class Small(NetworkSpace):
+    """One convolution of 8 or 16 channels."""
+
+    resolution: int | None = 16
+
+    @property
+    def name(self) -> str:
+        return "small"
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        return (Decision("channels", (8, 16)),)
+
+    def network(self, builder: GraphBuilder, x: int, choices: tuple[Any, ...]) -> Tensor:
+        y = builder.relu(builder.conv(x, choices[0], "layer", kernel=3, stride=2, padding=1))
+        return builder.dense(builder.global_pool(y), self.num_classes, "classifier")
+
+
+def _data() -> DataSet:
+    drawn = shapes32(train=300, test=60)
+    small = [images[:, :, ::2, ::2] for images in (drawn.train_images, drawn.test_images)]
+    return replace(drawn, train_images=small[0], test_images=small[1])
+
+
+SPACE, DATA, RECIPE = Small(), _data(), Recipe(epochs=2)
+
+
+def test_trained_accuracies_are_kept(tmp_path: Path) -> None:
+    store = tmp_path / "trained.jsonl"
+    asked: list[str] = []
+    source = TrainedAccuracy(SPACE, DATA, RECIPE, (0, 1), store, asked.append)
+    assert source.what.spread is None
+    values = source.lookup(["8", "16"])
+    assert len(asked) == 4
+    assert ((values >= 0) & (values <= 100)).all()
+    what = source.what
+    assert (what.kind, what.dataset, what.seeds) == ("trained here", "shapes32", "0, 1")
+    assert what.spread is not None
+    again = TrainedAccuracy(SPACE, DATA, RECIPE, (0, 1), store, asked.append)
+    assert (again.lookup(["8", "16"]) == values).all()
+    assert len(asked) == 4
+    with store.open("a") as file:
+        file.write('{"version": 1, "ke')  # a kill while writing
+    assert (TrainedAccuracy(SPACE, DATA, RECIPE, (0,), store).lookup(["8"]) >= 0).all()
+    assert store.read_text().endswith("}\n")
+    longer = TrainedAccuracy(SPACE, DATA, Recipe(epochs=1), (0,), store, asked.append)
+    longer.lookup(["8"])
+    assert len(asked) == 5
+
+
+def test_a_damaged_store_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "trained.jsonl"
+    file.write_text('{"version": 1}\n')
+    with pytest.raises(StoreError, match=r"trained.jsonl: line 1 is no measurement"):
+        Measurements(file)
+    file.write_text('{"version": 0, "key": "a", "top1": 1}\n')
+    with pytest.raises(StoreError, match="line 1 is of another version"):
+        Measurements(file)
+
+
+def test_supernet_accuracies(tmp_path: Path) -> None:
+    recipe = OneShotRecipe(epochs=2, seed=3)
+    source = SupernetAccuracy(SPACE, DATA, recipe, tmp_path / "net.safetensors")
+    values = source.lookup(["8", "16"])
+    assert (source.what.kind, source.what.seeds) == ("supernet (inherited weights)", "3")
+    again = SupernetAccuracy(SPACE, DATA, recipe, tmp_path / "net.safetensors")
+    assert (again.lookup(["8", "16"]) == values).all()
+
+
+def test_evaluation_runs_the_compiled_network(tmp_path: Path) -> None:
+    trained = TrainedAccuracy(SPACE, DATA, Recipe(epochs=4))
+    models = trained_models(trained, tmp_path)
+    source = EvaluatedAccuracy(DATA, CONFIG, simulated=2, model_of=models)
+    value = float(source.lookup(["16"])[0])
+    session = ort.InferenceSession(str(models("16")))
+    x = real(DATA.test_images)
+    logits: Any = np.concatenate([np.asarray(session.run(None, {"x": row[None]})[0]) for row in x])
+    in_float = 100.0 * float((logits.argmax(axis=1) == DATA.test_labels).mean())
+    assert abs(value - in_float) <= 5.0  # three of 60 images
+    assert source.what.kind == "evaluated (integer network)"
+    assert "compiled for" in source.what.source
+
+
+def test_evaluation_of_a_network_for_other_images(tmp_path: Path) -> None:
+    trained = TrainedAccuracy(SPACE, DATA, Recipe(epochs=1))
+    path = trained_models(trained, tmp_path)("8")
+    with pytest.raises(DataError, match=r"be \[samples, 3, 16, 16\], got \[128, 1, 8"):
+        EvaluatedAccuracy(digits(), CONFIG).lookup([str(path)])
+
+
+def test_spaces_and_data_sets_must_fit() -> None:
+    with pytest.raises(DataError, match="space small is for 10 classes and images"):
+        TrainedAccuracy(SPACE, digits(), RECIPE)
+    with pytest.raises(DataError, match="no seeds"):
+        TrainedAccuracy(SPACE, DATA, RECIPE, ())
+
+
+def _source(network: dict[str, Any], accuracy: dict[str, Any]) -> AccuracySource:
+    document = {"network": network, "hardware": {"configs": ["pynq"]}, "accuracy": accuracy}
+    return accuracy_source(Problem.from_dict(document), CONFIG)
+
+
+def test_sources_of_a_problem_file() -> None:
+    space = {"space": "nasbench201", "dataset": "cifar10"}
+    called = _source(space, {"source": "callable", "function": "builtins:len"})
+    assert isinstance(called, CallableAccuracy)
+    assert called.lookup(["abc"]).tolist() == [3.0]
+    files = {"onnx": ["a.onnx"]}
+    evaluated = _source(files, {"source": "evaluate", "dataset": "digits", "store": "s.jsonl"})
+    assert isinstance(evaluated, EvaluatedAccuracy)
+    assert (evaluated.data.name, str(evaluated.store)) == ("digits", "s.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("network", "accuracy", "text"),
+    [
+        ({"onnx": ["a"]}, {"source": "table"}, "needs .network. space"),
+        ({"onnx": ["a"]}, {"source": "train", "dataset": "digits"}, 'use "evaluate" or "given"'),
+        ({"onnx": ["a"]}, {"source": "evaluate"}, 'needs dataset = "NAME"'),
+        ({"space": "mnasnet"}, {"source": "evaluate", "dataset": "digits"}, "needs .network. onnx"),
+        ({"space": "mnasnet"}, {"source": "callable"}, '"callable" needs "module:function"'),
+        ({"space": "mnasnet"}, {"source": "callable", "function": "no:x"}, "No module named 'no'"),
+        ({"space": "mnasnet"}, {"source": "train", "epochs": 0}, "epochs = 0, seeds = .0.: at le"),
+    ],
+)
+def test_wrong_sources(network: dict[str, Any], accuracy: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        _source(network, accuracy)
