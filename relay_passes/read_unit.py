@@ -85,6 +85,9 @@ def read_unit(values: Mapping[Any, Any], root: Any) -> UnitMatch:
     elif all(2 <= len(t.shape) <= 4 for t in (*inputs, output)):
         spec = _with_attributes(spec, core, resolve, bias, notes)
         _check_shapes(spec, notes)
+        for name, numbers in (("weights", spec.weight), ("biases", spec.bias)):
+            if numbers is not None and not np.isfinite(numbers).all():
+                notes.append(f"{name} hold NaN or infinity")
     else:
         shapes = [list(t.shape) for t in (*inputs, output)]
         notes.append(f"tensors of shapes {shapes}, not of two to four axes")

@@ -150,9 +150,9 @@ def _layer(unit: RegionUnit, op: str, sums: _Sums, cfg: VtaConfig) -> LayerSensi
 def _requantization(params: Any) -> str:
     if params is None:
         return "none"
-    if isinstance(params, ConvParams) and params.multiplier is not None:
-        low, high = int(params.multiplier.min()), int(params.multiplier.max())
-        return f">>{params.pre_shift} *{low}..{high} >>{params.shift}"
+    if isinstance(params, ConvParams) and params.scaling is not None:
+        gain = _gain(params)
+        return f"*{gain.min():.3g}..{gain.max():.3g}"
     pre = f">>{params.pre_shift} " if isinstance(params, ConvParams) and params.pre_shift else ""
     return f"{pre}>>{params.shift}"
 
@@ -160,11 +160,20 @@ def _requantization(params: Any) -> str:
 def _weight_sqnr_db(spec: UnitSpec, params: ConvParams) -> float:
     """The machine's weights times what requantisation makes of them, against the network's."""
     assert spec.weight is not None
-    gain: Any = 2.0 ** -(params.shift + params.pre_shift)
-    if params.multiplier is not None:
-        gain = params.multiplier.astype(np.float64)[:, None, None, None] * gain
-    kept = params.weight * gain * (spec.output.scale / spec.inputs[0].scale)
+    kept = (
+        params.weight
+        * _gain(params)[:, None, None, None]
+        * (spec.output.scale / spec.inputs[0].scale)
+    )
     return _decibels(float((spec.weight**2).sum()), float(((spec.weight - kept) ** 2).sum()))
+
+
+def _gain(params: ConvParams) -> NDArray[np.float64]:
+    """Output steps for one step of each channel's accumulator."""
+    if params.scaling is None:
+        return np.full(len(params.weight), 2.0 ** -(params.shift + params.pre_shift))
+    multiplier, fraction = params.scaling[2:4].astype(np.float64)
+    return np.ldexp(multiplier + np.ldexp(fraction, -params.pre_shift), -params.shift)
 
 
 def _decibels(signal: float, noise: float) -> float:

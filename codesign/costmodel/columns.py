@@ -21,7 +21,6 @@ from codesign.kernels.pool import (
     max_work,
     maxima,
     runs,
-    shift_steps,
     valid_counts,
 )
 from codesign.kernels.window import axes
@@ -31,6 +30,7 @@ from codesign.kernels.workload import (
     GatherWorkload,
     PoolWorkload,
     Workload,
+    shift_steps,
 )
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -180,16 +180,19 @@ def _plane(w: Workload) -> tuple[float, ...]:
     """The derived columns, in their order."""
     outputs, read = w.out_height * w.out_width, pixels_read(w)
     if isinstance(w, ElementwiseWorkload):
-        return (read, 4 * outputs, outputs, w.operands, 1, 4, 0, read)
+        products, alu = w.digits * w.operands, (2 + shift_steps(w) + w.digits) * outputs
+        biases = min(w.digits, 2)
+        return (w.digits * read, alu, outputs, products, biases, 3 + w.digits, 0, read)
     if isinstance(w, GatherWorkload):
         kept = read * w.repeat[0] * w.repeat[1]
-        return (min(kept, outputs), 4 * outputs, outputs, len(w.channels), 0, 4, 0, read)
+        gemm, alu = w.digits * min(kept, outputs), (2 + shift_steps(w) + w.digits) * outputs
+        return (gemm, alu, outputs, w.digits * len(w.channels), 0, 3 + w.digits, 0, read)
     if isinstance(w, ConvWorkload):
         padded = w.padding[0] or w.padding[2] or w.in_border
         sampled = w.kernel[0] == 1 and w.stride[0] > 1 and not padded and w.up[0] == 1
         residual = w.residual_border is not None
         cycles = (MULTIPLY_CYCLES if w.multiply else 4) + residual
-        instructions = 5 + 2 * residual + (8 if w.multiply else 0)
+        instructions = 5 + 2 * residual + (10 if w.multiply else 0)
         return (plane_taps(w), cycles * outputs, outputs, residual, 0, instructions, sampled, read)
     if w.kind == "max":
         return (*max_work(w)["copied"], outputs, 2, 0, 0, 0, read)
@@ -199,11 +202,13 @@ def _plane(w: Workload) -> tuple[float, ...]:
         for y in runs(vertical, 0, w.out_height)
         for x in runs(horizontal, 0, w.out_width)
     ]
-    gemm = sum(count * taps * identity_copies(w, taps) for count, taps in regions)
+    gemm = w.digits * sum(count * taps * identity_copies(w, taps) for count, taps in regions)
     counts = valid_counts(w)
     copies = sum(identity_copies(w, taps) for taps in counts)
-    alu = (3 + shift_steps(w)) * outputs
-    return (gemm, alu, outputs, copies, len(counts), 3 + shift_steps(w), 0, read)
+    alu = (2 + shift_steps(w) + w.digits) * outputs
+    instructions = 2 + shift_steps(w) + w.digits
+    biases = min(w.digits, 2) * len(counts)
+    return (gemm, alu, outputs, w.digits * copies, biases, instructions, 0, read)
 
 
 def _config_row(c: VtaConfig) -> tuple[float, ...]:

@@ -19,7 +19,7 @@ from codesign.kernels.measurement import (
     measure,
     measure_many,
 )
-from codesign.kernels.pool import identity_copies, shift_steps, valid_counts
+from codesign.kernels.pool import identity_copies, valid_counts, window_comes_whole
 from codesign.kernels.reference import reference
 from codesign.kernels.region import RegionStream, RegionUnit, build_region
 from codesign.kernels.schedule import Schedule
@@ -40,6 +40,8 @@ from codesign.kernels.workload import (
     PoolParams,
     PoolWorkload,
     Workload,
+    bias_parts,
+    shift_steps,
 )
 
 __all__ = [
@@ -65,6 +67,7 @@ __all__ = [
     "Workload",
     "best_schedule",
     "bias_capacity",
+    "bias_parts",
     "build",
     "build_region",
     "candidates",
@@ -86,4 +89,5 @@ __all__ = [
     "unpack",
     "utilization_ceiling",
     "valid_counts",
+    "window_comes_whole",
 ]

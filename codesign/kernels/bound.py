@@ -4,8 +4,9 @@ COMPUTE needs G + A E cycles: G GEMM micro-ops, E accumulator elements, A cycles
 
 * every unit: 5 = reset, bias, SHR, MAX, MIN (a bias of several tiles counts each);
 * residual: 1 more SHR before the sum, and G grows by the identity that brings the residual in;
-* multiply: SHR, MAX, MIN to 16 bits, MUL (register: 2 cycles), SHR, ADD of rounding constant and
-  output_offset, SHR, MAX, MIN: 8 + 2, beside reset and bias;
+* multiply: MIN, MAX; a copy: reset, ADD, MUL, SHR; MUL, ADD of the copy, ADD of the offset, two
+  SHR, MAX, MIN, all that read a register 2 cycles: 20, beside reset and bias;
+* digits of multipliers: GEMMs and an SHR for each, another bias, another SHR at the end;
 * groups: an output block reads the input blocks that its channels' groups cover;
 * transposed: each output pixel reads the taps of its phase;
 * max pool: the cheapest of the forms of `pool.MaxForm`.
@@ -22,7 +23,7 @@ from codesign.kernels.blocking import Blocking, ChannelTile, input_ranges
 from codesign.kernels.constants import default_bias_tiles
 from codesign.kernels.identity import identity_count
 from codesign.kernels.layout import output_layout
-from codesign.kernels.pool import identity_copies, max_work, runs, shift_steps, valid_counts
+from codesign.kernels.pool import identity_copies, max_work, runs, valid_counts
 from codesign.kernels.selection import select
 from codesign.kernels.window import axes
 from codesign.kernels.workload import (
@@ -31,10 +32,13 @@ from codesign.kernels.workload import (
     GatherWorkload,
     PoolWorkload,
     Workload,
+    shift_steps,
 )
 
-MULTIPLY_CYCLES = 11
+MULTIPLY_CYCLES = 21
 """Reset and ALU cycles an element of the epilogue with multipliers, bias apart."""
+SCALING_ROWS = 5
+"""ACC elements of an output block that hold `ConvParams.scaling`."""
 
 
 @dataclass(frozen=True)
@@ -142,22 +146,26 @@ def _demand(workload: Workload, cfg: VtaConfig) -> _Demand:
     bias, identities = default_bias_tiles(cfg), identity_count(blocking)
     pixels = pixels_read(workload)
     read = _group_bytes(cfg) * blocking.groups(workload.channels) * pixels
-    epilogue = 4 * elements  # reset, SHR, MAX, MIN
+    digits = workload.digits
+    # reset, SHR, MAX, MIN; a left shift between two digits
+    epilogue = (2 + shift_steps(workload) + digits) * elements
+    bias *= min(digits, 2)
     if isinstance(workload, ElementwiseWorkload):
-        gemm = elements * workload.operands * blocking.in_subs
-        tiles = workload.operands * identities + bias
+        gemm = digits * elements * workload.operands * blocking.in_subs
+        tiles = digits * workload.operands * identities + bias
         return _Demand(gemm, epilogue + elements * bias, tiles, read)
     blocks = blocking.out_blocks(workload.channels)
     if workload.kind == "max":
         forms = [(g * blocking.in_subs, a) for g, a in max_work(workload).values()]
         gemm, alu = min(forms, key=sum)
         return _Demand(blocks * gemm, blocks * alu, 2 * identities, read)
-    gemm = blocks * blocking.in_subs
+    gemm = digits * blocks * blocking.in_subs
     gemm *= sum(o * taps * identity_copies(workload, taps) for o, taps in _pool_taps(workload))
     counts = valid_counts(workload)
-    tiles = identities * sum(identity_copies(workload, c) for c in counts) + bias * len(counts)
-    extra = (shift_steps(workload) - 1 + bias) * elements
-    return _Demand(gemm, epilogue + extra, tiles, read)
+    tiles = digits * identities * sum(identity_copies(workload, c) for c in counts) + bias * len(
+        counts
+    )
+    return _Demand(gemm, epilogue + bias * elements, tiles, read)
 
 
 def _group_bytes(cfg: VtaConfig) -> int:
@@ -178,20 +186,21 @@ def _conv(w: ConvWorkload, blocking: Blocking, cfg: VtaConfig) -> _Demand:
         tiles += identity_count(blocking)
         read += elements * cfg.out_element_bytes
     if w.multiply:
-        read += out_blocks * cfg.acc_element_bytes
+        read += SCALING_ROWS * out_blocks * cfg.acc_element_bytes
     return _Demand(gemm, alu * elements, tiles, read)
 
 
 def _gather(w: GatherWorkload, blocking: Blocking, cfg: VtaConfig) -> _Demand:
-    elements, bias = _elements(w, blocking), default_bias_tiles(cfg)
+    elements, bias = _elements(w, blocking), default_bias_tiles(cfg) * min(w.digits, 2)
     whole = ChannelTile(0, blocking.groups(len(w.picks)), blocking.out_subs)
     selection = select(w, blocking, whole)
     terms = [term for block in selection.terms for term in block]
-    gemm = len(terms) * len(_kept(w, 0)) * len(_kept(w, 1))
+    gemm = w.digits * len(terms) * len(_kept(w, 0)) * len(_kept(w, 1))
     groups = {(term.source, term.block // blocking.in_subs) for term in terms}
     read = _group_bytes(cfg) * len(groups) * pixels_read(w)
-    tiles = len(selection.patterns) + bias * blocking.out_blocks(len(w.picks))
-    return _Demand(gemm, (4 + bias) * elements, tiles, read)
+    tiles = w.digits * len(selection.patterns) + bias * blocking.out_blocks(len(w.picks))
+    alu = 2 + shift_steps(w) + w.digits + bias
+    return _Demand(gemm, alu * elements, tiles, read)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -12,7 +12,7 @@ The order in memory, every part from a multiple of 4096 bytes on:
 3. weight tiles, in the order in which the unit loads them: a convolution lists its own as
    `native.PIECE` (a residual's identities first, then, channel tile by channel tile, the weights
    of each chunk of the reduction, and the biases behind the last chunk);
-4. multipliers (`ConvWorkload.multiply`): one ACC element an output block.
+4. scaling (`ConvWorkload.multiply`): the ACC elements of each output block for each of its rows.
 
 Gathers, for each channel tile: the distinct selection tiles of `selection.select`, then
 ``[output block][bias tile]``. Elementwise units: identities of each operand, bias. Average pools:

@@ -17,6 +17,7 @@ import numpy as np
 
 from codesign.hw.config import VtaConfig
 from codesign.kernels.blocking import Blocking
+from codesign.kernels.bound import SCALING_ROWS
 from codesign.kernels.conv_price import (
     Buffers,
     Tilings,
@@ -167,7 +168,16 @@ def _tilings(w: ConvWorkload, cfg: VtaConfig) -> Tilings:
         uops=uops,
     )
     fits = (tilings.inp < cfg.inp_depth) & (tilings.wgt <= cfg.wgt_depth)
-    return tilings.take(fits & (acc <= cfg.acc_depth) & (uops <= uop_capacity(cfg)))
+    slots, room = _acc_slots(w, cfg)
+    return tilings.take(fits & (slots * acc <= room) & (uops <= uop_capacity(cfg)))
+
+
+def _acc_slots(w: ConvWorkload, cfg: VtaConfig) -> tuple[int, int]:
+    """Fewest accumulator slots, one of them for a copy with multipliers, and room for slots."""
+    if not w.multiply:
+        return 1, cfg.acc_depth
+    scaling = SCALING_ROWS * Blocking.of(cfg).out_blocks(w.out_channels)
+    return 2, cfg.acc_depth - scaling
 
 
 def _with_buffers(
@@ -187,7 +197,8 @@ def _with_buffers(
     rows, chunks, parts = base.rows[index], base.chunks[index], base.parts[index]
     spatial, channel = base.spatial[index], base.channel[index]
     wgt_size, tiles = base.wgt[index], spatial * channel
-    acc = np.minimum(np.minimum((cfg.acc_depth // base.acc)[index], tiles), 2)
+    slots, room = _acc_slots(w, cfg)
+    acc = np.minimum(np.minimum((room // base.acc - slots + 1)[index], tiles), 2)
     inp_depth, wgt_depth = cfg.inp_depth - 1, cfg.wgt_depth
     if w.residual_border is not None:
         pixels = (base.out_groups * base.rows * base.cols * blocking.in_subs)[index]

@@ -64,25 +64,24 @@ class Epilogue:
     high: int = 127
     steps: int = 1
     pre_shift: int = 0
-    offset: int = 0
 
     @property
     def values(self) -> tuple[int, ...]:
-        return (self.shift, self.low, self.high, self.steps, self.pre_shift, self.offset)
+        return (self.shift, self.low, self.high, self.steps, self.pre_shift)
 
 
 @dataclass(frozen=True, eq=False)
 class ConstantLayout:
     """Micro-ops, weight tiles (`PIECE`) and the bytes at which parts of the constants begin.
 
-    The parts are the constant input element, weight tiles, multipliers; micro-ops are first.
+    The parts are the constant input element, weight tiles, scaling; micro-ops are first.
     """
 
     uops: NDArray[np.void]
     pieces: NDArray[np.void]
     unit_byte: int
     weights_byte: int
-    multiplier_byte: int
+    scaling_byte: int
     nbytes: int
 
     @staticmethod
@@ -119,13 +118,14 @@ def workload_values(workload: Workload) -> tuple[int, ...]:
     if isinstance(w, PoolWorkload):
         kind = _MAX_POOL if w.kind == "max" else _AVG_POOL
         sizes = (w.channels, w.height, w.width, *w.kernel, *w.stride, *w.padding)
-        return (kind, *sizes, w.in_border, w.out_border)
+        return (kind, *sizes, w.in_border, w.out_border, w.digits)
     if isinstance(w, ElementwiseWorkload):
         borders = w.in_borders[: w.operands]
-        return (_ELEMENTWISE, w.operands, w.channels, w.height, w.width, w.out_border, *borders)
+        sizes = (w.operands, w.channels, w.height, w.width)
+        return (_ELEMENTWISE, *sizes, w.out_border, w.digits, *borders)
     inputs = [n for t in input_layouts(w) for n in (t.channels, t.border)]
     picks = [n for pick in w.picks for n in pick]
-    sizes = (w.height, w.width, *w.repeat, *w.padding, w.out_border)
+    sizes = (w.height, w.width, *w.repeat, *w.padding, w.out_border, w.digits)
     return (_GATHER, *sizes, len(w.channels), len(w.picks), *inputs, *picks)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
+from codesign.hw.config import VtaConfig
 from codesign.kernels.blocking import Blocking
 from codesign.kernels.window import Axis, axes
 from codesign.kernels.workload import PoolWorkload
@@ -46,17 +47,23 @@ def valid_counts(workload: PoolWorkload) -> tuple[int, ...]:
     return tuple(sorted({y * x for y in ys for x in xs}))
 
 
+def window_comes_whole(workload: PoolWorkload, cfg: VtaConfig) -> bool:
+    """Whether schedules bring in all rows of a window at once: four windows fit INP and ACC."""
+    w, blocking = workload, Blocking.of(cfg)
+    pixels = min(w.kernel[0], w.height) * min(w.kernel[1], w.width)
+    acc = w.kernel[0] * w.kernel[1] * blocking.out_subs if w.kind == "max" else 0
+    return 4 * pixels * blocking.in_subs < cfg.inp_depth and 4 * acc < cfg.acc_depth
+
+
 def identity_copies(workload: PoolWorkload, count: int) -> int:
     """Scaled identities that share the multiplier of windows with ``count`` valid taps.
 
-    A multiplier is at most 127 times this: full windows have one, border windows more.
+    A multiplier is at most 127 times this: full windows have one, border windows more. Multipliers
+    of several digits have room enough.
     """
+    if workload.digits > 1:
+        return 1
     return ceil(workload.kernel[0] * workload.kernel[1] / max(1, count))
-
-
-def shift_steps(workload: PoolWorkload) -> int:
-    """SHR instructions of an average pooling: large windows need shifts beyond 15."""
-    return 1 if workload.kernel[0] * workload.kernel[1] <= 256 else 2
 
 
 MaxForm = Literal["copied", "rows", "taps"]

@@ -30,6 +30,16 @@ def _requantize(acc: NDArray[np.int64], shift: int, low: int, high: int) -> NDAr
     return np.clip((acc + rounding) >> shift, low, high).astype(np.int8)
 
 
+def _scaled(
+    sums: NDArray[np.int64], scaling: NDArray[np.int32], pre_shift: int
+) -> NDArray[np.int64]:
+    """The accumulators of `ConvParams.scaling`."""
+    least, most, multiplier, fraction, offset = scaling.astype(np.int64)
+    clipped = np.clip(sums, least, most)
+    acc = clipped * multiplier + (clipped * fraction >> pre_shift) + offset
+    return acc.astype(np.int32).astype(np.int64)
+
+
 _FLOAT32_REDUCTION = 1024
 
 
@@ -92,12 +102,10 @@ def _conv(wide: list[NDArray[np.int64]], workload: ConvWorkload, p: ConvParams) 
     for n, x in enumerate(wide[0]):
         acc = _sums(x, w, p)
         if w.multiply:
-            if p.multiplier is None or w.residual_border is not None:
-                raise ValueError(f"{w}: multiply needs a multiplier a channel and no residual")
-            scaled = np.clip((acc + bias) >> p.pre_shift, -32768, 32767)
-            acc = scaled * p.multiplier.astype(np.int64)[:, None, None]
-            offset = acc + (1 << p.shift >> 1)
-            out[n] = np.clip((offset >> p.shift) + p.output_offset, p.low, p.high)
+            if p.scaling is None or w.residual_border is not None:
+                raise ValueError(f"{w}: multiply needs a scaling of each channel and no residual")
+            scaled = _scaled(acc + bias, p.scaling[:, :, None, None], p.pre_shift)
+            out[n] = np.clip(scaled >> p.shift, p.low, p.high)
             continue
         if w.residual_border is not None:
             acc = (acc >> p.pre_shift) + p.residual_multiplier * wide[1][n]

@@ -12,7 +12,7 @@ from codesign.hw.config import VtaConfig
 from codesign.kernels.blocking import Blocking, channel_tiles
 from codesign.kernels.constants import default_bias_tiles
 from codesign.kernels.layout import input_layouts, output_layout
-from codesign.kernels.pool import max_form, maxima, valid_counts
+from codesign.kernels.pool import max_form, maxima, valid_counts, window_comes_whole
 from codesign.kernels.pricing import (
     FETCH,
     OVERHEAD_GEMM,
@@ -29,7 +29,12 @@ from codesign.kernels.pricing import (
 )
 from codesign.kernels.schedule import SCRATCH, Schedule
 from codesign.kernels.selection import Selection, select
-from codesign.kernels.workload import ElementwiseWorkload, GatherWorkload, PoolWorkload
+from codesign.kernels.workload import (
+    ElementwiseWorkload,
+    GatherWorkload,
+    PoolWorkload,
+    shift_steps,
+)
 
 _Streaming = PoolWorkload | ElementwiseWorkload | GatherWorkload
 
@@ -126,10 +131,7 @@ def _window_rows(w: _Streaming, cfg: VtaConfig) -> list[int]:
     """Rows of a window that come in one step: all, or parts of windows that fill INP or ACC."""
     if not isinstance(w, PoolWorkload):
         return [1]
-    blocking = Blocking.of(cfg)
-    pixels = min(w.kernel[0], w.height) * min(w.kernel[1], w.width)
-    acc = w.kernel[0] * w.kernel[1] * blocking.out_subs if w.kind == "max" else 0
-    if 4 * pixels * blocking.in_subs < cfg.inp_depth and 4 * acc < cfg.acc_depth:
+    if w.digits > 1 or window_comes_whole(w, cfg):
         return [w.kernel[0]]
     return tile_sizes(w.kernel[0], 8)
 
@@ -138,29 +140,31 @@ def _demand(
     w: _Streaming, cfg: VtaConfig, rows: Column, cols: Column, tco: Column, taps: Column
 ) -> _Demand:
     blocking = Blocking.of(cfg)
-    subs, bias, outputs = blocking.in_subs, default_bias_tiles(cfg), rows * cols
+    subs, outputs, digits = blocking.in_subs, rows * cols, w.digits
+    epilogue = 2.0 + shift_steps(w) + digits + default_bias_tiles(cfg) * min(digits, 2)
+    more = 2 * digits - (digits == 1)  # instructions of the epilogue beyond the least
     same = np.ones_like(rows)
     if isinstance(w, PoolWorkload):
         high = np.minimum((rows - 1) * w.stride[0] + taps, w.height)
         wide = np.minimum((cols - 1) * w.stride[1] + w.kernel[1], w.width)
         if w.kind == "max":
             return _max_demand(w, blocking, rows, cols, tco, taps, high, wide)
-        gemm = float(w.kernel[0] * w.kernel[1] * subs)
-        count = 4 + 2 * min(len(valid_counts(w)) ** 2, 9)
-        alu = same * (4.0 + bias)
+        gemm = float(digits * w.kernel[0] * w.kernel[1] * subs)
+        count = 3 + more + 2 * digits * min(len(valid_counts(w)) ** 2, 9)
+        alu = same * epilogue
         return _Demand(high, wide, tco, outputs, 0 * same, gemm * same, alu, count * same)
     if isinstance(w, ElementwiseWorkload):
-        reads, terms = w.operands * tco, float(w.operands * subs)
-        count = w.operands + 5
-        alu = same * (4.0 + bias)
+        reads, terms = w.operands * tco, float(digits * w.operands * subs)
+        count = digits * w.operands + 4 + more
+        alu = same * epilogue
         return _Demand(rows, cols, reads, outputs, 0 * same, terms * same, alu, count * same)
     high = np.minimum(ceil_div(rows + w.repeat[0] - 1, w.repeat[0]), w.height)
     wide = np.minimum(ceil_div(cols + w.repeat[1] - 1, w.repeat[1]), w.width)
     demands = {int(t): _gather_demand(w, blocking, cfg, int(t)) for t in np.unique(tco)}
     reads, weights = (np.array([demands[int(t)][i] for t in tco]) for i in (0, 1))
-    terms = demands[int(tco[0])][2] * same
-    count = (len(w.channels) + 5) * same
-    return _Demand(high, wide, reads, outputs, weights, terms, same * (4.0 + bias), count)
+    terms = digits * demands[int(tco[0])][2] * same
+    count = (digits * len(w.channels) + 4 + more) * same
+    return _Demand(high, wide, reads, outputs, weights, terms, same * epilogue, count)
 
 
 def _max_demand(
@@ -201,11 +205,11 @@ def _gather_demand(
     """(input groups, weight tiles) of the largest tile of ``step`` groups, and terms a block."""
     tiles = channel_tiles(len(w.picks), step, blocking)
     found = [(tile.blocks, select(w, blocking, tile)) for tile in tiles]
-    bias = default_bias_tiles(cfg)
+    bias = default_bias_tiles(cfg) * min(w.digits, 2)
     terms = sum(len(block) for _, s in found for block in s.terms)
     return (
         max(_groups_read(s, blocking) for _, s in found),
-        max(len(s.patterns) + blocks * bias for blocks, s in found),
+        max(w.digits * len(s.patterns) + blocks * bias for blocks, s in found),
         terms / blocking.out_blocks(len(w.picks)),
     )
 

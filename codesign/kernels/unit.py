@@ -16,15 +16,13 @@ from codesign.isa.tables import element_sizes
 from codesign.kernels.constants import unit_element
 from codesign.kernels.layout import ALIGNMENT
 from codesign.kernels.native import ConstantLayout, Epilogue, emit_unit
-from codesign.kernels.pool import shift_steps
 from codesign.kernels.schedule import Schedule
-from codesign.kernels.weights import pack_multipliers, pack_weights
+from codesign.kernels.weights import pack_scaling, pack_weights
 from codesign.kernels.workload import (
     ConvParams,
-    ConvWorkload,
     Params,
-    PoolWorkload,
     Workload,
+    shift_steps,
 )
 
 CONSTANTS, OUTPUT, INPUT = 1, 2, 3
@@ -80,22 +78,16 @@ def relocate(
 
 def epilogue(workload: Workload, params: Params = None) -> Epilogue:
     """Immediates of the unit; without ``params`` placeholders of the same cost."""
-    multiply = isinstance(workload, ConvWorkload) and workload.multiply
-    steps = shift_steps(workload) if isinstance(workload, PoolWorkload) else 1
+    steps = shift_steps(workload)
     if params is None:
         return Epilogue(shift=8 * steps, steps=steps)
-    highest = 30 if multiply else 15 * steps
-    if not steps <= params.shift <= highest:
-        raise ValueError(f"{workload}: shift {params.shift} must be {steps}..{highest}")
+    if not steps <= params.shift <= 15 * steps:
+        raise ValueError(f"{workload}: shift {params.shift} must be {steps}..{15 * steps}")
     if not isinstance(params, ConvParams):
         return Epilogue(params.shift, params.low, params.high, steps)
     if not 0 <= params.pre_shift <= 15:
         raise ValueError(f"{workload}: pre_shift {params.pre_shift} must be 0..15")
-    if not -128 <= params.output_offset <= 127:
-        raise ValueError(f"{workload}: output_offset {params.output_offset} must be -128..127")
-    return Epilogue(
-        params.shift, params.low, params.high, steps, params.pre_shift, params.output_offset
-    )
+    return Epilogue(params.shift, params.low, params.high, steps, params.pre_shift)
 
 
 def unsupported(workload: Workload, cfg: VtaConfig) -> Infeasible | None:
@@ -143,7 +135,7 @@ def pack_constants(
         (0, encode_uops(layout.uops, cfg).reshape(-1)),
         (layout.unit_byte, unit_element(cfg)),
         (layout.weights_byte, pack_weights(workload, params, cfg, schedule, layout.pieces)),
-        (layout.multiplier_byte, pack_multipliers(workload, params, cfg)),
+        (layout.scaling_byte, pack_scaling(workload, params, cfg)),
     )
     for begin, part in parts:
         data[begin : begin + part.nbytes] = part.view(np.uint8)

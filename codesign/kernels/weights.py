@@ -1,9 +1,10 @@
 # numpy's reshape, view and copy are partially unknown to pyright.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-"""Weight tiles and multipliers of a unit, in the order that `constants` documents."""
+"""Weight tiles and scaling of a unit, in the order that `constants` documents."""
 
 from __future__ import annotations
 
+from itertools import product
 from math import prod
 
 import numpy as np
@@ -31,6 +32,8 @@ from codesign.kernels.workload import (
     PoolParams,
     PoolWorkload,
     Workload,
+    bias_parts,
+    digits_of,
 )
 
 
@@ -56,27 +59,28 @@ def pack_weights(
         return _gather(workload, params, cfg, schedule)
     if isinstance(workload, ElementwiseWorkload):
         assert isinstance(params, ElementwiseParams)
-        tiles = [identity_tiles(cfg, m) for m in params.multipliers]
-        bias = _uniform_bias(params.bias + (1 << params.shift >> 1), cfg)
-        return np.concatenate([*tiles, bias]).reshape(-1)
+        digits = zip(*(digits_of(m, workload.digits) for m in params.multipliers), strict=True)
+        tiles = [identity_tiles(cfg, m) for digit in digits for m in digit]
+        bias = bias_parts(params.bias + (1 << params.shift >> 1), workload.digits)
+        return np.concatenate([*tiles, *(_uniform_bias(b, cfg) for b in bias)]).reshape(-1)
     if workload.kind == "max":
         return np.concatenate([identity_tiles(cfg, 1), identity_tiles(cfg, -1)]).reshape(-1)
     assert isinstance(params, PoolParams)
     return _average(workload, params, cfg)
 
 
-def pack_multipliers(workload: Workload, params: Params, cfg: VtaConfig) -> NDArray[np.int32]:
-    """Multipliers int32 ``[output blocks * BATCH * BLOCK_OUT]``."""
+def pack_scaling(workload: Workload, params: Params, cfg: VtaConfig) -> NDArray[np.int32]:
+    """`ConvParams.scaling` in lanes, int32 ``[5 * output blocks * BATCH * BLOCK_OUT]``."""
     if not isinstance(workload, ConvWorkload) or not workload.multiply:
         return np.zeros(0, np.int32)
     assert isinstance(params, ConvParams)
-    if params.multiplier is None:
-        raise ValueError(f"{workload}: a multiplier for each channel is missing")
+    if params.scaling is None:
+        raise ValueError(f"{workload}: the scaling of each channel is missing")
     blocks = Blocking.of(cfg).out_blocks(workload.out_channels)
-    lanes = np.zeros(blocks * cfg.block_out, np.int32)
-    lanes[: workload.out_channels] = params.multiplier
+    lanes = np.zeros((len(params.scaling), blocks * cfg.block_out), np.int32)
+    lanes[:, : workload.out_channels] = params.scaling
     rows = np.broadcast_to(
-        lanes.reshape(blocks, 1, cfg.block_out), (blocks, cfg.batch, cfg.block_out)
+        lanes.reshape(-1, blocks, 1, cfg.block_out), (len(lanes), blocks, cfg.batch, cfg.block_out)
     )
     return np.ascontiguousarray(rows).reshape(-1)
 
@@ -149,16 +153,20 @@ def _gather(
     blocks = blocking.out_blocks(channels)
     total = np.zeros(blocks * ko, np.int64)
     total[:channels] = params.bias.astype(np.int64) + (1 << params.shift >> 1)
-    bias = bias_tiles(total.reshape(blocks, ko), cfg, default_bias_tiles(cfg))
+    digits = workload.digits
+    halves = np.array([bias_parts(int(b), digits) for b in total]).T
+    biases = [bias_tiles(h.reshape(blocks, ko), cfg, default_bias_tiles(cfg)) for h in halves]
+    scales = [digits_of(m, digits) for m in params.multipliers]
     parts: list[NDArray[np.int8]] = []
     for tile in channel_tiles(channels, schedule.out_groups, blocking):
-        for pattern in select(workload, blocking, tile).patterns:
+        patterns = select(workload, blocking, tile).patterns
+        for digit, pattern in product(range(digits), patterns):
             lanes = np.zeros((ko, cfg.block_in), np.int8)
             out, into = np.array(pattern.lanes).T
-            lanes[out, into] = params.multipliers[pattern.source]
+            lanes[out, into] = scales[pattern.source][digit]
             parts.append(lanes.reshape(-1))
         first = tile.first * blocking.out_subs
-        parts.append(bias[first : first + tile.blocks].reshape(-1))
+        parts += [bias[first : first + tile.blocks].reshape(-1) for bias in biases]
     return np.concatenate(parts)
 
 
@@ -168,17 +176,22 @@ def _uniform_bias(value: int, cfg: VtaConfig) -> NDArray[np.int8]:
 
 
 def _average(workload: PoolWorkload, params: PoolParams, cfg: VtaConfig) -> NDArray[np.int8]:
-    tiles: list[NDArray[np.int8]] = []
-    biases: list[NDArray[np.int8]] = []
+    digits = workload.digits
+    tiles: list[list[NDArray[np.int8]]] = [[] for _ in range(digits)]
+    biases: list[list[NDArray[np.int8]]] = [[] for _ in range(min(digits, 2))]
     for count in valid_counts(workload):
         if count not in params.by_count:
             raise ValueError(f"{workload}: no multiplier for {count} valid taps")
         multiplier, bias = params.by_count[count]
-        copies = identity_copies(workload, count)
-        if not 0 <= multiplier <= 127 * copies:
-            raise ValueError(f"{workload}: multiplier {multiplier} must be 0..{127 * copies}")
+        copies, most = identity_copies(workload, count), 127 * 256 ** (digits - 1)
+        if not 0 <= multiplier <= most * copies:
+            raise ValueError(f"{workload}: multiplier {multiplier} must be 0..{most * copies}")
         for _ in range(copies):
-            tiles.append(identity_tiles(cfg, min(multiplier, 127)))
-            multiplier -= min(multiplier, 127)
-        biases.append(_uniform_bias(bias + (1 << params.shift >> 1), cfg))
-    return np.concatenate([*tiles, *biases]).reshape(-1)
+            share = min(multiplier, most)
+            for of_digit, digit in zip(tiles, digits_of(share, digits), strict=True):
+                of_digit.append(identity_tiles(cfg, digit))
+            multiplier -= share
+        halves = bias_parts(bias + (1 << params.shift >> 1), digits)
+        for of_half, half in zip(biases, halves, strict=True):
+            of_half.append(_uniform_bias(half, cfg))
+    return np.concatenate([part for parts in (*tiles, *biases) for part in parts]).reshape(-1)

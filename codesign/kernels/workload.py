@@ -122,7 +122,10 @@ class ConvWorkload(_Windowed):
 
 @dataclass(frozen=True)
 class PoolWorkload(_Windowed):
-    """Max or average pooling; padding never enters the maximum or the sum."""
+    """Max or average pooling; padding never enters the maximum or the sum.
+
+    ``digits``: digits to base 256 of an average's multipliers (1 to 3).
+    """
 
     kind: Literal["max", "avg"]
     channels: int
@@ -133,6 +136,7 @@ class PoolWorkload(_Windowed):
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     in_border: int = 0
     out_border: int = 0
+    digits: int = 1
 
     @property
     def op(self) -> str:
@@ -146,7 +150,10 @@ class PoolWorkload(_Windowed):
 
 @dataclass(frozen=True)
 class ElementwiseWorkload:
-    """Scaled sum of one or two tensors of the same shape: residual add, ReLU, rescale."""
+    """Scaled sum of one or two tensors of the same shape: residual add, ReLU, rescale.
+
+    ``digits``: digits to base 256 of the multipliers (1 to 3).
+    """
 
     operands: int
     channels: int
@@ -154,6 +161,7 @@ class ElementwiseWorkload:
     width: int
     in_borders: tuple[int, ...] = (0, 0)
     out_border: int = 0
+    digits: int = 1
 
     @property
     def op(self) -> str:
@@ -179,6 +187,7 @@ class GatherWorkload:
     Output channel c is channel ``picks[c][1]`` of source ``picks[c][0]``, rescaled. ``channels``
     are those of each source. Every pixel is repeated ``repeat`` times along (height, width), then
     zeros are added or (negative) pixels cropped by ``padding`` (top, left, bottom, right).
+    ``digits``: digits to base 256 of the multipliers (1 to 3).
     """
 
     channels: tuple[int, ...]
@@ -189,6 +198,7 @@ class GatherWorkload:
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     in_borders: tuple[int, ...] = (0, 0)
     out_border: int = 0
+    digits: int = 1
 
     @property
     def op(self) -> str:
@@ -210,21 +220,50 @@ class GatherWorkload:
 Workload = ConvWorkload | PoolWorkload | ElementwiseWorkload | GatherWorkload
 
 
+def shift_steps(workload: Workload) -> int:
+    """SHR instructions of the epilogue: 2 where large windows or multipliers need 16 and more."""
+    if isinstance(workload, ConvWorkload):
+        return 2 if workload.multiply else 1
+    if isinstance(workload, PoolWorkload) and workload.kernel[0] * workload.kernel[1] > 256:
+        return 2
+    return 1 if workload.digits == 1 else 2
+
+
+def digits_of(value: int, digits: int) -> list[int]:
+    """``value`` to base 256, highest digit first; all but the highest are -128..127."""
+    low: list[int] = []
+    for _ in range(digits - 1):
+        low.append((value + 128) % 256 - 128)
+        value = (value - low[-1]) // 256
+    return [value, *reversed(low)]
+
+
+def bias_parts(value: int, digits: int) -> list[int]:
+    """A bias in what enters with the highest digits, and the rest; just itself with one digit."""
+    if digits == 1:
+        return [value]
+    base = 256 ** (digits - 1)
+    high = (value + base // 2) // base
+    return [high, value - high * base]
+
+
 @dataclass(frozen=True, eq=False)
 class ConvParams:
     """Numbers of a convolution: ``acc = sum(x * weight) + bias``.
 
     weight: int8 [out_channels, in_channels / groups, kh, kw] (transposed convolutions: flipped, so
     that it slides over the grown input); bias: int32 [out_channels], with ``phase_bias``
-    [up[0] * up[1], out_channels], without the rounding constant of ``shift``; shift: 1..15, with
-    ``multiplier`` 1..30; padded positions hold ``pad_value`` (the input's zero point), of a
-    transposed convolution only those that a larger input would fill.
+    [up[0] * up[1], out_channels], without the rounding constant of ``shift``; shift: 1..15; padded
+    positions hold ``pad_value`` (the input's zero point), of a transposed convolution only those
+    that a larger input would fill.
 
     With a residual r: ``acc = ((sum(x * weight)) >> pre_shift) + residual_multiplier * r + bias``.
-    With ``multiplier`` (int32 [out_channels], 0..32767):
-    ``acc = clip((sum(x * weight) + bias) >> pre_shift, -32768, 32767) * multiplier``.
-    Then ``out = clip(((acc + 2**(shift-1)) >> shift) + output_offset, low, high)``; only the form
-    with multipliers has an offset, elsewhere the bias carries it.
+    Then ``out = clip((acc + 2**(shift-1)) >> shift, low, high)``.
+
+    With ``scaling`` (int32 [5, out_channels]: least, most, multiplier, fraction, offset):
+    ``sum = clip(sum(x * weight) + bias, least, most)``,
+    ``acc = sum * multiplier + ((sum * fraction) >> pre_shift) + offset`` modulo 2**32,
+    ``out = clip(acc >> shift, low, high)``; shift 2..30. ``sum * fraction`` has to fit int32.
     """
 
     weight: NDArray[np.int8]
@@ -235,8 +274,7 @@ class ConvParams:
     pad_value: int = 0
     pre_shift: int = 0
     residual_multiplier: int = 0
-    multiplier: NDArray[np.int32] | None = None
-    output_offset: int = 0
+    scaling: NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,7 +282,8 @@ class PoolParams:
     """Numbers of an average pooling: ``acc = multiplier * sum(valid x) + bias``.
 
     ``by_count`` maps the number of valid (not padded) positions under a window to
-    (multiplier 0..254, bias). shift: 1..30. A max pooling has no params (None).
+    (multiplier 0..254, or of the workload's digits, the highest -128..127; bias). shift: 1..30.
+    ``acc`` has to fit int32. A max pooling has no params (None).
     """
 
     by_count: Mapping[int, tuple[int, int]]
@@ -255,7 +294,10 @@ class PoolParams:
 
 @dataclass(frozen=True, eq=False)
 class ElementwiseParams:
-    """``acc = sum(multipliers[i] * x[i]) + bias``; multipliers -128..127, shift 1..15."""
+    """``acc = sum(multipliers[i] * x[i]) + bias``; multipliers -128..127, shift 1..15.
+
+    Multipliers of more digits: the highest is -128..127, shift 2..30; ``acc`` has to fit int32.
+    """
 
     multipliers: tuple[int, ...]
     bias: int
@@ -268,6 +310,7 @@ class ElementwiseParams:
 class GatherParams:
     """``acc = multipliers[source] * x + bias[channel]``; multipliers 1..127, shift 1..15.
 
+    Multipliers of more digits: the highest is -128..127, shift 2..30; ``acc`` has to fit int32.
     bias: int32 [output channels], without the rounding constant; added pixels count as x = 0.
     """
 

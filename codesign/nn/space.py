@@ -220,11 +220,11 @@ class NetworkSpace(ABC):
 
     def to_onnx(self, genotype: Genotype, path: str | Path, seed: int = 0) -> Path:
         """Export with seeded, untrained weights; the same arguments give the same file."""
-        from codesign.nn.export import export_onnx
-        from codesign.nn.graph_module import GraphModule, fused, initialise
+        from codesign.nn.graph_module import GraphModule, initialise
+        from codesign.nn.graph_onnx import save_onnx
 
         module = GraphModule(self.graph(genotype), self.num_classes)
-        return export_onnx(fused(initialise(module, seed)), (1, *self.input_shape), path)
+        return save_onnx(initialise(module, seed), (1, *self.input_shape), path)
 
 
 def _replaced(genotype: Genotype, place: int, option: Option) -> Genotype:

@@ -34,6 +34,15 @@ from codesign.kernels.unit import Placement
 from codesign.sim import Simulator
 
 
+def random_scaling(channels: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Sums below 2**18, fractions of up to 13 bits, multipliers whose products may wrap."""
+    bounds = np.sort(rng.integers(-(2**18), 2**18, (2, channels)), axis=0)
+    multiplier = rng.integers(0, 1 << int(rng.integers(1, 31)), channels)
+    fraction = rng.integers(-(2**12), 2**12, channels)
+    offset = rng.integers(-(2**31), 2**31, channels)
+    return np.stack([*bounds, multiplier, fraction, offset]).astype(np.int32)
+
+
 def random_params(workload: Workload, rng: np.random.Generator) -> Params:
     """Numbers that exercise rounding and both ends of the clip."""
     if isinstance(workload, ConvWorkload):
@@ -45,15 +54,13 @@ def random_params(workload: Workload, rng: np.random.Generator) -> Params:
         pad = int(rng.integers(-128, 128)) if workload.in_border else 0
         low = int(rng.choice([-128, 0, -3]))
         if workload.multiply:
-            multiplier = rng.integers(0, 1 << 15, workload.out_channels).astype(np.int32)
             return ConvParams(
                 weight,
                 bias,
-                int(rng.integers(1, 31)),
+                int(rng.integers(2, 31)),
                 low,
-                pre_shift=int(rng.integers(0, 9)),
-                multiplier=multiplier,
-                output_offset=int(rng.integers(-128, 128)),
+                pre_shift=int(rng.integers(0, 13)),
+                scaling=random_scaling(workload.out_channels, rng),
                 pad_value=pad,
             )
         residual = int(rng.integers(0, 128)) if workload.residual_border is not None else 0
@@ -67,22 +74,37 @@ def random_params(workload: Workload, rng: np.random.Generator) -> Params:
             residual_multiplier=residual,
         )
     if isinstance(workload, ElementwiseWorkload):
-        multipliers = tuple(int(m) for m in rng.integers(-128, 128, workload.operands))
-        return ElementwiseParams(multipliers, int(rng.integers(-9000, 9000)), 7, -128, 100)
+        multipliers = random_multipliers(workload.operands, workload.digits, rng)
+        bias, shift = int(rng.integers(-9000, 9000)), 7
+        if workload.digits > 1:
+            bias, shift = bias * 256 ** (workload.digits - 1) // 4, 8 * workload.digits - 2
+        return ElementwiseParams(multipliers, bias, shift, -128, 100)
     if isinstance(workload, GatherWorkload):
-        multipliers = tuple(int(m) for m in rng.integers(1, 128, len(workload.channels)))
+        multipliers = random_multipliers(len(workload.channels), workload.digits, rng, least=1)
         biases = rng.integers(-900, 900, len(workload.picks)).astype(np.int32)
-        return GatherParams(multipliers, biases, int(rng.integers(4, 8)), -120, 127)
+        shift = int(rng.integers(4, 8)) + 7 * (workload.digits - 1)
+        return GatherParams(multipliers, biases * 97 ** (workload.digits - 1), shift, -120, 127)
     if workload.kind == "max":
         return None
+    scale = 256 ** (workload.digits - 1)
+    if workload.digits > 1:
+        scale //= max(1, max(valid_counts(workload)) // 2)
     by_count = {
         n: (
-            int(rng.integers(1, 127 * identity_copies(workload, n) + 1)),
-            int(rng.integers(-99, 99)),
+            int(rng.integers(1, 127 * identity_copies(workload, n) * scale + 1)),
+            int(rng.integers(-99, 99)) * scale,
         )
         for n in valid_counts(workload)
     }
-    return PoolParams(by_count, 9 * shift_steps(workload))
+    return PoolParams(by_count, 9 * shift_steps(workload) + (workload.digits > 2))
+
+
+def random_multipliers(
+    count: int, digits: int, rng: np.random.Generator, least: int = -128
+) -> tuple[int, ...]:
+    """Multipliers whose highest of some digits is from ``least`` on."""
+    scale = 256 ** (digits - 1)
+    return tuple(int(m) for m in rng.integers(least * scale, 127 * scale + 1, count))
 
 
 def pad_value(params: Params) -> int:

@@ -79,9 +79,9 @@ def test_epilogues_are_priced_as_documented() -> None:
     )
     assert plain.compute - plain.gemm_uops == 5 * plain.elements
     assert residual.compute - plain.compute == 2 * plain.elements
-    assert multiply.compute - plain.compute == 7 * plain.elements
+    assert multiply.compute - plain.compute == 17 * plain.elements
     assert residual.dram_bytes - plain.dram_bytes == 64 * 64 + cfg.wgt_element_bytes
-    assert multiply.dram_bytes - plain.dram_bytes == 4 * cfg.acc_element_bytes
+    assert multiply.dram_bytes - plain.dram_bytes == 5 * 4 * cfg.acc_element_bytes
 
 
 def test_gathers_count_the_blocks_that_they_join() -> None:

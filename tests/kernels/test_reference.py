@@ -20,6 +20,7 @@ from codesign.kernels import (
     patch_folds,
     reference,
 )
+from tests.kernels.support import random_scaling
 
 
 def naive_conv(w: ConvWorkload, p: ConvParams, inputs: list[NDArray[np.int8]]) -> NDArray[np.int8]:
@@ -43,14 +44,17 @@ def naive_conv(w: ConvWorkload, p: ConvParams, inputs: list[NDArray[np.int8]]) -
         phase = oy % w.up[0] * w.up[1] + ox % w.up[1]
         bias = int(p.bias[phase, co] if w.phase_bias else p.bias[co])
         if w.multiply:
-            assert p.multiplier is not None
-            acc = max(-32768, min(32767, (total + bias) >> p.pre_shift)) * int(p.multiplier[co])
+            assert p.scaling is not None
+            least, most, multiplier, fraction, offset = (int(v) for v in p.scaling[:, co])
+            total = max(least, min(most, total + bias))
+            acc = total * multiplier + (total * fraction >> p.pre_shift) + offset
+            acc = (acc + 2**31) % 2**32 - 2**31 - 2 ** (p.shift - 1)
         elif w.residual_border is not None:
             residual = p.residual_multiplier * int(inputs[1][n, co, oy, ox])
             acc = (total >> p.pre_shift) + residual + bias
         else:
             acc = total + bias
-        rounded = ((acc + 2 ** (p.shift - 1)) >> p.shift) + p.output_offset
+        rounded = (acc + 2 ** (p.shift - 1)) >> p.shift
         out[n, co, oy, ox] = max(p.low, min(p.high, rounded))
     return out
 
@@ -73,7 +77,6 @@ CONVOLUTIONS = (
 
 def conv_params(w: ConvWorkload, rng: np.random.Generator) -> ConvParams:
     weight = rng.integers(-128, 128, (w.out_channels, w.in_channels // w.groups, *w.kernel))
-    multiplier = rng.integers(0, 32768, w.out_channels).astype(np.int32) if w.multiply else None
     phases = (w.up[0] * w.up[1],) if w.phase_bias else ()
     return ConvParams(
         weight.astype(np.int8),
@@ -84,8 +87,7 @@ def conv_params(w: ConvWorkload, rng: np.random.Generator) -> ConvParams:
         pad_value=int(rng.integers(-128, 128)) if w.in_border else 0,
         pre_shift=int(rng.integers(0, 5)) if w.multiply or w.residual_border is not None else 0,
         residual_multiplier=int(rng.integers(-128, 128)),
-        multiplier=multiplier,
-        output_offset=int(rng.integers(-20, 20)) if w.multiply else 0,
+        scaling=random_scaling(w.out_channels, rng) if w.multiply else None,
     )
 
 

@@ -27,7 +27,7 @@ from codesign.kernels.unit import build, epilogue
 from codesign.sim import Simulator
 from tests.kernels.support import canonical_placement, random_params, run_unit
 
-PYNQ = VtaConfig(name="pynq")
+PYNQ = VtaConfig(name="pynq", has_mul=True)
 WORKLOADS: tuple[Workload, ...] = (
     ConvWorkload(3, 16, 12, 12, (3, 3), (1, 1), (1, 1, 1, 1)),
     ConvWorkload(24, 40, 9, 11, (3, 3), (2, 2), (1, 1, 1, 1)),
@@ -47,6 +47,11 @@ WORKLOADS: tuple[Workload, ...] = (
     ElementwiseWorkload(2, 16, 9, 9),
     ElementwiseWorkload(1, 70, 6, 6, (1, 0), 1),
     ElementwiseWorkload(2, 8, 1, 1),
+    ElementwiseWorkload(2, 40, 7, 6, digits=3),
+    ElementwiseWorkload(1, 8, 1, 1, digits=2),
+    PoolWorkload("avg", 20, 7, 8, (3, 3), (1, 2), (1, 1, 1, 1), digits=3),
+    PoolWorkload("avg", 24, 5, 5, (5, 5), digits=2),
+    ConvWorkload(33, 40, 6, 5, (3, 3), padding=(1, 1, 1, 1), multiply=True),
 )
 
 
@@ -63,6 +68,8 @@ GATHERS: tuple[Workload, ...] = (
     GatherWorkload((64,), whole(64)[20:50], 8, 8, padding=(-1, -2, 0, -1)),
     GatherWorkload((24, 24), whole(24, 24), 6, 5, (3, 2), (1, -1, -2, 1)),
     GatherWorkload((100,), whole(100), 1, 1, (7, 7)),
+    GatherWorkload((24, 40), whole(24, 40), 6, 5, (1, 2), (1, -1, 17, 1), digits=3),
+    GatherWorkload((20, 20), whole(20, 20), 3, 4, digits=2),
 )
 CORES = ((4, 4), (8, 32), (16, 16), (32, 8), (64, 64))
 
@@ -70,6 +77,7 @@ CORES = ((4, 4), (8, 32), (16, 16), (32, 8), (64, 64))
 def core(block_in: int, block_out: int, bus: int = 128, batch: int = 1) -> VtaConfig:
     """256 KiB of SRAM, split as in the `neuhardco` space."""
     return VtaConfig(
+        has_mul=True,
         log_block_in=block_in.bit_length() - 1,
         log_block_out=block_out.bit_length() - 1,
         log_batch=batch.bit_length() - 1,

@@ -93,3 +93,20 @@ def vanishing_operand(
                 f"{0.5**shift / 2:.3g} and more",
             )
     return None
+
+
+def has_phases(spec: UnitSpec) -> bool:
+    """Whether a transposed convolution needs a bias for each phase: its input has a zero point."""
+    return spec.up != (1, 1) and zero_point(spec.inputs[0]) != 0
+
+
+def phase_sums(weight: NDArray[np.int8] | NDArray[np.int64], spec: UnitSpec) -> NDArray[np.int64]:
+    """Sum int64 [phase, O] of the weights that outputs of each phase of ``spec.up`` read."""
+    vertical, horizontal = (
+        (np.arange(up)[:, None] - before + np.arange(taps) * dilation) % up == 0
+        for up, before, taps, dilation in zip(
+            spec.up, spec.padding, spec.kernel, spec.dilation, strict=False
+        )
+    )
+    totals = weight.sum(axis=1, dtype=np.int64)
+    return np.einsum("yk,xl,okl->yxo", vertical, horizontal, totals).reshape(-1, len(weight))

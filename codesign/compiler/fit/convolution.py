@@ -16,7 +16,9 @@ from codesign.compiler.fit.common import (
     accumulator_problem,
     clip_bounds,
     fewest_bias_tiles,
+    has_phases,
     largest_shift,
+    phase_sums,
     zero_point,
 )
 from codesign.compiler.fit.multiplier import fit_multiplied
@@ -91,8 +93,8 @@ def as_block_convolution(spec: UnitSpec) -> UnitSpec | None:
 def fit_convolution(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | Infeasible:
     """Multipliers where the machine has them and they fit; else one shift."""
     assert spec.weight is not None
-    phased = spec.up != (1, 1) and zero_point(spec.inputs[0]) != 0
-    if cfg.has_mul and not phased:
+    phased = has_phases(spec)
+    if cfg.has_mul:
         multiplied = fit_multiplied(spec, cfg, conv_workload(spec, borders, 1))
         if not isinstance(multiplied, Infeasible):
             return multiplied
@@ -111,7 +113,7 @@ def fit_convolution(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | I
     peak = 0
     for candidate in range(shift, 0, -1):
         weight = rounded(ratio, candidate)
-        sums = _phase_sums(weight, spec) if phased else weight.sum(axis=(1, 2, 3), dtype=np.int64)
+        sums = phase_sums(weight, spec) if phased else weight.sum(axis=(1, 2, 3), dtype=np.int64)
         total = np.rint(np.ldexp(bias / out.scale, candidate)).astype(np.int64)
         total = total - zero_in * sums + (zero_out << candidate)
         peak = int(np.abs(total).max(initial=0)) + (1 << candidate >> 1)
@@ -207,15 +209,3 @@ def _largest(
     room = count - above.sum(axis=-1, keepdims=True)
     number = np.cumsum(equal[:, ::direction], axis=-1)[:, ::direction]
     return above | (equal & (number <= room))
-
-
-def _phase_sums(weight: NDArray[np.int8], spec: UnitSpec) -> NDArray[np.int64]:
-    """Sum int64 [phase, O] of the weights that outputs of each phase of ``spec.up`` read."""
-    vertical, horizontal = (
-        (np.arange(up)[:, None] - before + np.arange(taps) * dilation) % up == 0
-        for up, before, taps, dilation in zip(
-            spec.up, spec.padding, spec.kernel, spec.dilation, strict=False
-        )
-    )
-    totals = weight.sum(axis=1, dtype=np.int64)
-    return np.einsum("yk,xl,okl->yxo", vertical, horizontal, totals).reshape(-1, len(weight))

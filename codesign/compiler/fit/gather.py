@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from codesign.compiler.fit.common import Borders, Fit, clip_bounds, largest_shift, zero_point
@@ -10,6 +12,7 @@ from codesign.compiler.fit.convolution import (
     as_padded_convolution,
     fit_convolution,
 )
+from codesign.compiler.fit.digits import Sum, fit_sums, requantized
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.kernels import (
@@ -49,6 +52,18 @@ def fit_gather(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | Infeas
         return Infeasible(
             "scale_ratio", f"input scale / output scale {max(ratios):.3g}; a shift allows 63"
         )
+    workload = GatherWorkload(
+        channels=tuple(t.image[0] for t in spec.inputs),
+        picks=form.picks,
+        height=spec.inputs[0].image[1],
+        width=spec.inputs[0].image[2],
+        repeat=form.repeat,
+        padding=form.padding,
+        in_borders=borders.inputs[: len(spec.inputs)],
+        out_border=borders.output,
+    )
+    if cfg.has_mul and any(ratio != 1 for ratio in ratios):
+        return _fit_digits(spec, workload, cfg)
     capacity = bias_capacity(cfg, default_bias_tiles(cfg))
     peak = 0
     for candidate in range(shift, 0, -1):
@@ -63,17 +78,25 @@ def fit_gather(spec: UnitSpec, cfg: VtaConfig, borders: Borders) -> Fit | Infeas
         return Infeasible(
             "scale_ratio", f"input scale / output scale {min(ratios):.3g} is too small"
         )
-    _, height, width = spec.inputs[0].image
-    workload = GatherWorkload(
-        channels=tuple(t.image[0] for t in spec.inputs),
-        picks=form.picks,
-        height=height,
-        width=width,
-        repeat=form.repeat,
-        padding=form.padding,
-        in_borders=borders.inputs[: len(spec.inputs)],
-        out_border=borders.output,
-    )
     bias = np.array([offsets[source] for source, _ in form.picks], np.int32)
-    low, high = clip_bounds(spec)
-    return workload, GatherParams(multipliers, bias, candidate, low, high)
+    return workload, GatherParams(multipliers, bias, candidate, *clip_bounds(spec))
+
+
+def _fit_digits(spec: UnitSpec, workload: GatherWorkload, cfg: VtaConfig) -> Fit | Infeasible:
+    """Multipliers of as many digits as it takes for all values of every source."""
+    out, bounds, values = spec.output, clip_bounds(spec), np.arange(-128, 128)
+    sums = [
+        Sum(
+            values[None],
+            requantized(values - zero_point(t), t.scale, out.scale, zero_point(out)),
+            (t.scale / out.scale,),
+        )
+        for t in spec.inputs
+    ]
+    fitted = fit_sums(sums, bounds, cfg)
+    if fitted is None:
+        return Infeasible("scale_ratio", "input scale / output scale is too large")
+    bias = np.array([fitted.biases[source] for source, _ in workload.picks], np.int32)
+    multipliers = tuple(m for (m,) in fitted.multipliers)
+    params = GatherParams(multipliers, bias, fitted.shift, *bounds)
+    return replace(workload, digits=fitted.digits), params

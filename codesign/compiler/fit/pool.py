@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from codesign.compiler.fit.common import (
@@ -12,6 +14,7 @@ from codesign.compiler.fit.common import (
     largest_shift,
     zero_point,
 )
+from codesign.compiler.fit.digits import Sum, fit_sums
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.kernels import (
@@ -22,6 +25,7 @@ from codesign.kernels import (
     identity_copies,
     shift_steps,
     valid_counts,
+    window_comes_whole,
 )
 from relay_passes.spec import UnitSpec
 
@@ -63,6 +67,8 @@ def _fit_average(spec: UnitSpec, cfg: VtaConfig, workload: PoolWorkload) -> Fit 
         largest_shift(r, 127 * identity_copies(workload, c), most) for c, r in ratios.items()
     )
     zero_in, zero_out = zero_point(source), zero_point(out)
+    if cfg.has_mul and window_comes_whole(workload, cfg):
+        return _fit_digits(workload, ratios, (zero_in, zero_out), clip_bounds(spec), cfg)
     capacity = bias_capacity(cfg, default_bias_tiles(cfg))
     for candidate in range(shift, steps - 1, -1):
         multipliers = [int(np.rint(np.ldexp(r, candidate))) for r in ratios.values()]
@@ -78,6 +84,28 @@ def _fit_average(spec: UnitSpec, cfg: VtaConfig, workload: PoolWorkload) -> Fit 
             low, high = clip_bounds(spec)
             return workload, PoolParams(numbers, candidate, low, high)
     return Infeasible("pool_range", f"no shift {steps}..{most} carries this average pooling")
+
+
+def _fit_digits(
+    workload: PoolWorkload,
+    ratios: dict[int, float],
+    zeros: tuple[int, int],
+    bounds: tuple[int, int],
+    cfg: VtaConfig,
+) -> Fit | Infeasible:
+    """Multipliers of as many digits as it takes for every sum under a window."""
+    sums: list[Sum] = []
+    for count, ratio in ratios.items():
+        total = np.arange(-128 * count, 127 * count + 1)
+        outputs = np.rint((total - count * zeros[0]) * ratio).astype(np.int64) + zeros[1]
+        sums.append(Sum(total[None], outputs, (ratio,)))
+    fitted = fit_sums(sums, bounds, cfg)
+    if fitted is None or min(m for (m,) in fitted.multipliers) < 0:
+        return Infeasible("pool_range", "no multiplier carries this average pooling")
+    pairs = zip(fitted.multipliers, fitted.biases, strict=True)
+    by_count = {c: (m, bias) for c, ((m,), bias) in zip(ratios, pairs, strict=True)}
+    workload = replace(workload, digits=fitted.digits)
+    return workload, PoolParams(by_count, fitted.shift, *bounds)
 
 
 def _tied(multiplier: int, shift: int) -> bool:

@@ -87,7 +87,7 @@ Result guarded(const Make& make) {
 // The bytes at which parts of the constants begin, and int64[n, 11] of Piece.
 void set_constants(Result& result, const Constants& c, const std::vector<MicroOp>& uops) {
   result.Set("uops", bytes_of(uops));
-  result.Set("places", ffi::Array<int64_t>{c.unit_byte(), c.weights_byte(), c.multiplier_byte(),
+  result.Set("places", ffi::Array<int64_t>{c.unit_byte(), c.weights_byte(), c.scaling_byte(),
                                            c.bytes()});
   result.Set("pieces", bytes_of(c.pieces()));
 }

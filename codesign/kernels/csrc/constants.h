@@ -24,7 +24,7 @@ struct Piece {
 };
 
 // Lays out a unit's constants: micro-ops, the constant input element, weight tiles in the order
-// they are added, and multipliers (one ACC element an output block).
+// they are added, and ACC elements that scale accumulators.
 class Constants {
  public:
   explicit Constants(const Config& config)
@@ -43,17 +43,17 @@ class Constants {
     return add(count);
   }
   // Address in ACC elements of `count` of them, behind all weights.
-  int64_t multipliers(int64_t count) {
-    multiplier_byte_ = align(end_ * wgt_bytes());
-    multiplier_bytes_ = count * config_.acc_lanes() * 4;
-    return multiplier_byte_ / (config_.acc_lanes() * 4);
+  int64_t scaling(int64_t count) {
+    scaling_byte_ = align(end_ * wgt_bytes());
+    scaling_bytes_ = count * config_.acc_lanes() * 4;
+    return scaling_byte_ / (config_.acc_lanes() * 4);
   }
 
   int64_t unit_byte() const { return uop_bytes_; }
   int64_t weights_byte() const { return weights_byte_; }
-  int64_t multiplier_byte() const { return multiplier_byte_; }
+  int64_t scaling_byte() const { return scaling_byte_; }
   int64_t bytes() const {
-    return align(std::max(end_ * wgt_bytes(), multiplier_byte_ + multiplier_bytes_));
+    return align(std::max(end_ * wgt_bytes(), scaling_byte_ + scaling_bytes_));
   }
   const std::vector<Piece>& pieces() const { return pieces_; }
 
@@ -63,7 +63,7 @@ class Constants {
 
   Config config_;
   int64_t uop_bytes_, weights_byte_, end_;
-  int64_t multiplier_byte_ = 0, multiplier_bytes_ = 0;
+  int64_t scaling_byte_ = 0, scaling_bytes_ = 0;
   std::vector<Piece> pieces_;
 };
 

@@ -19,13 +19,12 @@ class ConvUnit {
         residual_ring_(schedule.acc_slots, tiling_.residual_slot,
                        schedule.inp_slots * tiling_.inp_slot),
         identity_(schedule.wgt_slots * tiling_.wgt_slot),
-        multipliers_(schedule.acc_slots * tiling_.acc_slot) {}
+        copy_(schedule.acc_slots * tiling_.acc_slot), scaling_(copy_ + tiling_.acc_slot) {}
 
   Constants run() {
     const bool co_major = tiling_.schedule.co_major;
     if (tiling_.workload.multiply) {
-      const int64_t count = tiling_.blocking.out_blocks(tiling_.workload.out_channels);
-      stream_.load_accumulators(kConstants, {multipliers_, tiling_.multipliers, count});
+      stream_.load_accumulators(kConstants, {scaling_, tiling_.scaling, tiling_.scalings()});
     }
     if (co_major) {
       for (size_t c = 0; c < tiling_.tiles.size(); ++c) {
@@ -85,7 +84,10 @@ class ConvUnit {
       const int64_t other = residual ? load_residual(number, channels, place.tile) : 0;
       const Ring::Slot weights = weight_slot(c, static_cast<int64_t>(k));
       at.wgt = weights.address;
-      if (first) stream_.writes(acc, acc + tiling_.acc_slot);
+      if (first) {
+        stream_.writes(acc, acc + tiling_.acc_slot);
+        if (tiling_.workload.multiply) stream_.writes(copy_, scaling_);
+      }
       const bool head = weights.missing && number == 0 && first;
       const int64_t parts = head ? head_parts(part, chunk, count) : 1;
       const int64_t step = ceil_div(channels.groups, parts);
@@ -329,8 +331,8 @@ class ConvUnit {
   void requantize(const OutputPart& part) {
     if (tiling_.workload.multiply) {
       const int64_t first = part.channels.first * tiling_.blocking.out_subs();
-      multiply_requantize(stream_, part.acc, part.channels, part.tile.pixels(),
-                          multipliers_ + first, numbers_);
+      multiply_requantize(stream_, part.acc, part.channels, part.tile.pixels(), scaling_ + first,
+                          tiling_.scalings() / kScalingRows, copy_, numbers_);
     } else {
       units::requantize(stream_, part.acc, part.channels.blocks() * part.tile.pixels(), numbers_);
     }
@@ -343,7 +345,8 @@ class ConvUnit {
   int64_t subs_;  // INP elements of one pixel of one group
   Ring inp_ring_, wgt_ring_, residual_ring_;
   int64_t identity_;     // WGT address of the residual's identity
-  int64_t multipliers_;  // ACC address
+  int64_t copy_;         // ACC address of a slot for a part of a product
+  int64_t scaling_;      // ACC address
   int64_t tiles_done_ = 0;
 };
 

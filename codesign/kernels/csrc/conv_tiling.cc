@@ -3,7 +3,6 @@
 #include <numeric>
 
 #include "infeasible.h"
-#include "output.h"
 
 namespace codesign::units {
 namespace {
@@ -75,7 +74,7 @@ ConvTiling::ConvTiling(const Conv& w, const Config& c, const Schedule& s)
     for (Chunk& chunk : tile.chunks) place_weights(channels, chunk);
     tiles.push_back(std::move(tile));
   }
-  if (w.multiply) multipliers = constants.multipliers(blocking.out_blocks(w.out_channels));
+  if (w.multiply) scaling = constants.scaling(scalings());
   size_slots();
 }
 
@@ -203,17 +202,16 @@ void ConvTiling::size_slots() {
                   axes.horizontal.span(0, s.cols).count * subs;
     inp_slot = groups * strip_pitch;
   }
-  int64_t extra_wgt = 0, extra_acc = 0;
+  int64_t extra_wgt = 0;
   if (residual()) {
     int64_t most = 0;
     for (const ConvTile& tile : tiles) most = std::max(most, tile.channels.groups);
     residual_slot = most * s.rows * s.cols * subs;
     extra_wgt = identity_count(blocking);
   }
-  if (workload.multiply) extra_acc = blocking.out_blocks(workload.out_channels);
   require_room("wgt_depth", s.wgt_slots * wgt_slot + extra_wgt,
                int64_t{1} << config.log_wgt_depth);
-  require_room("acc_depth", s.acc_slots * acc_slot + extra_acc,
+  require_room("acc_depth", (s.acc_slots + workload.multiply) * acc_slot + scalings(),
                int64_t{1} << config.log_acc_depth);
   require_room("inp_depth", s.inp_slots * inp_slot + s.acc_slots * residual_slot + 1,
                int64_t{1} << config.log_inp_depth);

@@ -6,6 +6,7 @@
 
 #include "blocking.h"
 #include "constants.h"
+#include "output.h"
 #include "window.h"
 #include "workload.h"
 
@@ -58,6 +59,10 @@ class ConvTiling {
     return units::window(axes, tile, workload.in_border, sampled);
   }
   bool sliding() const { return schedule.dataflow == Dataflow::rs; }
+  // ACC elements that scale accumulators.
+  int64_t scalings() const {
+    return workload.multiply ? kScalingRows * blocking.out_blocks(workload.out_channels) : 0;
+  }
   bool residual() const { return workload.residual_border >= 0; }
   // Whether each step's output tile is one GEMM, whose partial sums may wait for the last chunk.
   bool simple() const {
@@ -79,7 +84,7 @@ class ConvTiling {
   std::vector<SpatialTile> spatial;  // column by column where the window slides
   Constants constants;
   int64_t identity = 0;     // of the residual: in DRAM, in WGT elements
-  int64_t multipliers = 0;  // in DRAM, in ACC elements
+  int64_t scaling = 0;      // in DRAM, in ACC elements
 
   // Elements of one slot.
   int64_t wgt_slot = 0, acc_slot = 0, inp_slot = 0, residual_slot = 0;

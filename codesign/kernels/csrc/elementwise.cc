@@ -20,7 +20,8 @@ Constants emit(Stream& stream, const Elementwise& w, const Schedule& s, const Re
   const int64_t operand = groups * s.rows * s.cols * blocking.in_subs();
   const int64_t acc_slot = blocks * s.rows * s.cols + kScratch;
   const int64_t identities = identity_count(blocking), bias_tiles = default_bias_tiles(config);
-  const int64_t weights = w.operands * identities + bias_tiles;
+  const int64_t biases = w.digits * w.operands * identities;  // the first bias tile
+  const int64_t weights = biases + bias_tiles * (w.digits > 1 ? 2 : 1);
   require_room("inp_depth", s.inp_slots * w.operands * operand + 1,
                int64_t{1} << config.log_inp_depth);
   require_room("acc_depth", s.acc_slots * acc_slot, int64_t{1} << config.log_acc_depth);
@@ -31,6 +32,9 @@ Constants emit(Stream& stream, const Elementwise& w, const Schedule& s, const Re
   Ring ring(s.inp_slots, w.operands * operand);
   const std::vector<SpatialTile> spatial = spatial_tiles(w.height, w.width, s.rows, s.cols);
   const auto tiles = static_cast<int64_t>(channels.size() * spatial.size());
+  const auto load_unit = [&] {
+    stream.load(kInp, kConstants, {stream.unit_element(), constants.unit_element(), 1});
+  };
   int64_t number = 0;
   for (const ChannelTile& part : channels) {
     for (const SpatialTile& tile : spatial) {
@@ -51,8 +55,15 @@ Constants emit(Stream& stream, const Elementwise& w, const Schedule& s, const Re
       stream.pre(reset(stream, acc, count + kScratch));
       Dims dims = lane_dims(blocking, part, tile.pixels() * part.subs, plane);
       dims.push_back({tile.pixels(), part.subs, blocking.in_subs()});
-      for (int64_t k = 0; k < w.operands; ++k) {
-        summed_gemm(stream, dims, count, acc, inp + k * operand, k * identities, acc + count);
+      if (w.digits > 1) load_unit();
+      for (int64_t digit = 0; digit < w.digits; ++digit) {
+        for (int64_t k = 0; k < w.operands; ++k) {
+          const int64_t wgt = (digit * w.operands + k) * identities;
+          summed_gemm(stream, dims, count, acc, inp + k * operand, wgt, acc + count);
+        }
+        if (digit + 1 == w.digits) break;
+        if (digit == 0) add_bias(stream, {{count, 1}}, acc, biases, bias_tiles);
+        next_digit(stream, acc, count);
       }
       ++number;
       const bool hidden = (s.acc_slots > 1 && number < tiles) || !s.split;
@@ -63,9 +74,9 @@ Constants emit(Stream& stream, const Elementwise& w, const Schedule& s, const Re
           stream.begin_step();
         }
         separate = true;
-        stream.load(kInp, kConstants, {stream.unit_element(), constants.unit_element(), 1});
+        load_unit();
         const int64_t outputs = some.channels.blocks() * some.tile.pixels();
-        add_bias(stream, {{outputs, 1}}, some.acc, w.operands * identities, bias_tiles);
+        add_bias(stream, {{outputs, 1}}, some.acc, weights - bias_tiles, bias_tiles);
         stream.reads(kWgt, 0, weights);
         requantize(stream, some.acc, outputs, numbers);
         store_tile(stream, some.acc, some.channels, some.tile, target);

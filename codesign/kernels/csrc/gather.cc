@@ -121,7 +121,7 @@ class GatherUnit {
         stream_.reads(kWgt, wgt.address, wgt.address + tiles(c));
         const int64_t count = part.blocks() * tile.pixels();
         stream_.writes(acc, acc + count);
-        gather(part, selections_[c], tile, acc, inp, wgt.address);
+        gather(c, tile, acc, inp, wgt.address);
         ++number;
         const bool hidden = (s_.acc_slots > 1 && number < last) || !s_.split;
         bool separate = false;
@@ -132,7 +132,7 @@ class GatherUnit {
             stream_.reads(kWgt, wgt.address, wgt.address + tiles(c));
           }
           separate = true;
-          finish(some, wgt.address + selections_[c].tiles);
+          finish(some, wgt.address + tiles(c) - bias_tiles(c));
         }
         stream_.end_step();
       }
@@ -142,20 +142,28 @@ class GatherUnit {
 
  private:
   int64_t tiles(size_t c) const {
-    return selections_[c].tiles + channels_[c].blocks() * default_bias_tiles(config_);
+    return w_.digits * selections_[c].tiles + (w_.digits > 1 ? 2 : 1) * bias_tiles(c);
+  }
+  int64_t bias_tiles(size_t c) const {
+    return channels_[c].blocks() * default_bias_tiles(config_);
   }
 
   // Bias (tiles from `wgt` on), requantisation and store of a part of a tile.
   void finish(const OutputPart& some, int64_t wgt) {
-    const int64_t each = default_bias_tiles(config_), pixels = some.tile.pixels();
-    const int64_t subs = some.channels.subs;
-    add_bias(stream_,
-             {{some.channels.groups, pixels * subs, 0, subs * each},
-              {subs, 1, 0, each},
-              {pixels, subs}},
-             some.acc, wgt + some.group * subs * each, each);
+    const int64_t pixels = some.tile.pixels();
+    const int64_t each = some.channels.subs * default_bias_tiles(config_);
+    bias(some.channels, pixels, some.acc, wgt + some.group * each);
     requantize(stream_, some.acc, some.channels.blocks() * pixels, numbers_);
     store_tile(stream_, some.acc, some.channels, some.tile, target_);
+  }
+
+  void bias(const ChannelTile& channels, int64_t pixels, int64_t acc, int64_t wgt) {
+    const int64_t each = default_bias_tiles(config_), subs = channels.subs;
+    add_bias(stream_,
+             {{channels.groups, pixels * subs, 0, subs * each},
+              {subs, 1, 0, each},
+              {pixels, subs}},
+             acc, wgt, each);
   }
 
   // Largest number of input positions that `count` adjacent outputs show along an axis.
@@ -183,15 +191,19 @@ class GatherUnit {
                           (int64_t{1} << config_.log_wgt_depth) / wgt_slot_);
   }
 
-  // Loads and products of one tile.
-  void gather(const ChannelTile& part, const Selection& selection, const SpatialTile& tile,
-              int64_t acc, int64_t inp, int64_t wgt) {
+  // Loads and products of one tile, digit by digit of the multipliers; biases' upper parts.
+  void gather(size_t c, const SpatialTile& tile, int64_t acc, int64_t inp, int64_t wgt) {
+    const ChannelTile& part = channels_[c];
+    const Selection& selection = selections_[c];
     const auto ys = shown(tile.y, tile.rows, w_.height, w_.repeat.y, w_.padding.top);
     const auto xs = shown(tile.x, tile.cols, w_.width, w_.repeat.x, w_.padding.left);
     const bool any = !ys.empty() && !xs.empty();
     const int64_t count = part.blocks() * tile.pixels();
     if (!any) {
       stream_.pre(reset(stream_, acc, count));
+      for (int64_t digit = 0; digit + 1 < w_.digits; ++digit) {
+        between_digits(c, tile, acc, wgt, digit);
+      }
       return;
     }
     const Window view = {ys[0].input, xs[0].input,
@@ -206,13 +218,23 @@ class GatherUnit {
       terms.push_back({acc + p.block / part.subs * tile.pixels() * part.subs + p.block % part.subs,
                        inp + place * plane + p.input % subs, wgt + p.tile});
     }
-    for (size_t at = 0; at < terms.size();) {
-      const Dim run = progression(terms, at);
-      for (const Shown& y : ys) {
-        for (const Shown& x : xs) region(run, terms[at], part, tile, view, y, x);
+    for (int64_t digit = 0; digit < w_.digits; ++digit) {
+      for (size_t at = 0; at < terms.size();) {
+        const Dim run = progression(terms, at);
+        for (const Shown& y : ys) {
+          for (const Shown& x : xs) region(run, terms[at], part, tile, view, y, x);
+        }
+        at += static_cast<size_t>(run.extent);
       }
-      at += static_cast<size_t>(run.extent);
+      for (Term& term : terms) term.wgt += selection.tiles;
+      if (digit + 1 < w_.digits) between_digits(c, tile, acc, wgt, digit);
     }
+  }
+
+  void between_digits(size_t c, const SpatialTile& tile, int64_t acc, int64_t wgt, int64_t digit) {
+    const ChannelTile& part = channels_[c];
+    if (digit == 0) bias(part, tile.pixels(), acc, wgt + tiles(c) - 2 * bias_tiles(c));
+    next_digit(stream_, acc, part.blocks() * tile.pixels());
   }
 
   // Adjacent groups of one source load together.

@@ -37,6 +37,10 @@ void add_bias(Stream& stream, const Dims& dims, int64_t acc, int64_t wgt, int64_
   }
 }
 
+void next_digit(Stream& stream, int64_t base, int64_t count) {
+  stream.main(stream.alu(kShr, *linear(count), base, base, -8));
+}
+
 void requantize(Stream& stream, int64_t base, int64_t count, const Requant& numbers) {
   const NestPtr nest = linear(count);
   const auto apply = [&](AluOp op, int64_t imm) {
@@ -48,25 +52,25 @@ void requantize(Stream& stream, int64_t base, int64_t count, const Requant& numb
 }
 
 void multiply_requantize(Stream& stream, int64_t base, const ChannelTile& channels, int64_t pixels,
-                         int64_t multipliers, const Requant& numbers) {
-  const int64_t subs = channels.subs;
-  const NestPtr nest = linear(channels.blocks() * pixels);
-  const auto apply = [&](AluOp op, int64_t imm) {
-    stream.post(stream.alu(op, *nest, base, base, imm));
-  };
-  apply(kShr, numbers.pre_shift);
-  apply(kMax, INT16_MIN);
-  apply(kMin, INT16_MAX);
+                         int64_t scaling, int64_t pitch, int64_t copy, const Requant& numbers) {
+  const int64_t subs = channels.subs, count = channels.blocks() * pixels;
+  const NestPtr all = linear(count);
   const NestPtr each = stream.planned(
       {{channels.groups, pixels * subs, subs}, {pixels, subs, 0}, {subs, 1, 1}});
-  stream.post(stream.alu(kMul, *each, base, multipliers));
-  // Rounding and offset are added between two parts of the shift, where both fit an immediate.
-  const int64_t last = std::min<int64_t>(numbers.shift, 7);
-  apply(kShr, numbers.shift - last);
-  apply(kAdd, (int64_t{1} << last >> 1) + numbers.offset * (int64_t{1} << last));
-  apply(kShr, last);
-  apply(kMax, numbers.low);
-  apply(kMin, numbers.high);
+  enum Row : int64_t { kLeast, kMost, kMultiplier, kFraction, kOffset };
+  const auto by_block = [&](AluOp op, int64_t dst, Row row) {
+    stream.post(stream.alu(op, *each, dst, scaling + row * pitch));
+  };
+  by_block(kMax, base, kLeast);
+  by_block(kMin, base, kMost);
+  stream.post(reset(stream, copy, count));
+  stream.post(stream.alu(kAdd, *all, copy, base));
+  by_block(kMul, copy, kFraction);
+  stream.post(stream.alu(kShr, *all, copy, copy, numbers.pre_shift));
+  by_block(kMul, base, kMultiplier);
+  stream.post(stream.alu(kAdd, *all, base, copy));
+  by_block(kAdd, base, kOffset);
+  requantize(stream, base, count, numbers);
 }
 
 std::vector<OutputPart> output_parts(const Config& config, const ChannelTile& channels,

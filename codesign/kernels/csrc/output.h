@@ -25,13 +25,19 @@ void summed_gemm(Stream& stream, const Dims& dims, int64_t outputs, int64_t acc,
 // One GEMM per bias tile: constant input element x bias weight tile, over the outputs.
 void add_bias(Stream& stream, const Dims& dims, int64_t acc, int64_t wgt, int64_t tiles);
 
+// Between two digits of the multipliers: `count` accumulators times 256.
+void next_digit(Stream& stream, int64_t base, int64_t count);
+
 // SHR, MAX, MIN over `count` accumulators; the rounding constant is already in them.
 void requantize(Stream& stream, int64_t base, int64_t count, const Requant& numbers);
 
-// The same through a multiplier for each output block, at `multipliers` in ACC:
-// clip(acc >> pre_shift to 16 bits) * multiplier, a shift that rounds half up, offset, MAX, MIN.
+// ACC elements an output block that scale accumulators: least, most, multiplier, fraction, offset.
+constexpr int64_t kScalingRows = 5;
+
+// The same with a scaling for each output block: row r of the tile's first block lies at ACC element
+// scaling + r * pitch. `copy`: as many free accumulators as the tile has.
 void multiply_requantize(Stream& stream, int64_t base, const ChannelTile& channels, int64_t pixels,
-                         int64_t multipliers, const Requant& numbers);
+                         int64_t scaling, int64_t pitch, int64_t copy, const Requant& numbers);
 
 // A contiguous part of an accumulator tile, finished and stored on its own; `group` is its first
 // output group, from the tile's first.

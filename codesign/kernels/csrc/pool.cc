@@ -55,7 +55,7 @@ class AveragePool {
       weight_first_.push_back(identities_);
       identities_ += copies(count) * identity_count(blocking_);
     }
-    weights_ = identities_ + static_cast<int64_t>(counts_.size()) * default_bias_tiles(config_);
+    weights_ = w_.digits * identities_ + (w_.digits > 1 ? 2 : 1) * biases();
   }
 
   Constants run() {
@@ -88,7 +88,10 @@ class AveragePool {
           if (last || view.rows() > 0) stream_.reads(kWgt, 0, weights_);
           stream_.writes(acc, acc + count + kScratch);
           if (row == 0) stream_.pre(reset(stream_, acc, count + kScratch));
-          average(part, tile, view, row, acc, inp);
+          for (int64_t digit = 0; digit < w_.digits; ++digit) {
+            if (digit > 0) next_digit(stream_, acc, count);
+            average(part, tile, view, row, acc, inp, digit);
+          }
           if (last) finish(part, tile, acc, (s_.acc_slots > 1 && number < tiles) || !s_.split);
           stream_.end_step();
         }
@@ -111,7 +114,12 @@ class AveragePool {
 
   // Scaled identities that share the multiplier of windows with `count` valid taps.
   int64_t copies(int64_t count) const {
+    if (w_.digits > 1) return 1;
     return ceil_div(w_.kernel.y * w_.kernel.x, std::max<int64_t>(1, count));
+  }
+
+  int64_t biases() const {
+    return static_cast<int64_t>(counts_.size()) * default_bias_tiles(config_);
   }
 
   size_t index_of(int64_t count) const {
@@ -121,6 +129,9 @@ class AveragePool {
   void size_slots() {
     if (counts_[0] < 1) {
       throw Infeasible{"empty_window", "a window lies entirely in the padding"};
+    }
+    if (w_.digits > 1 && kernel_rows_ < w_.kernel.y) {
+      throw Infeasible{"kernel_rows", "multipliers of several digits take all window rows at once"};
     }
     int64_t blocks = 0, groups = 0;
     for (const ChannelTile& part : channels_) {
@@ -147,11 +158,12 @@ class AveragePool {
     }
   }
 
-  // Window rows from `row` on: one GEMM per region of equal valid taps; the last rows bring the
-  // region's bias.
+  // Window rows from `row` on, one digit of the multipliers: a GEMM per region of equal valid taps;
+  // the last rows bring the region's bias, in two parts with the first and the last of digits.
   void average(const ChannelTile& part, const SpatialTile& tile, const Window& view, int64_t row,
-               int64_t acc, int64_t inp) {
-    const bool last = row + kernel_rows_ >= w_.kernel.y;
+               int64_t acc, int64_t inp, int64_t digit) {
+    const bool lowest = digit + 1 == w_.digits;
+    const bool last = row + kernel_rows_ >= w_.kernel.y && (digit == 0 || lowest);
     for (const TapRun& ys : tap_runs(axes_.vertical, tile.y, tile.rows)) {
       const int64_t lo = std::max(ys.lo, row), hi = std::min(ys.hi, row + kernel_rows_);
       for (const TapRun& xs : tap_runs(axes_.horizontal, tile.x, tile.cols)) {
@@ -164,10 +176,12 @@ class AveragePool {
                               {height, tile.cols * part.subs},
                               {width, part.subs}};
         if (lo < hi) {
-          sum(part, tile, view, {ys.start, ys.stop, lo, hi}, xs, taps, dst, acc, inp);
+          const int64_t wgt = weight_first_[index_of(taps)] + digit * identities_;
+          sum(part, tile, view, {ys.start, ys.stop, lo, hi}, xs, taps, dst, acc, inp, wgt);
         }
         const int64_t tiles = default_bias_tiles(config_);
-        const int64_t bias = identities_ + static_cast<int64_t>(index_of(taps)) * tiles;
+        const int64_t first = lowest ? weights_ - biases() : w_.digits * identities_;
+        const int64_t bias = first + static_cast<int64_t>(index_of(taps)) * tiles;
         if (last) add_bias(stream_, outputs, dst, bias, tiles);
       }
     }
@@ -175,7 +189,7 @@ class AveragePool {
 
   // Taps [ys.lo, ys.hi) x [xs.lo, xs.hi) of a region, with the identities of `taps` valid ones.
   void sum(const ChannelTile& part, const SpatialTile& tile, const Window& view, const TapRun& ys,
-           const TapRun& xs, int64_t taps, int64_t dst, int64_t acc, int64_t inp) {
+           const TapRun& xs, int64_t taps, int64_t dst, int64_t acc, int64_t inp, int64_t wgt) {
     const int64_t subs = blocking_.in_subs(), line = view.cols() * subs;
     const int64_t height = ys.stop - ys.start, width = xs.stop - xs.start;
     Dims dims = lane_dims(blocking_, part, tile.pixels() * part.subs, view.rows() * line);
@@ -187,7 +201,7 @@ class AveragePool {
     const int64_t iy = ys.start * w_.stride.y - w_.padding.top + ys.lo - view.y;
     const int64_t ix = xs.start * w_.stride.x - w_.padding.left + xs.lo - view.x;
     summed_gemm(stream_, dims, part.blocks() * height * width, dst, inp + iy * line + ix * subs,
-                weight_first_[index_of(taps)], acc + part.blocks() * tile.pixels());
+                wgt, acc + part.blocks() * tile.pixels());
   }
 
   Stream& stream_;

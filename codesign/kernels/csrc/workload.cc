@@ -34,14 +34,15 @@ Workload parse(Reader& from) {
     case kMaxPool:
     case kAvgPool:
       return Pool{kind == kAvgPool, from.next(), from.next(), from.next(), from.pair(),
-                  from.pair(), from.pads(), from.next(), from.next()};
+                  from.pair(), from.pads(), from.next(), from.next(), from.next()};
     case kElementwise: {
-      Elementwise w{from.next(), from.next(), from.next(), from.next(), {}, from.next()};
+      Elementwise w{from.next(), from.next(), from.next(), from.next(),
+                    {},          from.next(), from.next()};
       for (int64_t i = 0; i < w.operands; ++i) w.in_borders.push_back(from.next());
       return w;
     }
     case kGather: {
-      Gather w{from.next(), from.next(), from.pair(), from.pads(), from.next(), {}, {}};
+      Gather w{from.next(), from.next(), from.pair(), from.pads(), from.next(), from.next(), {}, {}};
       const int64_t inputs = from.next(), picks = from.next();
       for (int64_t i = 0; i < inputs; ++i) w.inputs.push_back({from.next(), from.next()});
       for (int64_t i = 0; i < picks; ++i) w.picks.push_back({from.next(), from.next()});
@@ -73,6 +74,6 @@ Schedule Schedule::of(const int64_t* v) {
           v[6], v[7], v[8], v[9], v[10], v[11] != 0};
 }
 
-Requant Requant::of(const int64_t* v) { return {v[0], v[1], v[2], v[3], v[4], v[5]}; }
+Requant Requant::of(const int64_t* v) { return {v[0], v[1], v[2], v[3], v[4]}; }
 
 }  // namespace codesign::units

@@ -56,7 +56,7 @@ struct Pool {
   int64_t channels, height, width;
   Pair kernel, stride;
   Pads padding;
-  int64_t in_border, out_border;
+  int64_t in_border, out_border, digits;
 
   int64_t out_height() const {
     return floor_div(height + padding.top + padding.bottom - kernel.y, stride.y) + 1;
@@ -71,7 +71,7 @@ struct Pool {
 struct Elementwise {
   int64_t operands, channels, height, width;
   std::vector<int64_t> in_borders;
-  int64_t out_border;
+  int64_t out_border, digits;
 
   TensorLayout target() const { return {channels, height, width, out_border}; }
   std::vector<TensorLayout> sources() const {
@@ -91,7 +91,7 @@ struct Gather {
   int64_t height, width;
   Pair repeat;
   Pads padding;  // negative: cropped
-  int64_t out_border;
+  int64_t out_border, digits;
   std::vector<Source> inputs;
   std::vector<Pick> picks;
 
@@ -133,9 +133,9 @@ struct Schedule {
 
 // Immediates of the epilogue; the instruction count depends on none of them.
 struct Requant {
-  int64_t shift, low, high, steps, pre_shift, offset;
+  int64_t shift, low, high, steps, pre_shift;
 
-  static constexpr int64_t kFields = 6;
+  static constexpr int64_t kFields = 5;
   static Requant of(const int64_t* values);
   // Right shifts of at most 15 that make up `shift` in `steps` instructions.
   std::vector<int64_t> shifts() const {
