@@ -81,6 +81,7 @@ def onnx_units(path: str, config: VtaConfig, calibration: str | None = None) -> 
     Cycles do not depend on values, so a float model without calibration data is quantised with
     random inputs.
     """
+    from codesign.compiler import DECISIONS
     from codesign.compiler import compile as compile_network
 
     data = _random_inputs(path) if calibration is None else calibration
@@ -90,7 +91,7 @@ def onnx_units(path: str, config: VtaConfig, calibration: str | None = None) -> 
         config,
         calibration=data,
         compose="exact",
-        disabled=("fuse_additions", "fold_inputs"),
+        disabled=DECISIONS,
     )
     return [(str(unit.name), unit.workload) for unit in package.units]
 

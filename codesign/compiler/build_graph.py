@@ -36,11 +36,12 @@ class _Region:
 
 
 def build_graph(
-    function: Any, name: str, cfg: VtaConfig, *, fold: bool = True
+    function: Any, name: str, cfg: VtaConfig, *, fold: bool = True, share: bool = True
 ) -> UnitGraph | Mapping[str, Infeasible]:
     """The region's integer program on ``cfg``, or why each unit that fails cannot be on it.
 
-    ``fold``: inputs may be packed as patches.
+    ``fold``: inputs may be packed as patches. ``share``: what a concatenation reads may lie in its
+    result, a slice in its source.
     """
     region = _read(function)
     batch, laid_out, homeless = with_layouts(region.units, cfg)
@@ -50,7 +51,7 @@ def build_graph(
             for unit in homeless
         }
     tensors = _tensors(laid_out)
-    shared = share_parts(laid_out, tensors, cfg)
+    shared = share_parts(laid_out, tensors, cfg) if share else set[str]()
     failed = _set_borders(laid_out, tensors, cfg)
     whole = foldable(region.inputs, region.outputs, laid_out, tensors) if fold else set[str]()
     units: list[Unit] = []

@@ -50,8 +50,11 @@ Callback = Callable[[str, Any], None]
 """Called with a phase's name and the module after it; in phase "lower" also with the name of each
 region and its `ComposedRegion`, as soon as that is made."""
 REQUIRED = ("quantize", "lower", "host")
-DECISIONS = ("fuse_additions", "fold_inputs")
-"""Taken inside the phases "partition" and "lower"; they can be disabled like phases."""
+DECISIONS = ("fuse_additions", "fold_inputs", "share_parts")
+"""Taken inside the phases "partition" and "lower"; they can be disabled like phases.
+
+With all of them disabled every layer is a unit of its own on every configuration.
+"""
 log = logging.getLogger("codesign.compiler")
 
 
@@ -108,13 +111,13 @@ def phases(
     disabled: Collection[str] = (),
 ) -> list[tuple[str, Any]]:
     """Names and passes in order; the module can be executed after every one."""
-    fuse, fold = (decision not in disabled for decision in DECISIONS)
+    fuse, fold, share = (decision not in disabled for decision in DECISIONS)
     built: dict[Any, UnitGraph] = {}
 
     def validate(module: Any) -> Mapping[str, Infeasible]:
         failed: dict[str, Infeasible] = {}
         for _, function in regions(module):
-            graph = build_graph(function, "check", cfg, fold=fold)
+            graph = build_graph(function, "check", cfg, fold=fold, share=share)
             if isinstance(graph, Mapping):
                 failed.update(graph)
             else:
@@ -127,7 +130,7 @@ def phases(
             log.info("%s stays on the host: %s", name, reason)
 
     def emit(function: Any, name: str) -> bytes:
-        graph = built.get(function) or build_graph(function, name, cfg, fold=fold)
+        graph = built.get(function) or build_graph(function, name, cfg, fold=fold, share=share)
         if isinstance(graph, Mapping):
             raise ModelError(f"{name}: " + "; ".join(f"{n}: {r}" for n, r in graph.items()))
         graph = replace(graph, name=name)
@@ -175,7 +178,7 @@ def pipeline(
     calibration : samples by input name, of the only input, or an .npz path; for float models
     callback : see `Callback`
     disabled : phases to leave out, of "fold_batch_norm", "merge_identical", "partition", ..., and
-        the decisions "fuse_additions" and "fold_inputs"
+        the decisions in `DECISIONS`
     record : receives the region programs and the units that stay on the host
     compose, calibration_method : see `codesign.compile`
 

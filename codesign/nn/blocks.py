@@ -30,8 +30,11 @@ def inverted_bottleneck(
     stride: int = 1,
     groups: int = 1,
     fused: bool = False,
+    shortcut: bool = True,
 ) -> int:
-    """Expand, convolve each channel, project (MobileNetV2); the sum with ``x`` where shapes agree.
+    """Expand, convolve each channel, project (MobileNetV2).
+
+    With ``shortcut`` the sum with ``x`` where shapes agree.
 
     Expansion 1 has no expanding convolution. ``fused``: one dense convolution with the kernel
     and the stride in place of the first two. ``groups`` are those of the expanding convolution.
@@ -47,9 +50,14 @@ def inverted_bottleneck(
         width, label = builder.shape(hidden)[0], f"{name}_depthwise"
         hidden = conv_relu(builder, hidden, width, label, kernel, stride, groups=width)
     y = builder.conv(hidden, channels, f"{name}_project")
-    y = builder.add([x, y]) if stride == 1 and inputs == channels else y
+    y = builder.add([x, y]) if shortcut and stride == 1 and inputs == channels else y
     assert y is not None
     return y
+
+
+def rounded(width: float) -> int:
+    """The nearest multiple of eight channels."""
+    return max(8, int(width + 4) // 8 * 8)
 
 
 def classifier(

@@ -269,8 +269,10 @@ def _workload(
     if kind == "concat":
         sizes = tuple(shape[0] for shape in shapes)
         picks = tuple((i, c) for i, size in enumerate(sizes) for c in range(size))
-        return GatherWorkload(sizes, picks, height, width)
+        return GatherWorkload(sizes, picks, height, width, in_borders=(0,) * len(sizes))
     if kind == "crop":
         picks = tuple((0, c) for c in range(channels))
-        return GatherWorkload((channels,), picks, height, width, padding=(-1, -1, 0, 0))
+        return GatherWorkload(
+            (channels,), picks, height, width, padding=(-1, -1, 0, 0), in_borders=(0,)
+        )
     return ElementwiseWorkload(len(shapes), channels, height, width)

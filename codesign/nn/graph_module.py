@@ -108,8 +108,10 @@ def initialise(module: GraphModule, seed: int) -> GraphModule:
     finally:
         torch.set_num_threads(threads)
     for part in module.modules():
-        if isinstance(part, nn.BatchNorm2d):
+        if isinstance(part, nn.BatchNorm2d) and part.running_var is not None:
             part.momentum = 0.1
+            # A channel that is silent in this batch would get a weight beyond any fixed point.
+            part.running_var.clamp_(min=0.1 * float(part.running_var.mean()))
     return module.eval()
 
 

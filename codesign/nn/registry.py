@@ -6,7 +6,12 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from codesign.errors import ModelError
+from codesign.nn.alphanet import AlphaNet
+from codesign.nn.darts import Darts
 from codesign.nn.mnasnet import MnasNet
+from codesign.nn.mobilenet8 import MobileNet8
+from codesign.nn.naf import Naf
+from codesign.nn.nahas import NahasS1, NahasS2, NahasS3
 from codesign.nn.nasbench201 import NasBench201
 from codesign.nn.nbmacro import NasBenchMacro
 from codesign.nn.space import NetworkSpace
@@ -18,6 +23,13 @@ _SPACES: dict[str, type[NetworkSpace]] = {
     "nasbench201": NasBench201,
     "nbmacro": NasBenchMacro,
     "mnasnet": MnasNet,
+    "mobilenet8": MobileNet8,
+    "nahas-s1": NahasS1,
+    "nahas-s2": NahasS2,
+    "nahas-s3": NahasS3,
+    "alphanet": AlphaNet,
+    "darts": Darts,
+    "naf": Naf,
 }
 
 

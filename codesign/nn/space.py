@@ -58,6 +58,8 @@ DATASETS: dict[str, tuple[int, tuple[int, int, int]]] = {
     "cifar100": (100, (3, 32, 32)),
     "imagenet16-120": (120, (3, 16, 16)),
     "imagenet": (1000, (3, 224, 224)),
+    "shapes32": (10, (3, 32, 32)),
+    "digits": (10, (1, 8, 8)),
 }
 """Classes and image shape [C, H, W] of the data sets that networks are built for."""
 
@@ -220,11 +222,11 @@ class NetworkSpace(ABC):
 
     def to_onnx(self, genotype: Genotype, path: str | Path, seed: int = 0) -> Path:
         """Export with seeded, untrained weights; the same arguments give the same file."""
-        from codesign.nn.export import export_onnx
-        from codesign.nn.graph_module import GraphModule, fused, initialise
+        from codesign.nn.graph_module import GraphModule, initialise
+        from codesign.nn.graph_onnx import save_onnx
 
         module = GraphModule(self.graph(genotype), self.num_classes)
-        return export_onnx(fused(initialise(module, seed)), (1, *self.input_shape), path)
+        return save_onnx(initialise(module, seed), (1, *self.input_shape), path)
 
 
 def _replaced(genotype: Genotype, place: int, option: Option) -> Genotype:

@@ -155,6 +155,7 @@ class OnnxNetworks:
 
     def layers(self, progress: Progress | None = None) -> list[Layers]:
         import codesign
+        from codesign.compiler import DECISIONS
 
         found: list[Layers] = []
         for index, file in enumerate(self.files):
@@ -165,7 +166,7 @@ class OnnxNetworks:
                 self.reference,
                 calibration=data,
                 compose="exact",
-                disabled=("fuse_additions", "fold_inputs"),
+                disabled=DECISIONS,
             )
             found.append(package_layers(package, self.reference))
             if progress is not None:

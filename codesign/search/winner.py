@@ -50,6 +50,7 @@ Prover = Callable[[Evaluator, Evaluation, Path, int], Proof]
 def prove(evaluator: Evaluator, winner: Evaluation, folder: Path, seed: int) -> Proof:
     """Write the winner's ONNX and Package into ``folder`` and run the Package."""
     import codesign
+    from codesign.compiler import DECISIONS
 
     networks = evaluator.pairs.networks
     config = evaluator.pairs.configs[winner.pair.config]
@@ -66,7 +67,7 @@ def prove(evaluator: Evaluator, winner: Evaluation, folder: Path, seed: int) -> 
         config,
         calibration=calibration,
         compose="exact",
-        disabled=("fuse_additions", "fold_inputs"),
+        disabled=DECISIONS,
     )
     package.save(folder / PACKAGE)
     result: Any = package.run(_inputs(package, calibration, seed))

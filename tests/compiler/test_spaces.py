@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import codesign
+from codesign.compiler import DECISIONS
 from codesign.frontend import quantize_module
 from codesign.hw.config import VtaConfig
 from codesign.hw.space import load_space
@@ -85,6 +86,6 @@ def test_units_are_those_that_the_space_predicts(network: Path) -> None:
         network,
         codesign.load_config("pynq"),
         calibration=_images(2),
-        disabled=("fuse_additions", "fold_inputs"),
+        disabled=DECISIONS,
     )
     assert Counter(unit.workload for unit in package.units) == predicted

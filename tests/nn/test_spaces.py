@@ -11,7 +11,18 @@ from codesign.errors import DataError, ModelError
 from codesign.nn import Genotype, NetworkSpace, TableAccuracy, load_network_space, space_names
 from codesign.nn.tables import read_table
 
-SIZES = {"nasbench201": 5**6, "nbmacro": 3**8, "mnasnet": (3 * 2 * 3) ** 6 * (3 * 2 * 4)}
+SIZES = {
+    "nasbench201": 5**6,
+    "nbmacro": 3**8,
+    "mnasnet": (3 * 2 * 3) ** 6 * (3 * 2 * 4),
+    "mobilenet8": 8**9,
+    "nahas-s1": 3 * (3 * 2) ** 16,
+    "nahas-s2": 3 * (3 * 2) ** 15,
+    "nahas-s3": 3**7 * 3 * (2 * 3 * 2 * 2) ** 15,
+    "alphanet": 27**5,
+    "darts": (1 * 3 * 6 * 10 * 7**8) ** 2,
+    "naf": 9**21,
+}
 
 spaces = st.sampled_from(space_names()).map(load_network_space)
 seeds = st.integers(0, 2**32 - 1)
@@ -96,6 +107,23 @@ def test_parameters_of_accel_nasbench_are_the_published_ones() -> None:
             p.numel() for p in space.build(space.from_json(row["network"])).parameters()
         )
         assert parameters / 1e6 == pytest.approx(float(row["params_million"]), abs=6e-6)
+
+
+def test_macs_of_darts_are_those_of_nas_bench_301() -> None:
+    space = load_network_space("darts")
+    network = (
+        "sep_conv_5x5-dil_conv_3x3-12-sep_conv_3x3-avg_pool_3x3-01-sep_conv_5x5-max_pool_3x3-24-"
+        "dil_conv_3x3-max_pool_3x3-max_pool_3x3-sep_conv_3x3-01-skip_connect-dil_conv_3x3-02-"
+        "skip_connect-avg_pool_3x3-13-sep_conv_5x5-avg_pool_3x3"
+    )
+    layers = space.layers(space.from_json(network))
+    assert sum(layer.macs * count for layer, count in layers) == 491_725_440
+
+
+def test_mobilenet_v2_is_a_network_of_nahas_s1() -> None:
+    space = load_network_space("nahas-s1", resolution=224)
+    network = space.build(space.from_json("-".join(["3", *["3-6"] * 16])))
+    assert sum(p.numel() for p in network.parameters()) == 3_504_872
 
 
 def test_tables_know_their_networks() -> None:

@@ -1,0 +1,82 @@
+"""Networks of every space on the accelerator: exact, and with the layers that the space names."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import codesign
+from codesign.compiler import DECISIONS
+from codesign.costmodel import off_config
+from codesign.nn import Genotype, NetworkSpace, load_network_space, space_names
+from codesign.nn.darts import Darts
+
+CONFIG = codesign.load_config("pynq")
+
+
+def _small(name: str) -> NetworkSpace:
+    """The space itself, at the least work that its rules allow."""
+    if name == "darts":
+        return Darts(cells=3, channels=4)
+    own = load_network_space(name)
+    return own if own.resolution is None else load_network_space(name, "cifar10", 32)
+
+
+def _sample(space: NetworkSpace, seed: int) -> Genotype:
+    """Uniform; of nahas-s3, whose fused blocks are large, three of four decisions the first."""
+    rng = np.random.default_rng(seed)
+    genotype = space.sample(rng)
+    if space.name == "nahas-s3":
+        first = Genotype(tuple(decision.options[0] for decision in space.decisions))
+        for _ in range(2):
+            genotype = space.crossover(genotype, first, rng)
+    return genotype
+
+
+def _check(space: NetworkSpace, genotype: Genotype, path: Path) -> None:
+    space.to_onnx(genotype, path)
+    images = np.random.default_rng(0).standard_normal((2, *space.input_shape)).astype(np.float32)
+    package = codesign.compile(
+        path, CONFIG, calibration={"x": images}, compose="exact", disabled=DECISIONS
+    )
+    units = Counter(off_config(unit.workload, CONFIG) for unit in package.units)
+    assert units == Counter(dict(space.layers(genotype)))
+    assert {op.op for op in package.host_ops} <= {"quantize", "dequantize"}
+    assert package.run({"x": images[:1]}).outputs_match
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", space_names())
+def test_networks_run_exactly_with_the_layers_named(name: str, seed: int, tmp_path: Path) -> None:
+    space = _small(name)
+    _check(space, _sample(space, seed), tmp_path / "network.onnx")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(100, 200))
+@pytest.mark.parametrize("name", space_names())
+def test_a_hundred_networks_of_each(name: str, seed: int, tmp_path: Path) -> None:
+    space = _small(name)
+    genotype = space.sample(np.random.default_rng(seed))
+    _check(space, genotype, tmp_path / "network.onnx")
+
+
+@pytest.mark.parametrize("name", space_names())
+def test_onnx_files_compute_what_torch_does(name: str, tmp_path: Path) -> None:
+    import onnxruntime as ort
+    import torch
+
+    from codesign.nn.graph_module import GraphModule, initialise
+
+    space = _small(name)
+    genotype = _sample(space, 7)
+    path = space.to_onnx(genotype, tmp_path / "a.onnx", seed=1)
+    module = space.build(genotype)
+    assert isinstance(module, GraphModule)
+    x = np.random.default_rng(0).standard_normal((1, *space.input_shape)).astype(np.float32)
+    with torch.no_grad():
+        expected = initialise(module, seed=1)(torch.from_numpy(x)).numpy()
+    (ours,) = ort.InferenceSession(path).run(None, {"x": x})
+    np.testing.assert_allclose(ours, expected, rtol=2e-3, atol=2e-3)
+    assert path.read_bytes() == space.to_onnx(genotype, tmp_path / "b.onnx", seed=1).read_bytes()
