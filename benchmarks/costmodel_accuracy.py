@@ -1,55 +1,85 @@
-"""Errors of the cost model on layers, networks and configurations it has never seen.
+"""Errors of the cost model on networks, layers, configurations and a block size never seen.
 
-Truth is the simulator (T2): best schedules of NAS-Bench-201 layers on `neuhardco` configurations.
-Group splits, several seeds, T0 (closed form) beside T1 (XGBoost), a learning curve, networks
-summed from their layers on held-out configurations, and ResNet-18 (224x224), a network family of
-which training has no layer. NAS-Bench-201's own networks share their 24 layers: held-out ones are
-tested on (layer, configuration) pairs that training lacks.
+Truth is the simulator (T2): best schedules of layers of NAS-Bench-201, NAS-Bench-Macro, MnasNet,
+MobileNetV2, ResNet-18/34 and ResNet-50 on configurations of the spaces `neuhardco`,
+`edge` and `portable` (costmodel_traces.py says which). Splits hold out whole groups:
+
+* unseen networks: one family after the other with every layer that it has, on any configuration;
+* unseen layer shapes, unseen configurations: a fifth of them, five seeds;
+* unseen block size: every configuration with BLOCK_IN 32, five seeds.
+
+A network's cycles are the sum of its layers' on configurations that were traced with all of them;
+families count alike. Rivals are fitted on the same splits after the same tuning budget.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from claims import STDERR, Claim, Results, parser
+from costmodel_plots import draw
+from costmodel_traces import FULL, QUICK, SPACES, Judged, Layers, judged
 from rich.progress import Progress
 
-from codesign.cli.layers import network_layers
-from codesign.costmodel import (
-    CostModel,
-    TraceRows,
-    collect,
-    evaluate,
-    on_config,
-    read,
-    train,
-)
-from codesign.costmodel.closed_form import bound
-from codesign.costmodel.columns import config_columns, take, workload_columns
-from codesign.costmodel.metrics import split_error
-from codesign.costmodel.splits import hold_out
-from codesign.hw.space import load_space
-from codesign.kernels import (
-    ConvWorkload,
-    ElementwiseWorkload,
-    PoolWorkload,
-    Workload,
-    best_schedule,
-)
-from codesign.nn import load_network_space
+from codesign.costmodel import UnitCounts, read
+from codesign.costmodel.collection import collect_pairs
+from codesign.costmodel.design import Design, make_design
+from codesign.costmodel.metrics import SplitError, split_error
+from codesign.costmodel.rivals import RIVALS, Rival, tune
+from codesign.costmodel.splits import Split, hold_out, hold_out_block
+from codesign.costmodel.training import energy_error, fit_energy, residual_task
+from codesign.costmodel.trees import fit, fit_spread, predict
 from codesign.store import TraceStore
 
 NOUNS = {
-    "unseen_layers": "unseen layer shapes",
-    "unseen_networks": "unseen networks of the space",
-    "unseen_configs": "unseen configurations",
+    "networks": "unseen networks",
+    "layers": "unseen layer shapes",
+    "configs": "unseen configurations",
+    "block": "unseen block size",
 }
-TARGETS = {"unseen_layers": 5.0, "unseen_networks": 3.0, "unseen_configs": 5.0}
-RANKS = {"unseen_layers": 0.995, "unseen_networks": 0.998, "unseen_configs": 0.995}
+TARGETS: dict[str, tuple[float, float | None, float]] = {
+    "networks": (3.0, 1.5, 0.998),
+    "layers": (5.0, None, 0.995),
+    "configs": (5.0, 4.0, 0.995),
+    "block": (10.0, 10.0, 0.98),
+}
+"""Layer MAPE, network MAPE (percent), Spearman."""
+SEEDS = 5
+RIVAL_SEEDS = 2
+FEW = 600
+CURVE = (150, 300, 600, 1200, 2500, 5000, 10_000)
+COVERAGE = (86.0, 94.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One split to judge: rows, and the networks whose layers are all in the test rows.
+
+    ``sums``: family -> (rows [networks x configurations, layers], counts) as index and weight
+    matrices over rows of the design.
+    """
+
+    name: str
+    seed: int
+    split: Split
+    networks: Mapping[str, list[tuple[np.ndarray, np.ndarray]]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Errors of one learner on one case; network errors are means over families."""
+
+    layer: SplitError
+    network_mape: float | None
+    network_p95: float | None
+    network_spearman: float | None
 
 
 def main() -> int:
@@ -58,150 +88,328 @@ def main() -> int:
     arguments.add_argument(
         "--workers", type=int, default=2, help="simulating processes (default 2)"
     )
+    arguments.add_argument("--plots", type=Path, help="folder for the plots (PNG)")
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = options.store or Path(folder) / "traces.db"
-        results = measure(path, options.seed, options.workers, options.quick)
+        results = measure(path, options.seed, options.workers, options.quick, options.plots)
     results.show(options.json)
     return results.exit_code
 
 
-def measure(path: Path, seed: int, workers: int, quick: bool) -> Results:
-    """Collect, then evaluate; ``quick``: 300 traces and two seeds."""
+def measure(path: Path, seed: int, workers: int, quick: bool, plots: Path | None) -> Results:
+    """Collect, then judge; ``quick``: few traces, one seed, T1 alone, figures without targets."""
     results = Results("Cost model on unseen groups")
-    configs = load_space("neuhardco").configs()
-    networks = network_layers(["nasbench201"], seed, configs[-1])
-    layers = list(dict.fromkeys(layer for members in networks.values() for layer in members))
-    samples, seeds = (300, 2) if quick else (1500, 5)
+    chosen = judged(QUICK if quick else FULL, seed)
+    started = time.perf_counter()
     with TraceStore.open(path) as store, Progress(console=STDERR, transient=True) as bar:
-        task = bar.add_task("simulating", total=samples)
-        done = collect(
-            *(layers, configs, samples, seed, store, workers),
-            progress=lambda finished, _: bar.update(task, completed=finished),
+        task = bar.add_task("simulating", total=len(chosen.pairs))
+        done = collect_pairs(
+            chosen.pairs, store, workers, lambda n, _: bar.update(task, completed=n)
         )
         rows = read(store)
-    seconds = bar.tasks[0].elapsed or 0.0
-    results.figures |= {"traces": len(rows.cycles), "infeasible_traces": rows.infeasible}
-    if done.simulated:
-        results.figures["seconds_per_trace"] = seconds / done.simulated
-    _group_errors(results, rows, networks, range(seed, seed + seeds))
-    _closed_form(results, rows)
+    results.figures |= {
+        "traces": len(rows.cycles),
+        "infeasible_traces": rows.infeasible,
+        "layer_shapes": len(rows.workloads),
+        "configurations": len(rows.configs),
+        "traces_simulated_now": done.simulated,
+        "collection_seconds": time.perf_counter() - started,
+    }
+    design = make_design(rows)
+    cases = make_cases(design, chosen, range(seed, seed + (1 if quick else SEEDS)))
+    t1 = RIVALS[-1]
+    first = next(case for case in cases if case.name == "configs")
+    setting = {} if quick else tune(t1, design, first.split.train, seed)
+    found: dict[str, list[tuple[Case, Outcome, np.ndarray]]] = {name: [] for name in NOUNS}
+    for case in cases:
+        note(f"{NOUNS[case.name]}: {case.split.held_out}")
+        predicted = t1.fit(design, case.split.train, case.seed, setting)(np.arange(len(design)))
+        found[case.name].append((case, outcome(design, case, predicted), predicted))
+    claim_table(results, found, quick)
+    results.figures["residuals"] = {
+        name: residuals(design, chosen, of) for name, of in found.items()
+    }
+    intervals_and_energy(results, design, [c for c in cases if c.name == "configs"], quick)
+    curve: dict[str, dict[int, float]] = {}
     if not quick:
-        _learning_curve(results, rows, seed)
-        _whole_networks(results, rows, seed)
-        _other_family(results, rows, seed)
+        results.figures["settings"] = {t1.name: dict(setting)}
+        few_traces(results, design, [c for c in cases if c.name == "networks"], setting)
+        curve = learning_curve(design, cases, setting)
+        results.figures["mean_error_percent_by_traces"] = curve
+        rivals(results, design, cases, found, seed)
+    if plots is not None:
+        points = {
+            NOUNS[name]: [(design.cycles[c.split.test], np.exp(p[c.split.test])) for c, _, p in of]
+            for name, of in found.items()
+        }
+        draw(plots, points, curve)
     return results
 
 
-def _group_errors(results: Results, rows: TraceRows, networks: Any, seeds: range) -> None:
-    found = [evaluate(rows, seed, networks=networks) for seed in seeds]
-    results.figures["errors_by_seed"] = [errors.as_dict() for errors in found]
-    for name, target in TARGETS.items():
-        mape = [errors.by_split[name].mape for errors in found]
-        rank = [errors.by_split[name].spearman for errors in found]
-        noun = NOUNS[name]
-        value, order = float(np.mean(mape)), float(np.mean(rank))
-        text = f"<= {target:g}"
-        results.claims.append(Claim(f"{noun}: mean error", value, "%", text, value <= target, mape))
-        text = f">= {RANKS[name]}"
-        holds = order >= RANKS[name]
-        results.claims.append(Claim(f"{noun}: Spearman", order, "", text, holds, rank))
+def note(text: str) -> None:
+    STDERR.print(f"[dim]{text}[/]")
 
 
-def _closed_form(results: Results, rows: TraceRows) -> None:
-    w = take(workload_columns(rows.workloads), rows.layer_ids)
-    c = take(config_columns(rows.configs), rows.config_ids)
-    t0 = bound(w, c)
-    for name, cycles in (("closed_form", t0.cycles), ("roofline", t0.work.roofline)):
-        error = split_error(cycles, rows.cycles, held_out="", train_rows=0)
-        results.figures[f"{name}_mean_error_percent"] = error.mape
-        results.figures[f"{name}_spearman"] = error.spearman
+def make_cases(design: Design, chosen: Judged, seeds: Sequence[int]) -> list[Case]:
+    """Every split; the networks of each are those of which training has no layer, no
+    configuration, or no block size."""
+    rows = design.rows
+    place = {
+        (rows.workloads[u], rows.configs[c]): i
+        for i, (u, c) in enumerate(
+            zip(map(int, rows.layer_ids), map(int, rows.config_ids), strict=True)
+        )
+    }
+
+    def sums(families: Sequence[str], test: np.ndarray) -> dict[str, Any]:
+        inside = set(map(int, test))
+        return {
+            name: table
+            for name in families
+            if (table := network_rows(chosen.families[name], chosen.whole, place, inside))
+        }
+
+    cases: list[Case] = []
+    units = {name: set(UnitCounts.of(nets).units) for name, nets in chosen.families.items()}
+    for index, (name, layers) in enumerate(units.items()):
+        held = np.array([w in layers for w in rows.workloads])[rows.layer_ids]
+        split = Split(np.flatnonzero(~held), np.flatnonzero(held), f"{name}, all its layers")
+        cases.append(Case("networks", seeds[0] + index, split, sums([name], split.test)))
+    every = list(chosen.families)
+    for seed in seeds:
+        rng = np.random.default_rng([seed, 2])
+        configs = hold_out(rows.config_ids, 0.2, rng, "configurations")
+        shapes = hold_out(rows.layer_ids, 0.2, np.random.default_rng([seed, 0]), "layer shapes")
+        block = hold_out_block(rows)
+        assert configs is not None and shapes is not None and block is not None
+        cases.append(Case("layers", seed, shapes, {}))
+        cases.append(Case("configs", seed, configs, sums(every, configs.test)))
+        cases.append(Case("block", seed, block, sums(every, block.test)))
+    return cases
 
 
-def _learning_curve(results: Results, rows: TraceRows, seed: int) -> None:
-    order = np.random.default_rng([seed, 9]).permutation(len(rows.cycles))
-    curve: dict[str, float] = {}
-    for size in (100, 200, 400, 800):
-        errors = evaluate(rows.select(np.sort(order[:size])), seed)
-        curve[str(size)] = errors.by_split["unseen_configs"].mape
-    results.figures["unseen_configs_mean_error_percent_by_traces"] = curve
-
-
-def _whole_networks(results: Results, rows: TraceRows, seed: int) -> None:
-    """Cycles of 500 networks on configurations that training lacks: predicted against simulated."""
-    rng = np.random.default_rng([seed, 10])
-    split = hold_out(rows.config_ids, 0.2, rng, "configurations")
-    assert split is not None
-    model, _ = train(rows.select(split.train), seed)
-    held = [rows.configs[i] for i in sorted({int(rows.config_ids[j]) for j in split.test})][:10]
-    space = load_network_space("nasbench201")
-    drawn = [space.layers(space.sample(rng)) for _ in range(500)]
-    units = list(dict.fromkeys(layer for layers in drawn for layer, _ in layers))
-    place = {unit: i for i, unit in enumerate(units)}
-    counts = np.zeros((len(drawn), len(units)))
-    for row, layers in enumerate(drawn):
-        for layer, count in layers:
-            counts[row, place[layer]] += count
-    counts = counts[counts.sum(axis=1) > 0]
-    truth = np.array(
-        [
-            [best_schedule(on_config(unit, config), config).cycles for config in held]
-            for unit in units
-        ]
-    )
-    _network_figures(results, model, counts, units, held, truth)
-
-
-def resnet18() -> list[Workload]:
-    """Unique layers of ResNet-18 on 224x224 images."""
-    found: list[Workload] = [
-        ConvWorkload(3, 64, 224, 224, (7, 7), (2, 2), (3, 3, 3, 3)),
-        PoolWorkload("max", 64, 112, 112, (3, 3), (2, 2), (1, 1, 1, 1)),
-        PoolWorkload("avg", 512, 7, 7, (7, 7)),
-        ConvWorkload(512, 1000, 1, 1),
-    ]
-    for channels, size in ((64, 56), (128, 28), (256, 14), (512, 7)):
-        window = {"kernel": (3, 3), "padding": (1, 1, 1, 1)}
-        found += [
-            ConvWorkload(channels, channels, size, size, **window),
-            ElementwiseWorkload(2, channels, size, size),
-        ]
-        if size > 7:
-            found += [
-                ConvWorkload(channels, 2 * channels, size, size, stride=(2, 2), **window),
-                ConvWorkload(channels, 2 * channels, size, size, stride=(2, 2)),
-            ]
+def network_rows(
+    networks: Sequence[Layers], configs: Sequence[Any], place: Mapping[Any, int], inside: set[int]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(rows of the design, counts) of each network on each configuration that the test rows hold
+    completely; pairs with an infeasible layer have no sum."""
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    for config in configs:
+        for layers in networks:
+            cells = [(place.get((layer, config), -1), count) for layer, count in layers]
+            if all(row in inside for row, _ in cells):
+                table = np.array(cells)
+                found.append((table[:, 0], table[:, 1]))
     return found
 
 
-def _other_family(results: Results, rows: TraceRows, seed: int) -> None:
-    model, _ = train(rows, seed)
-    with tempfile.TemporaryDirectory() as folder, TraceStore.open(Path(folder) / "t.db") as store:
-        collect(resnet18(), load_space("neuhardco").configs(), 150, seed, store)
-        test = read(store)
-    pairs = (test.layer_ids, test.config_ids)
-    predicted = model.predict_units(test.workloads, test.configs)[pairs]
-    error = split_error(predicted, test.cycles, held_out="ResNet-18", train_rows=len(rows.cycles))
-    name, holds = "unseen family (ResNet-18): ", error.spearman >= 0.998
-    results.claims += [
-        Claim(f"{name}mean error", error.mape, "%", "<= 5", error.mape <= 5),
-        Claim(f"{name}Spearman", error.spearman, "", ">= 0.998", holds),
-    ]
-    results.figures["unseen_family_median_percent"] = error.median
-    results.figures["unseen_family_p95_percent"] = error.p95
-
-
-def _network_figures(
-    results: Results, model: CostModel, counts: Any, units: Any, held: Any, truth: Any
-) -> None:
-    predicted, true = counts @ model.predict_units(units, held), counts @ truth
-    error = split_error(predicted.ravel(), true.ravel(), held_out="", train_rows=0)
-    text, holds = "<= 4", error.mape <= 4
-    results.claims.append(
-        Claim("whole networks, unseen configurations: mean error", error.mape, "%", text, holds)
+def outcome(design: Design, case: Case, log_cycles: np.ndarray) -> Outcome:
+    """Judge predictions of all rows on the case's test rows and networks."""
+    test, predicted = case.split.test, np.exp(log_cycles)
+    layer = split_error(
+        predicted[test],
+        design.cycles[test],
+        held_out=case.split.held_out,
+        train_rows=len(case.split.train),
     )
-    results.figures["networks_on_unseen_configs_spearman"] = error.spearman
-    results.figures["networks_on_unseen_configs_p95_percent"] = error.p95
+    errors: list[SplitError] = []
+    for table in case.networks.values():
+        sums = [
+            [float(values[rows] @ counts) for rows, counts in table]
+            for values in (predicted, design.cycles)
+        ]
+        errors.append(split_error(*map(np.array, sums), held_out="", train_rows=0))
+    if not errors:
+        return Outcome(layer, None, None, None)
+    means = [float(np.mean([getattr(e, k) for e in errors])) for k in ("mape", "p95", "spearman")]
+    return Outcome(layer, *means)
+
+
+def claim_table(
+    results: Results, found: Mapping[str, list[tuple[Case, Outcome, Any]]], quick: bool
+) -> None:
+    for name, (layer, network, rank) in TARGETS.items():
+        outcomes = [o for _, o, _ in found[name]]
+        series = {
+            "layer mean error": ([o.layer.mape for o in outcomes], "%", layer),
+            "Spearman": ([o.layer.spearman for o in outcomes], "", rank),
+        }
+        sums = [o.network_mape for o in outcomes if o.network_mape is not None]
+        if network is not None and sums:
+            series["network mean error"] = (sums, "%", network)
+        for what, (values, unit, target) in series.items():
+            title, value = f"{NOUNS[name]}: {what}", float(np.mean(values))
+            if quick:
+                results.figures[title] = value
+                continue
+            holds = value >= target if unit == "" else value <= target
+            text = f"{'>=' if unit == '' else '<='} {target:g}"
+            results.claims.append(Claim(title, value, unit, text, holds, values))
+        for what in ("median", "p95"):
+            results.figures[f"{NOUNS[name]}: layer {what} error, %"] = float(
+                np.mean([getattr(o.layer, what) for o in outcomes])
+            )
+    results.figures["errors_by_split"] = {
+        NOUNS[name]: [{"seed": c.seed, **asdict(o)} for c, o, _ in of] for name, of in found.items()
+    }
+
+
+def residuals(
+    design: Design, chosen: Judged, of: Sequence[tuple[Case, Outcome, np.ndarray]]
+) -> dict[str, Any]:
+    """Mean error by kind of unit and by space, and the units that are furthest off."""
+    from codesign.costmodel.intervals import KINDS
+
+    rows = design.rows
+    space = np.array([SPACES.index(chosen.space_of[c]) for c in rows.configs])[rows.config_ids]
+    test = np.concatenate([case.split.test for case, _, _ in of])
+    off = np.concatenate(
+        [p[case.split.test] - np.log(design.cycles[case.split.test]) for case, _, p in of]
+    )
+    error = 100 * np.abs(np.expm1(off))
+    worst: dict[int, float] = {}
+    for i in np.argsort(-np.abs(off)):
+        worst.setdefault(int(test[i]), float(off[i]))
+        if len(worst) == 10:
+            break
+    return {
+        "by_kind": {
+            kind: float(error[design.kinds[test] == index].mean())
+            for index, kind in enumerate(KINDS)
+            if (design.kinds[test] == index).any()
+        },
+        "by_space": {
+            name: float(error[space[test] == index].mean())
+            for index, name in enumerate(SPACES)
+            if (space[test] == index).any()
+        },
+        "share_of_error_in_worst_percent": float(
+            np.sort(error)[::-1][: max(1, len(error) // 100)].sum() / error.sum()
+        ),
+        "worst": [
+            {
+                "layer": str(rows.workloads[int(rows.layer_ids[i])]),
+                "config": rows.configs[int(rows.config_ids[i])].name,
+                "simulated": design.cycles[i],
+                "predicted_to_simulated": float(np.exp(o)),
+                "t0_to_simulated": float(design.t0[i] / design.cycles[i]),
+            }
+            for i, o in worst.items()
+        ],
+    }
+
+
+def intervals_and_energy(
+    results: Results, design: Design, cases: Sequence[Case], quick: bool
+) -> None:
+    """Coverage of the nominal 90 % interval and errors of the energy head, for each seed."""
+    coverage: list[float] = []
+    widths: list[float] = []
+    energy: list[SplitError] = []
+    for case in cases:
+        train, test = case.split.train, case.split.test
+        task = residual_task(design, train, case.seed)
+        trees, rounds = fit(task)
+        spread = fit_spread(task, design.rows.config_ids[train], design.kinds[train], rounds)
+        log_cycles = design.log_base[test] + predict(trees, design.values[test])
+        scale = spread.scale(design.values[test])
+        low, high = spread.quantiles.limits(log_cycles, scale, design.kinds[test])
+        inside = (low <= design.cycles[test]) & (design.cycles[test] <= high)
+        coverage.append(100 * float(inside.mean()))
+        widths.append(100 * float(np.median(high / low) - 1))
+        energy.append(
+            energy_error(fit_energy(design, train, rounds, case.seed), design, case.split)
+        )
+    value = float(np.mean(coverage))
+    results.figures["interval_width_median_percent"] = float(np.mean(widths))
+    results.figures["energy_mean_error_percent"] = float(np.mean([e.mape for e in energy]))
+    results.figures["energy_median_error_percent"] = float(np.mean([e.median for e in energy]))
+    if quick:
+        results.figures["interval_coverage_percent"] = value
+        return
+    text, holds = "86-94", COVERAGE[0] <= value <= COVERAGE[1]
+    title = "90 % interval: coverage on unseen configurations"
+    results.claims.append(Claim(title, value, "%", text, holds, coverage))
+
+
+def few_traces(
+    results: Results, design: Design, cases: Sequence[Case], setting: Mapping[str, Any]
+) -> None:
+    """At most 600 simulated layers for training, tested on unseen networks."""
+    values: list[float] = []
+    for case in cases:
+        part = drawn(case.split.train, FEW, case.seed)
+        predicted = RIVALS[-1].fit(design, part, case.seed, setting)(np.arange(len(design)))
+        values.append(outcome(design, case, predicted).layer.mape)
+    value, title = float(np.mean(values)), f"unseen networks, {FEW} traces: layer mean error"
+    results.claims.append(Claim(title, value, "%", "<= 5", value <= 5, values))
+
+
+def drawn(rows: np.ndarray, size: int, seed: int) -> np.ndarray:
+    return np.sort(np.random.default_rng([seed, 9]).permutation(rows)[:size])
+
+
+def learning_curve(
+    design: Design, cases: Sequence[Case], setting: Mapping[str, Any]
+) -> dict[str, dict[int, float]]:
+    """Layer error by number of training traces, for the first case of three splits."""
+    curve: dict[str, dict[int, float]] = {}
+    for name in ("networks", "configs", "block"):
+        case = next(case for case in cases if case.name == name)
+        sizes = [n for n in CURVE if n < len(case.split.train)] + [len(case.split.train)]
+        curve[NOUNS[name]] = {}
+        for size in sizes:
+            part = drawn(case.split.train, size, case.seed)
+            predicted = RIVALS[-1].fit(design, part, case.seed, setting)(case.split.test)
+            error = np.abs(np.expm1(predicted - np.log(design.cycles[case.split.test])))
+            curve[NOUNS[name]][size] = 100 * float(error.mean())
+    return curve
+
+
+def rivals(
+    results: Results,
+    design: Design,
+    cases: Sequence[Case],
+    found: Mapping[str, list[tuple[Case, Outcome, Any]]],
+    seed: int,
+) -> None:
+    """One table: every rival on every split, tuned once on the first seed's training rows."""
+    first = next(case for case in cases if case.name == "configs")
+    table: dict[str, dict[str, Any]] = {}
+    for rival in RIVALS[:-1]:
+        note(f"rival: {rival.name}")
+        setting = tune(rival, design, first.split.train, seed)
+        results.figures["settings"][rival.name] = dict(setting)
+        table[rival.name] = {}
+        for name in NOUNS:
+            judged_on = [case for case in cases if case.name == name][:RIVAL_SEEDS]
+            table[rival.name][name] = summary(
+                [_outcome_of(rival, design, case, setting) for case in judged_on]
+            )
+    table[RIVALS[-1].name] = {
+        name: summary([o for _, o, _ in of[:RIVAL_SEEDS]]) for name, of in found.items()
+    }
+    results.figures["rivals"] = table
+    for name, of in table.items():
+        for split, numbers in of.items():
+            results.figures[f"{name}, {NOUNS[split]}: layer mean error, %"] = numbers["mape"]
+
+
+def _outcome_of(rival: Rival, design: Design, case: Case, setting: Mapping[str, Any]) -> Outcome:
+    predicted = rival.fit(design, case.split.train, case.seed, setting)(np.arange(len(design)))
+    return outcome(design, case, predicted)
+
+
+def summary(outcomes: Sequence[Outcome]) -> dict[str, float | None]:
+    sums = [o.network_mape for o in outcomes if o.network_mape is not None]
+    return {
+        "mape": float(np.mean([o.layer.mape for o in outcomes])),
+        "median": float(np.mean([o.layer.median for o in outcomes])),
+        "p95": float(np.mean([o.layer.p95 for o in outcomes])),
+        "spearman": float(np.mean([o.layer.spearman for o in outcomes])),
+        "network_mape": float(np.mean(sums)) if sums else None,
+    }
 
 
 if __name__ == "__main__":

@@ -115,12 +115,15 @@ def samples(count: int = 4, shape: tuple[int, ...] = (3, 8, 8), seed: int = 1) -
     return {"x": rng.standard_normal((count, *shape)).astype(np.float32)}
 
 
-def onnxruntime_outputs(made: Any, x: Any) -> Any:
-    """What onnxruntime computes, samples one declared batch at a time, without fusion."""
+def onnxruntime_outputs(made: Any, x: Any, fused: bool = False) -> Any:
+    """What onnxruntime computes, samples one declared batch at a time; with its int8 kernels?"""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if fused:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.add_session_config_entry("session.qdqisint8allowed", "1")
     session = ort.InferenceSession(made.SerializeToString(), options)
     batch = session.get_inputs()[0].shape[0]
     return np.concatenate(
