@@ -1,4 +1,4 @@
-"""Small trained networks: a ResNet-like and a MobileNet-like on scikit-learn's digits."""
+"""Small networks to be trained here: ResNet-, MobileNet- and ConvNeXt-like."""
 
 from __future__ import annotations
 
@@ -80,3 +80,58 @@ def mobilenet_v2() -> nn.Module:
         *(Inverted(16, 16, 1), Inverted(16, 24, 2), Inverted(24, 24, 1)),
         *(Inverted(24, 48, 2), Inverted(48, 48, 1)),
     )
+
+
+def _stem(images: int, side: int, out: int) -> list[nn.Module]:
+    """A 3x3 convolution; images of 32 pixels and more are halved at once."""
+    stride = 2 if side >= 32 else 1
+    return [nn.Conv2d(images, out, 3, stride, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU()]
+
+
+def _head(channels: int) -> list[nn.Module]:
+    return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10)]
+
+
+def resnet20(images: int, side: int) -> nn.Module:
+    """Three stages of three residual blocks (20 layers), 12, 24 and 48 channels."""
+    blocks: list[nn.Module] = []
+    channels = 12
+    for out, stride in ((12, 1), (24, 2), (48, 2)):
+        blocks += [Block(channels, out, stride), Block(out, out, 1), Block(out, out, 1)]
+        channels = out
+    return nn.Sequential(*_stem(images, side, 12), *blocks, *_head(48))
+
+
+def small_mobilenet_v2(images: int, side: int) -> nn.Module:
+    """Seven inverted residual blocks with ReLU6, 16 to 48 channels."""
+    blocks = [
+        *(Inverted(16, 16, 1), Inverted(16, 24, 2), Inverted(24, 24, 1)),
+        *(Inverted(24, 32, 1), Inverted(32, 32, 1), Inverted(32, 48, 2), Inverted(48, 48, 1)),
+    ]
+    return nn.Sequential(*_stem(images, side, 16), *blocks, *_head(48))
+
+
+class Next(nn.Module):
+    """7x7 depthwise, expand, project, and the block's input added (ConvNeXt's block).
+
+    Batch norm and ReLU stand where ConvNeXt has layer norm and GELU.
+    """
+
+    def __init__(self, channels: int, expand: int = 4) -> None:
+        super().__init__()
+        wide = channels * expand
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, channels, 7, 1, 3, groups=channels, bias=False),
+            *(nn.BatchNorm2d(channels), nn.Conv2d(channels, wide, 1), nn.ReLU()),
+            *(nn.Conv2d(wide, channels, 1, bias=False), nn.BatchNorm2d(channels)),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.body(x)
+
+
+def small_convnext(images: int, side: int) -> nn.Module:
+    """Two stages of two blocks, 16 and 32 channels, a 2x2 convolution between."""
+    between = [nn.Conv2d(16, 32, 2, 2, bias=False), nn.BatchNorm2d(32)]
+    blocks = [Next(16), Next(16), *between, Next(32), Next(32)]
+    return nn.Sequential(*_stem(images, side, 16), *blocks, *_head(32))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -77,10 +77,7 @@ def collect(
     layers = list(dict.fromkeys(workloads))
     pairs_in_all = min(samples, len(layers) * len(configs))
     done = Collected(0, 0, 0)
-    with ExitStack() as stack:
-        pool = worker_pool(workers) if workers > 1 else None
-        if pool is not None:
-            stack.callback(pool.shutdown, cancel_futures=True)
+    with _processes(workers) as pool:
         source = sampler(sampling, layers, configs, samples, seed)
         drawn = next(source, None)
         while drawn is not None:
@@ -104,16 +101,26 @@ def collect_pairs(
 ) -> Collected:
     """Best schedules of given (layer, configuration) pairs, in their order, as `collect` has it."""
     points: list[Point] = [(on_config(layer, config), config, None) for layer, config in pairs]
-    with ExitStack() as stack:
-        pool = worker_pool(workers) if workers > 1 else None
-        if pool is not None:
-            stack.callback(pool.shutdown, cancel_futures=True)
+    with _processes(workers) as pool:
 
         def show(n: int) -> None:
             if progress is not None:
                 progress(n, len(points))
 
         return _fill(points, store, pool, show)[1]
+
+
+@contextmanager
+def _processes(workers: int) -> Generator[Executor | None]:
+    """A pool that drops what it has not begun when the block ends; None for one process."""
+    if workers <= 1:
+        yield None
+        return
+    pool = worker_pool(workers)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _next(source: Any, cycles: Floats) -> IndexPairs | None:

@@ -164,7 +164,9 @@ def stays_of(a: Arrays, w: Columns, k: ChannelCut, f: Fit, *, sliding: bool) -> 
     if sliding:
         return 1.0
     stays = a.minimum(a.room(f.inp) / k.parts, 1.0)
-    return a.where(k.whole & (stays < 1.0), 0.0, stays)
+    stays = a.where(k.whole & (stays < 1.0), 0.0, stays)
+    # Tiles of convolution groups have inputs of their own.
+    return a.where(w["groups"] > 1, 0.0, stays)
 
 
 def conv_stages(
@@ -229,6 +231,6 @@ def conv_stages(
         wgt_slots=wgt_slots,
         acc_slots=a.maximum(a.minimum(a.room(f.acc), tiles), 1.0),
         free=free,
-        input_loads=inp_times / s.tiles,
+        input_loads=inp_times / s.tiles * (k.reads / b.in_groups),
         weight_loads=wgt_times / k.tiles,
     )

@@ -2,7 +2,7 @@
 # pyright: reportUnknownMemberType=false
 """The best tiling of each of many pairs, by tapes of the formulas of `tilings`.
 
-Pairs of a `_Kind` share a tape, in which what they have in common is a number. One tape compares
+Pairs of a `Kind` share a tape, in which what they have in common is a number. One tape compares
 all tilings, others give all that is known of those chosen. For few pairs numpy does the same.
 """
 
@@ -47,7 +47,7 @@ _PLAIN = {"groups": 1.0, "phases": 1.0, "residual": 0.0, "multiply": 0.0, "sampl
 
 
 @dataclass(frozen=True)
-class _Kind:
+class Kind:
     """Pairs that share a tape: one of `_KINDS`, which of `_RARE` are not as in most units, and
     whether the dataflow is row-stationary."""
 
@@ -80,11 +80,11 @@ def best_tilings(
     found = np.full((len(fields(Tiling)), impossible.size), inf)
     possible = ~impossible.reshape(-1)
     # What slides comes last: a pair may be of both sorts.
-    for kind, members in sorted(_kinds(w, c, shape), key=lambda item: item[0].sliding):
-        chosen = members[possible[members]]
+    for kind, members in sorted(kinds(w, c), key=lambda item: item[0].sliding):
+        chosen = np.flatnonzero(np.broadcast_to(members, shape).reshape(-1) & possible)
         jobs = [chosen[i : i + _JOB] for i in range(0, len(chosen), _JOB)]
 
-        def run(job: NDArray[np.intp], kind: _Kind = kind) -> None:
+        def run(job: NDArray[np.intp], kind: Kind = kind) -> None:
             _price(pairs, kind, job, found)
 
         if threads > 1 and len(jobs) > 1:
@@ -113,30 +113,29 @@ def _row_numbers(column: Floats, shape: tuple[int, ...]) -> NDArray[np.int64]:
     return np.ascontiguousarray(np.broadcast_to(numbers, shape)).reshape(-1)
 
 
-def _kinds(w: Columns, c: Columns, shape: tuple[int, ...]) -> list[tuple[_Kind, NDArray[np.intp]]]:
-    """The kinds there are, and their pairs."""
+def kinds(w: Columns, c: Columns) -> list[tuple[Kind, NDArray[np.bool_]]]:
+    """The kinds there are, and which pairs of the columns, broadcast, are of each."""
     code = np.zeros(w["height"].shape, np.int64)
     for index, name in enumerate(_KINDS):
         code = np.where(w[name] > 0, index, code)
     for name in _RARE:
         code = 2 * code + (w[name] != _PLAIN[name])
     slides, stands = c["flow_rs"] + c["flow_auto"] > 0, c["flow_rs"] == 0
-    found: list[tuple[_Kind, NDArray[np.intp]]] = []
+    found: list[tuple[Kind, NDArray[np.bool_]]] = []
     for number in map(int, np.unique(code)):
         alike = code == number
         rare = tuple(bool(number >> k & 1) for k in reversed(range(len(_RARE))))
         kind = _KINDS[number >> len(_RARE)]
-        sorts = [(False, stands), (True, slides)] if kind == "is_conv" else [(False, None)]
-        for sliding, flows in sorts:
-            members = alike if flows is None else alike & flows
-            if sliding and rare[_RARE.index("phases")]:
-                continue
-            pairs = np.flatnonzero(np.broadcast_to(members, shape))
-            found.append((_Kind(kind, rare, sliding), pairs))
-    return found
+        if kind != "is_conv":
+            found.append((Kind(kind, rare, False), alike & np.ones_like(stands)))
+            continue
+        found.append((Kind(kind, rare, False), alike & stands))
+        if not rare[_RARE.index("phases")]:
+            found.append((Kind(kind, rare, True), alike & slides))
+    return [(kind, members) for kind, members in found if members.any()]
 
 
-def _price(pairs: _Numbers, kind: _Kind, members: NDArray[np.intp], found: Floats) -> None:
+def _price(pairs: _Numbers, kind: Kind, members: NDArray[np.intp], found: Floats) -> None:
     """Write what is cheaper than what was ``found`` before."""
     rows = tuple(numbers[members] for numbers in pairs.rows)
     best, choice = _compare(pairs, kind, rows)
@@ -153,19 +152,19 @@ def _price(pairs: _Numbers, kind: _Kind, members: NDArray[np.intp], found: Float
 _Rows: TypeAlias = tuple[NDArray[np.int64], ...]
 
 
-def _compare(pairs: _Numbers, kind: _Kind, rows: _Rows) -> Floats:
+def _compare(pairs: _Numbers, kind: Kind, rows: _Rows) -> Floats:
     """Cycles of the best tiling, and its number."""
     if len(rows[0]) < _FEW:
         w, c = _columns(pairs, rows)
         with np.errstate(all="ignore"):
-            values = _cheapest(Exact(), kind, pairs_of(Exact(), {**w, **kind.fixed}, c))
+            values = cheapest(Exact(), kind, pairs_of(Exact(), {**w, **kind.fixed}, c))
             return np.stack(np.broadcast_arrays(*values, w["height"])[:2])
     none = np.zeros(len(rows[0]), np.int64)
     return _comparison(kind).run((*pairs.tables, np.zeros((1, 1))), (*rows, none))
 
 
 def _describe(
-    pairs: _Numbers, kind: _Kind, outside: bool, rows: _Rows, choice: NDArray[np.int64]
+    pairs: _Numbers, kind: Kind, outside: bool, rows: _Rows, choice: NDArray[np.int64]
 ) -> Floats:
     """float64[fields of `Tiling`, pairs] of the cuts chosen."""
     table = _CUTS[kind.kind == "is_conv"]
@@ -184,7 +183,7 @@ def _columns(pairs: _Numbers, rows: _Rows) -> tuple[dict[str, Floats], dict[str,
     return dict(names[0]), dict(names[1])
 
 
-def _cheapest(a: Arrays, kind: _Kind, p: Pairs) -> tuple[Array, Array]:
+def cheapest(a: Arrays, kind: Kind, p: Pairs) -> tuple[Array, Array]:
     """Cycles of the best tiling, and its number: twice its place, and 1 for channels inside."""
     tilings = Tilings(a, p)
     conv = kind.kind == "is_conv"
@@ -197,7 +196,7 @@ def _cheapest(a: Arrays, kind: _Kind, p: Pairs) -> tuple[Array, Array]:
     return best, choice
 
 
-def _all_fields(a: Arrays, kind: _Kind, p: Pairs, cuts: Cuts, outside: bool) -> list[Array]:
+def _all_fields(a: Arrays, kind: Kind, p: Pairs, cuts: Cuts, outside: bool) -> list[Array]:
     """The fields of `Tiling`."""
     s = plane_of(a, p, cuts)
     if kind.kind == "is_conv":
@@ -209,7 +208,7 @@ def _all_fields(a: Arrays, kind: _Kind, p: Pairs, cuts: Cuts, outside: bool) -> 
     return [getattr(tiling, f.name) for f in fields(Tiling)]
 
 
-def _recorded(kind: _Kind) -> tuple[Recorder, Pairs]:
+def _recorded(kind: Kind) -> tuple[Recorder, Pairs]:
     a = Recorder()
     w = RecordedColumns(a, "workloads", WORKLOAD_COLUMNS, kind.fixed)
     c = RecordedColumns(a, "configs", CONFIG_COLUMNS, {})
@@ -217,13 +216,13 @@ def _recorded(kind: _Kind) -> tuple[Recorder, Pairs]:
 
 
 @lru_cache(maxsize=256)
-def _comparison(kind: _Kind) -> Tape:
+def _comparison(kind: Kind) -> Tape:
     a, p = _recorded(kind)
-    return a.tape(_cheapest(a, kind, p))
+    return a.tape(cheapest(a, kind, p))
 
 
 @lru_cache(maxsize=512)
-def _details(kind: _Kind, outside: bool) -> Tape:
+def _details(kind: Kind, outside: bool) -> Tape:
     a, p = _recorded(kind)
     cuts = Cuts(*(a.column("cuts", index) for index in range(len(fields(Cuts)))))
     return a.tape(_all_fields(a, kind, p, cuts, outside))

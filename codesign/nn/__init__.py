@@ -13,6 +13,7 @@ from codesign.nn.nbmacro import NasBenchMacro
 from codesign.nn.registry import load_network_space, space_names
 from codesign.nn.space import Decision, Genotype, NetworkSpace
 from codesign.nn.tables import TableAccuracy
+from codesign.nn.tunable import TunableSpace, choice
 
 __all__ = [
     "AccuracyKind",
@@ -29,6 +30,8 @@ __all__ = [
     "NasBenchMacro",
     "NetworkSpace",
     "TableAccuracy",
+    "TunableSpace",
+    "choice",
     "load_network_space",
     "space_names",
 ]

@@ -53,6 +53,18 @@ class Window(NamedTuple):
         reach = (self.kernel - 1) * self.dilation + 1
         return (size + 2 * self.padding - reach) // self.stride + 1
 
+    def live_taps(self, size: int) -> tuple[int, int]:
+        """First and last tap of the kernel that some output finds in the image.
+
+        Taps outside read padding only. What is trimmed never crops the image.
+        """
+        starts = range(-self.padding, self.output(size) * self.stride - self.padding, self.stride)
+        taps = range(self.kernel)
+        live = [t for t in taps if any(0 <= s + t * self.dilation < size for s in starts)]
+        most = self.padding // self.dilation
+        first, last = min(*live, most, self.kernel - 1), max(*live, self.kernel - 1 - most, 0)
+        return (first, last) if first <= last else (0, self.kernel - 1)
+
 
 class Node(NamedTuple):
     """One operation: ``inputs`` are node indices; the output is channels x height x width.
@@ -246,18 +258,7 @@ def _workload(
     stride, padding = (window.stride, window.stride), (window.padding,) * 4
     assert len(padding) == 4
     if kind in ("conv", "norm"):
-        dilation = (window.dilation, window.dilation)
-        return ConvWorkload(
-            channels,
-            output[0],
-            height,
-            width,
-            kernel,
-            stride,
-            padding,
-            groups=groups,
-            dilation=dilation,
-        )
+        return _convolution(shapes[0], output[0], window, groups)
     if kind == "dense":
         return ConvWorkload(channels, output[0], 1, 1)
     if kind == "avg_pool":
@@ -276,3 +277,25 @@ def _workload(
             (channels,), picks, height, width, padding=(-1, -1, 0, 0), in_borders=(0,)
         )
     return ElementwiseWorkload(len(shapes), channels, height, width)
+
+
+def _convolution(shape: Shape, channels: int, window: Window, groups: int) -> ConvWorkload:
+    """The convolution without the taps that read padding only, as the compiler has it."""
+    (top, bottom), (left, right) = (window.live_taps(size) for size in shape[1:])
+    step, behind = window.dilation, window.kernel - 1
+    return ConvWorkload(
+        shape[0],
+        channels,
+        shape[1],
+        shape[2],
+        (bottom - top + 1, right - left + 1),
+        (window.stride, window.stride),
+        (
+            window.padding - top * step,
+            window.padding - left * step,
+            window.padding - (behind - bottom) * step,
+            window.padding - (behind - right) * step,
+        ),
+        groups=groups,
+        dilation=(step, step),
+    )

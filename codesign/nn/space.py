@@ -58,6 +58,8 @@ DATASETS: dict[str, tuple[int, tuple[int, int, int]]] = {
     "cifar100": (100, (3, 32, 32)),
     "imagenet16-120": (120, (3, 16, 16)),
     "imagenet": (1000, (3, 224, 224)),
+    "shapes32": (10, (3, 32, 32)),
+    "digits": (10, (1, 8, 8)),
 }
 """Classes and image shape [C, H, W] of the data sets that networks are built for."""
 

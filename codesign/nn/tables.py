@@ -57,6 +57,11 @@ _TABLES: dict[tuple[str, str, str], _Table] = {
 }
 
 
+def table_names(space: str) -> list[str]:
+    """Data set and split of each table of a space."""
+    return [f"{dataset} {split}" for name, dataset, split in _TABLES if name == space]
+
+
 @cache
 def read_table(file: str) -> tuple[Mapping[str, str], ...]:
     """Rows of a table of ``codesign/nn/data``."""

@@ -136,6 +136,12 @@ def _winner(
             f"{number(config['frequency_mhz'])} MHz, {config['bus_bits']}-bit bus",
         ),
         Fact("Buffers", f"{buffers} KiB", f"{number(best['sram_kib'])} KiB in all, with OUT"),
+        Fact(
+            "FPGA",
+            f"{number(best['dsp'])} DSP, {number(best['bram36'])} RAMB36, "
+            f"{number(best['lut'])} LUT, {number(best['ff'])} FF",
+            "estimated, UltraScale+",
+        ),
         Fact("Dataflow", config["dataflow"], ""),
         Fact("On the host", host, "quantise and dequantise at the borders"),
     )

@@ -30,7 +30,7 @@ from codesign.search.winner import (
     prove,
     write_certificate,
 )
-from codesign.store import RunStore, content_key
+from codesign.store import RunStore, content_key, estimates_version, simulator_version
 from codesign.store.content import config_text
 
 
@@ -209,6 +209,7 @@ def _hashes(problem: Problem, pairs: Pairs, predictor: UnitPredictor) -> dict[st
         "configs": content_key([[config.name, config_text(config)] for config in pairs.configs]),
         "accuracy": content_key([asdict(pairs.accuracy_kind), accuracies]),
         "predictor": content_key(predictor.identity()),
+        "levels": content_key([simulator_version(), estimates_version()]),
     }
 
 

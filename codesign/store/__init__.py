@@ -3,7 +3,7 @@
 from codesign.store.content import canonical_json, content_key, to_plain
 from codesign.store.runs import EvaluationRow, RunRow, RunStore
 from codesign.store.traces import TraceRow, TraceStore, make_row, trace_key
-from codesign.store.version import simulator_version
+from codesign.store.version import estimates_version, simulator_version
 from codesign.store.workers import worker_pool
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "TraceStore",
     "canonical_json",
     "content_key",
+    "estimates_version",
     "make_row",
     "simulator_version",
     "to_plain",

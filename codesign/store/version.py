@@ -12,6 +12,16 @@ _ESTIMATES = ("area.py", "energy.py")
 
 
 @cache
+def estimates_version() -> str:
+    """Hash of what prices results: energy, with its table, and area."""
+    root = resources.files("codesign") / "hw"
+    digest = hashlib.sha256()
+    for entry in (*(root / name for name in _ESTIMATES), root / "data" / "energy.json"):
+        digest.update(entry.name.encode() + b"\0" + entry.read_bytes())
+    return f"t0-{digest.hexdigest()[:16]}"
+
+
+@cache
 def simulator_version() -> str:
     """Hash of the Python sources that decide a unit's cycles, with the C++ core where present.
 

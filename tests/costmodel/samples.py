@@ -10,7 +10,13 @@ from codesign.costmodel import TraceRows, make_rows, on_config
 from codesign.costmodel.closed_form import bound
 from codesign.costmodel.columns import config_columns, grid, workload_columns
 from codesign.hw.config import VtaConfig
-from codesign.kernels import ConvWorkload, ElementwiseWorkload, PoolWorkload, Workload
+from codesign.kernels import (
+    ConvWorkload,
+    ElementwiseWorkload,
+    GatherWorkload,
+    PoolWorkload,
+    Workload,
+)
 
 
 def random_config(rng: np.random.Generator) -> VtaConfig:
@@ -97,3 +103,31 @@ def synthetic_rows(seed: int = 0) -> TraceRows:
     tiny = replace(configs[0], log_inp_buff_size=4, log_wgt_buff_size=7, log_acc_buff_size=6)
     misfits = [(on_config(layer, tiny), tiny) for layer in layers]
     return make_rows(triples, energy_mj=energy_mj, misfits=misfits)
+
+
+def every_kind(rng: np.random.Generator, count: int) -> list[Workload]:
+    """Layers of every kind in turn: those of `random_layer`, depthwise, grouped, transposed and
+    dense ones, with a residual or multipliers, gathers."""
+    found: list[Workload] = []
+    for index in range(count):
+        size, channels = int(rng.integers(1, 40)), int(rng.integers(1, 200))
+        other, near = int(rng.integers(1, 200)), (1, 1, 1, 1)
+        groups = int(rng.choice([2, 4, 8]))
+        kinds = (
+            random_layer(rng),
+            ConvWorkload(channels, channels, size, size, (3, 3), (1, 1), near, groups=channels),
+            ConvWorkload(12 * groups, 8 * groups, size, size, (3, 3), (1, 1), near, groups=groups),
+            ConvWorkload(channels, other, size, size, (4, 4), padding=near, up=(2, 2)),
+            ConvWorkload(channels, 4 * other, 1, 1),
+            ConvWorkload(channels, other, size, size, residual_border=0),
+            ConvWorkload(channels, other, size, size, (3, 3), (1, 1), near, multiply=True),
+            GatherWorkload(
+                (channels, other),
+                tuple((int(rng.random() < 0.3), i) for i in range(min(channels, other))),
+                size,
+                size,
+            ),
+            random_layer(rng),
+        )
+        found.append(kinds[index % len(kinds)])
+    return found

@@ -1,4 +1,4 @@
-"""T1 obeys physics on random pairs, far from its traces: a law of its form, not of its training."""
+"""Physical order over 100 000 random pairs of all kinds of units."""
 
 from __future__ import annotations
 
@@ -7,84 +7,85 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from samples import random_config, random_layer, synthetic_rows
+from samples import every_kind, random_config
 
-from codesign.costmodel import CostModel, train
-from codesign.costmodel.closed_form import bound, infeasible
+from codesign.costmodel.closed_form import Bound, bound
 from codesign.costmodel.columns import config_columns, grid, workload_columns
 from codesign.hw.config import VtaConfig
-from codesign.kernels import Workload
+
+_RNG = np.random.default_rng(1)
+LAYERS = every_kind(_RNG, 250)
+# One encoding for all: deeper buffers may need wider instructions, which cost fetch cycles.
+CONFIGS = [replace(random_config(_RNG), encoding="wide") for _ in range(400)]
+
+
+def t0(change: Callable[[VtaConfig], VtaConfig] = lambda c: c) -> Bound:
+    configs = [change(config) for config in CONFIGS]
+    return bound(*grid(workload_columns(LAYERS), config_columns(configs)))
 
 
 @pytest.fixture(scope="module")
-def model() -> CostModel:
-    return train(_noisy(), 0)[0]
+def found() -> Bound:
+    return t0()
 
 
-def _noisy():
-    """Traces on varied memories whose truth defies physics: constraints must hold all the same."""
-    rows = synthetic_rows()
-    rng = np.random.default_rng(8)
-    configs = tuple(
-        replace(c, read_latency=int(rng.integers(1, 200)), bus_bits=int(2 ** rng.integers(6, 10)))
-        for c in rows.configs
-    )
-    backwards = np.array([c.bus_bits / (c.read_latency + 9.0) for c in configs]) ** 0.3
-    cycles = rows.cycles * backwards[rows.config_ids]
-    return replace(rows, configs=configs, cycles=np.rint(cycles))
+def test_cycles_are_positive_and_not_below_the_roofline(found: Bound) -> None:
+    fits = np.isfinite(found.cycles)
+    assert found.cycles.size == 100_000
+    assert fits.mean() > 0.5
+    assert (found.cycles > 0).all()
+    assert (found.cycles >= found.work.roofline).all()
+    for name in ("load", "compute", "store", "fetch", "fill", "instructions"):
+        assert (getattr(found.tiling, name)[fits] > 0).all()
 
 
-def sample(layers: int, configs: int) -> tuple[list[Workload], list[VtaConfig]]:
-    rng = np.random.default_rng(21)
-    drawn = [replace(random_config(rng), encoding="wide") for _ in range(configs)]
-    return [random_layer(rng) for _ in range(layers)], drawn
+def test_no_more_multiplications_a_cycle_than_multipliers(found: Bound) -> None:
+    columns = workload_columns(LAYERS)
+    # Of a transposed convolution, the graph counts taps that its padding crops.
+    macs = np.where(columns["phases"] > 1, 0.0, columns["macs"])[:, None]
+    lanes = np.array([config.pes for config in CONFIGS])
+    batch = np.array([config.batch for config in CONFIGS])
+    assert (macs * batch <= found.cycles * lanes).all()
 
 
-def check_bounds(model: CostModel, layers: list[Workload], configs: list[VtaConfig]) -> None:
-    columns = grid(workload_columns(layers), config_columns(configs))
-    found, cannot = model.predict_units(layers, configs), infeasible(*columns)
-    np.testing.assert_array_equal(np.isnan(found), cannot)
-    assert np.isfinite(found[~cannot]).all()
-    assert (found[~cannot] > 0).all()
-    assert (found >= bound(*columns).work.roofline)[~cannot].all()
-    np.testing.assert_array_equal(found[~cannot], np.rint(found[~cannot]))
+def test_traffic_is_not_below_what_is_compulsory(found: Bound) -> None:
+    fits = np.isfinite(found.cycles)
+    assert (found.tiling.input_loads[fits] >= 1 - 1e-12).all()
+    assert (found.tiling.weight_loads[fits] >= 1 - 1e-12).all()
+    assert (found.tiling.load[fits] >= found.work.load[fits]).all()
 
 
-WORSE: dict[str, Callable[[VtaConfig], VtaConfig]] = {
-    "read latency": lambda c: replace(c, read_latency=c.read_latency + 37),
-    "write address latency": lambda c: replace(
-        c, write_address_latency=c.write_address_latency + 3
-    ),
-    "write response latency": lambda c: replace(
-        c, write_response_latency=c.write_response_latency + 11
-    ),
-    "bus": lambda c: replace(c, bus_bits=max(64, c.bus_bits // 2)),
-}
-
-
-def check_order(
-    model: CostModel, layers: list[Workload], configs: list[VtaConfig], name: str
+@pytest.mark.parametrize(
+    "better",
+    [
+        lambda c: replace(c, bus_bits=2 * c.bus_bits),
+        lambda c: replace(c, read_latency=max(1, c.read_latency - 7)),
+        lambda c: replace(c, write_address_latency=max(1, c.write_address_latency - 1)),
+        lambda c: replace(c, write_response_latency=max(1, c.write_response_latency // 2)),
+        lambda c: replace(c, outstanding_reads=2 * c.outstanding_reads),
+        lambda c: replace(c, log_uop_buff_size=c.log_uop_buff_size + 1),
+        lambda c: replace(c, log_inp_buff_size=c.log_inp_buff_size + 1),
+        lambda c: replace(c, log_wgt_buff_size=c.log_wgt_buff_size + 1),
+        lambda c: replace(c, log_acc_buff_size=c.log_acc_buff_size + 1),
+        lambda c: replace(c, dataflow="auto"),
+        lambda c: replace(c, dataflow="os" if c.dataflow in ("ws", "is") else c.dataflow),
+    ],
+    ids=[
+        "bus",
+        "latency",
+        "address",
+        "response",
+        "reads",
+        "uop",
+        "inp",
+        "wgt",
+        "acc",
+        "auto",
+        "os",
+    ],
+)
+def test_better_hardware_is_never_slower(
+    better: Callable[[VtaConfig], VtaConfig], found: Bound
 ) -> None:
-    before = model.predict_units(layers, configs)
-    after = model.predict_units(layers, [WORSE[name](c) for c in configs])
-    np.testing.assert_array_equal(np.isnan(before), np.isnan(after))
-    feasible = np.isfinite(before)
-    assert (after >= before)[feasible].all()
-    assert (after > before)[feasible].any()
-
-
-def test_finite_positive_and_not_below_the_roofline(model: CostModel) -> None:
-    check_bounds(model, *sample(50, 60))
-
-
-@pytest.mark.parametrize("name", WORSE)
-def test_a_worse_memory_is_never_faster(model: CostModel, name: str) -> None:
-    check_order(model, *sample(40, 40), name)
-
-
-@pytest.mark.long
-def test_invariants_on_a_hundred_thousand_pairs(model: CostModel) -> None:
-    layers, configs = sample(250, 400)
-    check_bounds(model, layers, configs)
-    for name in WORSE:
-        check_order(model, layers, configs, name)
+    # Sums in another order differ in the last bit.
+    assert (t0(better).cycles <= found.cycles * (1 + 1e-12)).all()

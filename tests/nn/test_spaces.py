@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from codesign.errors import DataError, ModelError
 from codesign.nn import Genotype, NetworkSpace, TableAccuracy, load_network_space, space_names
+from codesign.nn.graph import Window
 from codesign.nn.tables import read_table
 
 SIZES = {
@@ -118,6 +119,22 @@ def test_macs_of_darts_are_those_of_nas_bench_301() -> None:
     )
     layers = space.layers(space.from_json(network))
     assert sum(layer.macs * count for layer, count in layers) == 491_725_440
+
+
+@pytest.mark.parametrize(
+    ("window", "size", "live"),
+    [
+        (Window(5, 1, 2), 2, (1, 3)),
+        (Window(5, 1, 2), 3, (0, 4)),
+        (Window(7, 2, 3), 2, (3, 4)),
+        (Window(3, 1, 1), 1, (1, 1)),
+        (Window(5, 1, 4, 2), 4, (1, 3)),
+    ],
+)
+def test_taps_on_padding_alone_are_no_work(
+    window: Window, size: int, live: tuple[int, int]
+) -> None:
+    assert window.live_taps(size) == live
 
 
 def test_mobilenet_v2_is_a_network_of_nahas_s1() -> None:

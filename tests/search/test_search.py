@@ -143,6 +143,15 @@ def test_fpga_resources_limit_and_rank(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("tiny_space")
+def test_new_prices_are_a_new_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = quick(tmp_path / "r.db", tiny.problem(budget=5))
+    monkeypatch.setattr("codesign.search.loop.estimates_version", lambda: "t0-other")
+    after = quick(tmp_path / "r.db", tiny.problem(budget=5))
+    assert before.run != after.run
+    assert before.certificate["winner"] == after.certificate["winner"]
+
+
+@pytest.mark.usefixtures("tiny_space")
 def test_a_second_search_in_the_same_store_is_refused_while_one_runs(tmp_path: Path) -> None:
     with RunStore.open(tmp_path / "r.db"), pytest.raises(StoreError, match="locked"):
         quick(tmp_path / "r.db", tiny.problem())

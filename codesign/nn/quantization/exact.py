@@ -39,13 +39,13 @@ class Fit(Protocol):
         ...
 
 
-def weight_unit(params: Any, ratio: float) -> torch.Tensor:
-    """Real value [O or 1] of one step of the weights; ``ratio`` is output over input scale."""
-    if params.multiplier is None:
-        return torch.tensor([ratio * 2.0**-params.shift])
-    multiplier = np.maximum(params.multiplier, 1).astype(np.float64)
-    unit = multiplier * ratio * 2.0 ** -(params.pre_shift + params.shift)
-    return torch.from_numpy(unit.astype(np.float32))
+def weight_unit(params: Any, frozen: FrozenStep, source: float) -> torch.Tensor:
+    """Real value [O or 1] of one step of the weights of ``params``; ``source`` is the input's
+    scale."""
+    if params.scaling is None:
+        return torch.tensor([float(frozen.scale) / source * 2.0**-params.shift])
+    assert frozen.weight_scale is not None
+    return torch.from_numpy(frozen.weight_scale)
 
 
 def accumulate(
@@ -70,9 +70,12 @@ def requantized(acc: torch.Tensor, params: Any) -> torch.Tensor:
         return torch.from_numpy(values.astype(np.int64)).reshape(shape).to(acc.device)
 
     whole = torch.round(acc).long() + channels(params.bias)
-    if params.multiplier is not None:
-        whole = (whole >> params.pre_shift).clamp(-32768, 32767) * channels(params.multiplier)
-    return _shifted(whole, params, params.output_offset)
+    if params.scaling is None:
+        return _shifted(whole, params)
+    least, most, multiplier, fraction, offset = (channels(row) for row in params.scaling)
+    clipped = torch.minimum(torch.maximum(whole, least), most)
+    total = clipped * multiplier + (clipped * fraction >> params.pre_shift) + offset
+    return (total.int().long() >> params.shift).clamp(params.low, params.high)
 
 
 def summed(inputs: list[torch.Tensor], params: Any) -> torch.Tensor:
@@ -95,6 +98,7 @@ def averaged(step: Step, x: torch.Tensor, params: Any) -> torch.Tensor:
     return _shifted(total * multiplier + bias, params)
 
 
-def _shifted(acc: torch.Tensor, params: Any, offset: int = 0) -> torch.Tensor:
+def _shifted(acc: torch.Tensor, params: Any) -> torch.Tensor:
+    """``clip((acc + 2**(shift-1)) >> shift, low, high)``."""
     rounded = (acc + (1 << params.shift >> 1)) >> params.shift
-    return (rounded + offset).clamp(params.low, params.high)
+    return rounded.clamp(params.low, params.high)

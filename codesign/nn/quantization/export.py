@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import numpy as np
 from codesign.nn.export import OPSET
 from codesign.nn.quantization.frozen import FrozenNetwork, FrozenStep
 from codesign.nn.quantization.plan import INPUT
+from codesign.store.atomic import write_bytes
 
 _IR_VERSION = 9
 _OPERATORS = {"conv": "Conv", "dense": "Gemm", "add": "Add", "avg_pool": "AveragePool"}
@@ -26,10 +25,7 @@ def export_qdq(network: FrozenNetwork, path: str | Path) -> Path:
     The same network gives the same bytes.
     """
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "wb") as file:
-        file.write(qdq_model(network).SerializeToString(deterministic=True))
-    os.replace(temporary, path)
+    write_bytes(path, qdq_model(network).SerializeToString(deterministic=True))
     return path
 
 

@@ -195,7 +195,7 @@ class QuantizedNetwork(nn.Module):
             params = self._fit(frozen, scales, shapes)
         if step.kind in ("conv", "dense"):
             layer = self._layer(step)
-            unit = weight_unit(params, float(scale / inputs[0].scale)).to(scale.device)
+            unit = weight_unit(params, frozen, inputs[0].scale.item()).to(scale.device)
             shape = (-1, *[1] * (layer.weight.dim() - 1))
             ratio = layer.weight / unit.reshape(shape)
             whole = torch.from_numpy(params.weight.astype(np.float32)).reshape(ratio.shape)

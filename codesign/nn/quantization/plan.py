@@ -9,6 +9,7 @@ it. All tensors between steps are quantised, sums and branches too: no step comp
 
 from __future__ import annotations
 
+import copy
 import operator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -68,7 +69,8 @@ def plan(network: nn.Module, image_shape: tuple[int, int, int]) -> tuple[Step, .
         is allowed.
     """
     try:
-        traced = fx.symbolic_trace(network)
+        # In training mode the run that finds shapes would move the batch norms' statistics.
+        traced = fx.symbolic_trace(copy.deepcopy(network).eval())
         ShapeProp(traced).propagate(torch.zeros(1, *image_shape))
     except Exception as error:  # fx and the network itself raise anything
         text = (str(error).strip().splitlines() or [type(error).__name__])[0]

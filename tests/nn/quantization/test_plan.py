@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from codesign.errors import ModelError
+from codesign.nn import load_network_space
 from codesign.nn.quantization import Scheme, plan
 from tests.small_networks import MobileNet, ResidualNet
 
@@ -36,6 +38,22 @@ def test_a_batch_norm_behind_a_sum_is_a_convolution() -> None:
     norm = next(s for s in steps if s.norm == "last_norm")
     assert (norm.kind, norm.layer, norm.groups, norm.rectified) == ("conv", "", 8, True)
     assert [s.high for s in steps if s.high < float("inf")] == [6.0, 6.0]
+
+
+def test_planning_changes_nothing() -> None:
+    network = MobileNet().train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    plan(network, IMAGE)
+    assert network.training
+    assert all(torch.equal(before[n], v) for n, v in network.state_dict().items())
+
+
+def test_networks_of_spaces_are_read() -> None:
+    for name in ("nasbench201", "nbmacro", "mnasnet"):
+        space = load_network_space(name, "cifar10", 32)
+        genotype = space.sample(np.random.default_rng(1))
+        steps = plan(space.build(genotype), space.input_shape)
+        assert (steps[-1].kind, steps[-1].shape) == ("dense", (10,))
 
 
 class _Reused(nn.Module):
