@@ -8,6 +8,8 @@ from codesign.cli.common import print_json, print_table
 
 NAME = "nn"
 HELP = "list, sample and look up networks of a space"
+_ANY = "pynq"
+"""A problem has a configuration; accuracies of spaces do not depend on it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,13 +20,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sample.add_argument("--genotype", metavar="TEXT", help="this network instead of a random one")
     sample.add_argument("-o", "--output", metavar="ONNX", help="file to write (untrained weights)")
     sample.add_argument("--seed", type=int, default=0, help="of the draw and the weights")
-    accuracy = verbs.add_parser("accuracy", help="trained accuracy of a network")
+    accuracy = verbs.add_parser("accuracy", help="accuracy of a network: looked up, or trained")
     accuracy.add_argument("space", metavar="SPACE")
     accuracy.add_argument("genotype", metavar="GENOTYPE")
     accuracy.add_argument("--split", default="", help="split of the table, default its first")
+    accuracy.add_argument(
+        "--source",
+        choices=("table", "train", "supernet"),
+        default="table",
+        help="published accuracies (default), training here, or weights of a supernet",
+    )
+    accuracy.add_argument("--epochs", type=int, default=10, help="of training (default 10)")
+    accuracy.add_argument(
+        "--seeds", type=int, nargs="+", default=[0], metavar="N", help="of training (default 0)"
+    )
+    accuracy.add_argument("--path", metavar="FOLDER", help="files of the data set, if it has any")
+    accuracy.add_argument("--store", metavar="FILE", help="keeps what was trained")
     for verb in (sample, accuracy):
         verb.add_argument("--dataset", help="data set, default the space's own")
-    sample.add_argument("--resolution", type=int, metavar="PIXELS", help="default the space's own")
+        verb.add_argument(
+            "--resolution", type=int, metavar="PIXELS", help="default the space's own"
+        )
     for verb in (listing, sample, accuracy):
         verb.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 
@@ -68,15 +84,31 @@ def _sample(args: argparse.Namespace) -> int:
 
 
 def _accuracy(args: argparse.Namespace) -> int:
-    from codesign.nn import TableAccuracy, load_network_space
+    from codesign.hw.loader import load_config
+    from codesign.nn import load_network_space
+    from codesign.search import AccuracyChoice, HardwareChoice, NetworkChoice, Problem
+    from codesign.search.accuracy import accuracy_source
 
-    space = load_network_space(args.space, args.dataset)
+    space = load_network_space(args.space, args.dataset, args.resolution)
     text = space.to_json(space.from_json(args.genotype))
-    source = TableAccuracy(args.space, args.dataset or "", args.split)
+    choice = AccuracyChoice(
+        args.source,
+        args.dataset,
+        args.split or None,
+        path=args.path,
+        seeds=tuple(args.seeds),
+        epochs=args.epochs,
+        store=args.store,
+    )
+    networks = NetworkChoice(args.space, args.dataset, resolution=args.resolution)
+    problem = Problem(networks, HardwareChoice(configs=(_ANY,)), choice)
+    source = accuracy_source(problem, load_config(_ANY))
     value = float(source.lookup([text])[0])
     if args.json:
         print_json({"genotype": text, "accuracy": value, **vars(source.what)})
     else:
         what = source.what
-        print(f"{value:.2f} % top-1, {what.dataset} {what.split}, {what.kind}, {what.seeds}")
+        spread = "" if what.spread is None else f" ± {what.spread:.2f}"
+        on = f"{what.dataset} {what.split}, {what.kind}"
+        print(f"{value:.2f}{spread} % top-1, {on}, {what.source}, seeds: {what.seeds}")
     return 0

@@ -129,12 +129,12 @@ FEATURES: dict[str, str] = {
 FEATURE_NAMES: tuple[str, ...] = tuple(FEATURES)
 
 
-def pair_features(w: Columns, c: Columns) -> tuple[NDArray[np.float32], Bound]:
+def pair_features(w: Columns, c: Columns, threads: int = 1) -> tuple[NDArray[np.float32], Bound]:
     """Features float32[..., F] of pairs of columns that broadcast together, and their T0.
 
     Pairs that fit no tiling have features 0 and an infinite T0.
     """
-    t0 = bound(w, c)
+    t0 = bound(w, c, threads)
     b = t0.blocks
     values = {
         **_shapes(w, c, t0),

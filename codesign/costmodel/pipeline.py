@@ -12,13 +12,22 @@ from typing import Any
 from codesign.costmodel.arrays import Array, Arrays, Columns
 
 GEMM_OVERHEAD = 7.0
+"""Cycles of a GEMM or ALU instruction beside its micro-ops (VTA_TIMING.md 4, 5)."""
 LOAD_OVERHEAD = 5.0
+"""Cycles of a LOAD beside latency and beats (VTA_TIMING.md 3)."""
 FETCH = 3.3
-"""Cycles an instruction takes to fetch (VTA_TIMING.md 1)."""
+"""Cycles an instruction takes to fetch: 3, and a share of its chunk's (VTA_TIMING.md 1)."""
 PART_OUT, PART_IN = 28.0, 40.0
-"""Cycles that one part more of the last outputs, or of the first weights, costs."""
+"""Cycles that one part more of the last outputs, or of the first weights, costs: four instructions
+(csrc/output.cc), and a LOAD that is hidden in part."""
+START = 3.0
+"""Cycles from launch to the first instruction, the read of its chunk apart (VTA_TIMING.md 1).
+
+Beside it come one request latency for the chunk and one for the constant input element. Two more,
+for micro-ops and for operands, would be plausible: LOAD hides them. On 458 small units of a single
+tile, T2 - T0 falls by 0.7 +- 0.1 cycles a cycle of latency as it is, by 2.7 with both."""
 AHEAD = 6.0
-"""Slots of a buffer that LOAD may run ahead by."""
+"""Slots of a buffer that LOAD may run ahead by: more are hardly ever used by schedules."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ def pipeline(a: Arrays, c: Columns, s: Stages) -> Cycles:
     work = s.chunks * s.step + s.end
     burst = a.minimum(s.instructions * c["instruction_bytes"], c["burst_bytes"])
     fill = (burst + s.uops * c["uop_bytes"]) / c["bus_bytes"]
-    fill = fill + (c["read_latency"] + 3.0 + latency)
+    fill = fill + (c["read_latency"] + START + latency)
     first = s.inp / s.parts + in_pieces(a, s.wgt / s.chunks, PART_IN, s.wgt_pieces)
     drain = s.store / s.tiles
     last = in_pieces(a, drain, PART_OUT, s.out_pieces)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
+from codesign.costmodel.relaxed import Hardware, relaxed_cycles
 from codesign.errors import DataError, ModelError
+from codesign.hw.loader import load_config
+from codesign.kernels.workload import ConvWorkload
 from codesign.nn.datasets import digits
 from codesign.nn.quantization import QuantizedNetwork
 from codesign.nn.supernet import (
@@ -132,6 +136,24 @@ def test_bits_are_options() -> None:
     chosen[0] = chosen[0].plain()  # pyright: ignore
     steps = QuantizedNetwork(chosen, (1, 8, 8)).steps
     assert [step.kind for step in steps] == ["conv", "avg_pool", "flatten", "dense"]
+
+
+def test_cycles_of_t0_lead_to_a_network_and_a_gemm_core() -> None:
+    narrow = ConvWorkload(64, 64, 8, 8, (1, 1))
+    wide = ConvWorkload(64, 64, 8, 8, (5, 5), padding=(2, 2, 2, 2))
+    start = Hardware.of([load_config("pynq")])
+
+    def cycles(probabilities: Mapping[str, torch.Tensor], logs: torch.Tensor) -> torch.Tensor:
+        """Expected cycles on a core of 2**logs lanes, and the price of each lane."""
+        core = replace(start, block_in=2 ** logs[:1].double(), block_out=2 ** logs[1:].double())
+        expected = probabilities["0"].double() @ relaxed_cycles([narrow, wide], core)[:, 0]
+        return expected + 10.0 * (2 ** logs.double()).prod()
+
+    recipe = replace(RECIPE, target=500.0, factor=5.0, architecture_rate=0.3, hardware_rate=0.2)
+    found = co_search(seeded(_network, 0), DATA, cycles, torch.tensor([2.0, 2.0]), recipe)
+    assert found.options == {"0": "narrow"}
+    assert found.steps[-1].cost < found.steps[0].cost
+    assert min(found.hardware) > 2.0
 
 
 def test_wrong_recipes() -> None:

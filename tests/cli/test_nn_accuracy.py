@@ -1,0 +1,45 @@
+"""``codesign nn accuracy``: where a network's accuracy comes from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign.cli import main
+
+
+def _cifar10(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    files = [f"data_batch_{number}.bin" for number in range(1, 6)] + ["test_batch.bin"]
+    for file in files:
+        rows = [
+            bytes([label]) + rng.integers(256, size=3072, dtype=np.uint8).tobytes()
+            for label in (1, 2)
+        ]
+        (folder / file).write_bytes(b"".join(rows))
+
+
+def test_training_needs_files_and_keeps_what_it_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from codesign.nn import load_network_space
+
+    space = load_network_space("nbmacro", "cifar10")
+    text = space.to_json(space.sample(np.random.default_rng(0)))
+    command = ["nn", "accuracy", "nbmacro", text, "--dataset", "cifar10", "--source", "train"]
+    assert main(command) == 4
+    assert "cifar10 is read from files; give its path" in capsys.readouterr().err
+    _cifar10(tmp_path)
+    store = tmp_path / "trained.jsonl"
+    options = ["--path", str(tmp_path), "--epochs", "1", "--store", str(store), "--json"]
+    assert main([*command, *options, "--seeds", "0", "1"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["kind"], found["dataset"], found["seeds"]) == ("trained here", "cifar10", "0, 1")
+    assert found["accuracy"] in (0.0, 25.0, 50.0, 75.0, 100.0)
+    assert found["spread"] is not None
+    assert len(store.read_text().splitlines()) == 2
+    assert main([*command, *options, "--epochs", "0"]) == 4
+    assert "[accuracy] epochs = 0" in capsys.readouterr().err
