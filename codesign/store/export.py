@@ -17,6 +17,7 @@ from codesign.store.content import to_plain
 from codesign.store.traces import TraceRow, TraceStore, trace_key
 
 SUFFIXES = (".parquet", ".csv")
+_TEXTS = ("infeasible", "message", "schedule_type", "schedule_dataflow")
 
 
 def export_traces(store: TraceStore, path: str | Path) -> int:
@@ -91,7 +92,13 @@ def _parquet_writer() -> Any:
         ) from error
 
     def write(rows: list[Mapping[str, Any]], columns: list[str], path: Path) -> None:
-        arrays = {name: pyarrow.array([row.get(name) for row in rows]) for name in columns}
+        arrays: dict[str, Any] = {}
+        for name in columns:
+            values = [row.get(name) for row in rows]
+            # A column without any value still has its type, so that files can be joined.
+            empty = pyarrow.string() if name in _TEXTS else pyarrow.int64()
+            known = any(value is not None for value in values)
+            arrays[name] = pyarrow.array(values, type=None if known else empty)
         table: Any = pyarrow.table(arrays)
         parquet.write_table(table, path)
 

@@ -63,6 +63,16 @@ def test_parquet(store: TraceStore, tmp_path: Path) -> None:
     assert table["gemm_macs"] == [RESULT.counters["gemm_macs"], None, RESULT.counters["gemm_macs"]]
 
 
+def test_parquet_columns_keep_their_type_without_values(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    with TraceStore.open(tmp_path / "t.db") as store:
+        store.add([make_row(CONV, CFG, RESULT, "v1")])
+        export_traces(store, tmp_path / "t.parquet")
+    types = {field.name: str(field.type) for field in parquet.read_schema(tmp_path / "t.parquet")}
+    assert "null" not in types.values()
+    assert (types["infeasible"], types["config_log_block_in"]) == ("string", "int64")
+
+
 def test_errors_leave_no_file(
     store: TraceStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
