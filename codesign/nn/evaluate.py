@@ -32,7 +32,8 @@ class EvaluatedAccuracy:
     quantised; ``model_of`` makes the file of a network that is named otherwise. All test images run
     through the integer reference, the first ``simulated`` ones on the simulator too, which must
     agree on every element. Files take images of `codesign.nn.datasets.real`, whatever batch they
-    declare. ``disabled`` are phases of the compiler to leave out.
+    declare. ``disabled`` are phases of the compiler to leave out. ``store`` keeps a figure for as
+    long as the file, the images, the configuration and the compiler stay as they are.
     """
 
     data: DataSet
@@ -45,6 +46,12 @@ class EvaluatedAccuracy:
 
     def __post_init__(self) -> None:
         self._measured = Measurements(self.store)
+        used = (
+            self.data.train_images[: self.calibration],
+            self.data.test_images,
+            self.data.test_labels,
+        )
+        self._images = [hashlib.sha256(part.tobytes()).hexdigest()[:16] for part in used]
 
     @property
     def what(self) -> AccuracyKind:
@@ -70,12 +77,12 @@ class EvaluatedAccuracy:
         return np.array([self._top1(network) for network in networks], np.float64)
 
     def _top1(self, network: str) -> float:
-        from codesign.store.content import to_plain
+        from codesign.store import compiler_version, to_plain
 
         path = Path(self.model_of(network))
         digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else str(path)
         facts = ["evaluate", digest, data_facts(self.data), self.calibration, list(self.disabled)]
-        facts.append(to_plain(self.config))
+        facts += [to_plain(self.config), self.simulated, self._images, compiler_version()]
         known = self._measured.get(facts)
         if known is not None:
             return known

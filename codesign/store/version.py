@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
 
 _FOLDERS = ("hw", "isa", "sim", "kernels")
+_COMPILER = ("codesign/frontend", "codesign/compiler", "relay_passes")
+_SUFFIXES = (".py", ".cc", ".cpp", ".h", ".hpp")
 _ESTIMATES = ("area.py", "energy.py")
 """Files of ``hw`` that price a result and never change its cycles or counters."""
 
@@ -19,6 +26,27 @@ def estimates_version() -> str:
     for entry in (*(root / name for name in _ESTIMATES), root / "data" / "energy.json"):
         digest.update(entry.name.encode() + b"\0" + entry.read_bytes())
     return f"t0-{digest.hexdigest()[:16]}"
+
+
+@cache
+def compiler_version() -> str:
+    """Hash of all sources between an ONNX file and the integers of its compiled network."""
+    digest = hashlib.sha256(simulator_version().encode())
+    for name in _COMPILER:
+        package, *folders = name.split("/")
+        for label, entry in _sources(resources.files(package).joinpath(*folders), name):
+            digest.update(label.encode() + b"\0" + entry.read_bytes())
+    return f"c-{digest.hexdigest()[:16]}"
+
+
+def _sources(folder: Traversable, label: str) -> Iterator[tuple[str, Traversable]]:
+    """Source files in a folder and those in it, sorted, each with its path."""
+    for entry in sorted(folder.iterdir(), key=lambda item: item.name):
+        path = f"{label}/{entry.name}"
+        if entry.is_dir():
+            yield from _sources(entry, path)
+        elif entry.name.endswith(_SUFFIXES):
+            yield path, entry
 
 
 @cache

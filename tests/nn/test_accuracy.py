@@ -141,6 +141,33 @@ def test_evaluation_runs_the_compiled_network(tmp_path: Path) -> None:
     assert "compiled for" in source.what.source
 
 
+def test_a_stored_evaluation_is_of_the_same_product_and_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+
+    def outputs(self: EvaluatedAccuracy, path: Path) -> Any:
+        asked.append(path)
+        return np.eye(10)[np.zeros(len(self.data.test_labels), int)]
+
+    monkeypatch.setattr(EvaluatedAccuracy, "_outputs", outputs)
+    network, store = tmp_path / "net.onnx", tmp_path / "top1.jsonl"
+    network.write_bytes(b"a network")
+
+    def times(data: DataSet = DATA, simulated: int = 8) -> int:
+        source = EvaluatedAccuracy(data, CONFIG, simulated=simulated, store=store)
+        source.lookup([str(network)])
+        return len(asked)
+
+    assert [times(), times()] == [1, 1]
+    assert [times(simulated=0), times(simulated=0)] == [2, 2]
+    assert times(replace(DATA, test_labels=DATA.test_labels[::-1].copy())) == 3
+    assert times(replace(DATA, test_images=DATA.test_images[::-1].copy())) == 4
+    assert times(replace(DATA, train_images=DATA.train_images[::-1].copy())) == 5
+    monkeypatch.setattr("codesign.store.compiler_version", lambda: "another")
+    assert [times(), times()] == [6, 6]
+
+
 def test_evaluation_of_a_network_for_other_images(tmp_path: Path) -> None:
     trained = TrainedAccuracy(SPACE, DATA, Recipe(epochs=1))
     path = trained_models(trained, tmp_path)("8")
