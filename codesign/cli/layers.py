@@ -24,7 +24,7 @@ NamedLayers = list[tuple[str, "Workload"]]
 def network_layers(
     names: Sequence[str], seed: int, config: VtaConfig, calibration: str | None = None
 ) -> dict[str, list[Workload]]:
-    """Network name -> its layers, for spaces (sampled networks) and ONNX files alike.
+    """Each of ``names``, a space (sampled networks) or an ONNX file -> its layers, each once.
 
     Layers are as `codesign.costmodel.off_config` has them; ``config`` is what ONNX files are
     compiled for, its unit structure is that of every configuration.
@@ -35,10 +35,10 @@ def network_layers(
     found: dict[str, list[Workload]] = {}
     for name in names:
         if name in space_names():
-            found |= _space_layers(name, seed)
+            found[name] = _space_layers(name, seed)
         elif Path(name).suffix == ".onnx" or Path(name).exists():
             units = onnx_units(name, config, calibration)
-            found[name] = [off_config(unit, config) for _, unit in units]
+            found[name] = list(dict.fromkeys(off_config(unit, config) for _, unit in units))
         else:
             raise ModelError(
                 f"--network {name}: neither a network space ({', '.join(space_names())}) nor an "
@@ -47,7 +47,7 @@ def network_layers(
     return found
 
 
-def _space_layers(name: str, seed: int) -> dict[str, list[Workload]]:
+def _space_layers(name: str, seed: int) -> list[Workload]:
     import numpy as np
 
     from codesign.nn import load_network_space
@@ -57,10 +57,7 @@ def _space_layers(name: str, seed: int) -> dict[str, list[Workload]]:
     genotypes = (
         list(space.all()) if every else [space.sample(rng) for _ in range(_NETWORKS_SAMPLED)]
     )
-    return {
-        space.to_json(genotype): [layer for layer, _ in space.layers(genotype)]
-        for genotype in genotypes
-    }
+    return list(dict.fromkeys(layer for g in genotypes for layer, _ in space.layers(g)))
 
 
 def hardware_configs(name: str, samples: int, seed: int) -> list[VtaConfig]:

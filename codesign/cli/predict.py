@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     total = {key: _sum(layers, key) for key in _SUMMED}
     cycles = total["cycles"]
     latency = None if cycles is None else cycles / config.frequency_mhz / 1e3
+    if model.other_simulator is not None:
+        notice(f"{args.model}: trained on traces of another simulator ({model.other_simulator})")
     _, (of_config,) = model.extrapolation([], [config])
     for reason in of_config:
         notice(f"extrapolation: {config.name} has {reason} of the traces")

@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--network",
         action="append",
         metavar="SPACE|ONNX",
-        help="networks to hold out for the error on unseen networks; may be repeated",
+        help="a family of networks; of two or more, some are held out with all their layers for "
+        "the error on unseen networks",
     )
 
 

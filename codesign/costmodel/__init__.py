@@ -1,7 +1,7 @@
 """Cost models: traces, features, closed form (T0) and XGBoost on its residual (T1)."""
 
 from codesign.costmodel.collection import Collected, collect
-from codesign.costmodel.features import FEATURE_NAMES, FEATURE_VERSION, FEATURES, pair_features
+from codesign.costmodel.features import FEATURE_NAMES, FEATURES, pair_features
 from codesign.costmodel.metrics import Errors, SplitError
 from codesign.costmodel.model import CostModel, Prediction
 from codesign.costmodel.networks import UnitCounts
@@ -13,7 +13,6 @@ from codesign.costmodel.units import off_config, on_config
 __all__ = [
     "FEATURES",
     "FEATURE_NAMES",
-    "FEATURE_VERSION",
     "Collected",
     "CostModel",
     "Errors",

@@ -14,9 +14,6 @@ from codesign.costmodel.closed_form import Bound, bound
 from codesign.costmodel.columns import Columns, Floats
 from codesign.costmodel.demand import Blocks
 
-FEATURE_VERSION = "3"
-"""Changes whenever a feature is added, removed or computed differently."""
-
 FEATURES: dict[str, str] = {
     "is_conv": "1 for a convolution or dense layer",
     "is_max_pool": "1 for a max pooling",

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from codesign.costmodel.extrapolation import Ranges
-from codesign.costmodel.features import FEATURE_VERSION
 from codesign.costmodel.inputs import INPUT_NAMES
 from codesign.costmodel.metrics import Errors
 from codesign.costmodel.traces import TraceRows
+from codesign.costmodel.version import inputs_version
 from codesign.errors import DataError, StoreError
 from codesign.store.atomic import refuse_unwritable, write_bytes
 
@@ -33,7 +33,7 @@ def describe(
     return {
         "format": FORMAT,
         "target": "log(cycles / base), the base of codesign.costmodel.inputs",
-        "feature_version": FEATURE_VERSION,
+        "inputs_version": inputs_version(),
         "features": list(INPUT_NAMES),
         "seed": seed,
         "rounds": rounds,
@@ -142,12 +142,10 @@ def read(model: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
             )
     if facts.get("format") != FORMAT or not isinstance(facts.get("files", {}), dict):
         raise StoreError(f'{beside}: not a cost model\'s manifest (no "format": "{FORMAT}")')
-    if facts.get("feature_version") != FEATURE_VERSION or facts.get("features") != list(
-        INPUT_NAMES
-    ):
+    if facts.get("inputs_version") != inputs_version():
         raise StoreError(
-            f"{model}: made for feature version {facts.get('feature_version')!r}, this codesign "
-            f"computes version {FEATURE_VERSION!r}; train it again with `codesign train`"
+            f"{model}: made for the closed form and features {facts.get('inputs_version')!r}, this "
+            f"codesign computes {inputs_version()!r}; train it again with `codesign train`"
         )
     return {head: _head(model, head, digest) for head, digest in heads.items()}, facts
 

@@ -33,6 +33,7 @@ from codesign.costmodel.trees import Spread, predict
 from codesign.errors import StoreError
 from codesign.hw.config import VtaConfig
 from codesign.kernels.workload import Workload
+from codesign.store import simulator_version
 
 _CHUNK_PAIRS = 1 << 14
 
@@ -51,9 +52,10 @@ class Heads:
 class Prediction:
     """Arrays [U, C] of units on configurations.
 
-    ``cycles`` whole numbers, nan where no schedule can exist; ``low``, ``high``: limits of the
-    interval around them; ``energy_mj`` estimated millijoules, nan without that head; ``feasible``
-    probability that a schedule exists.
+    ``cycles`` whole numbers, nan where no tiling of the closed form fits: nearly always no schedule
+    exists there, but the generator knows more tilings; ``low``, ``high``: limits of the interval
+    around them; ``energy_mj`` estimated millijoules, nan without that head; ``feasible``
+    probability that a schedule exists, 0 where ``cycles`` is nan.
     """
 
     cycles: Floats
@@ -67,8 +69,8 @@ class Prediction:
 class CostModel:
     """Trained heads and what is known about them; `save` and `load` keep both.
 
-    ``manifest`` holds feature version and names, seed, rounds, data hash, library versions, ranges
-    of the training traces, the interval and the errors by split.
+    ``manifest`` holds version and names of the inputs, seed, rounds, data hash, library versions,
+    ranges of the training traces, the interval and the errors by split.
     """
 
     heads: Heads
@@ -79,13 +81,19 @@ class CostModel:
         """The share of pairs that an interval is made to hold, for unseen configurations."""
         return NOMINAL
 
+    @property
+    def other_simulator(self) -> str | None:
+        """The simulator version of the traces where it is not this codesign's, else None."""
+        made = self.manifest.get("simulator")
+        return str(made) if made and made != simulator_version() else None
+
     def predict_units(
         self,
         workloads: Sequence[Workload],
         configs: Sequence[VtaConfig],
         threads: int | None = None,
     ) -> Floats:
-        """Predicted cycles float64[U, C], whole; nan where no schedule can exist.
+        """Predicted cycles float64[U, C], whole; nan where no tiling of the closed form fits.
 
         A longer read or write latency and a narrower bus never give fewer cycles, and no
         prediction is below the roofline. ``threads``: how many share the work, None for one a
@@ -166,7 +174,7 @@ class CostModel:
         Raises
         ------
         StoreError
-            A file is missing, corrupt, foreign, or made for other features.
+            A file is missing, corrupt, foreign, or made for another closed form or features.
         """
         raw, facts = manifest.read(Path(path))
         boosters = {name: _booster(Path(path), data) for name, data in raw.items()}

@@ -159,7 +159,8 @@ def _gaussian_process(design: Design, rows: Rows, seed: int, setting: Settings) 
     subset = rng.choice(rows, min(int(setting["points"]), len(rows)), replace=False)
     values = _standardised(architecture_and_hardware(design), rows).astype(np.float64)
     shape = RBF(5.0) if setting["kernel"] == "rbf" else Matern(5.0, nu=1.5)
-    kernel = ConstantKernel(1.0) * shape + WhiteKernel(1e-2)
+    noise = WhiteKernel(1e-2, (1e-7, 10.0))  # traces are exact: little noise must be allowed
+    kernel = ConstantKernel(1.0) * shape + noise
     process: Any = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed)
     process.fit(values[subset], np.log(design.cycles[subset]))
     return lambda test: np.asarray(process.predict(values[test]), dtype=np.float64)

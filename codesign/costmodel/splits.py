@@ -15,9 +15,6 @@ from numpy.typing import NDArray
 from codesign.costmodel.traces import TraceRows
 from codesign.kernels.workload import Workload
 
-_LARGEST_TEST = 0.5
-"""Share of the rows that may be held out with a network's layers."""
-
 HELD_BLOCK_IN = 32
 """All configurations with this many input channels a block make the unseen-block split."""
 
@@ -25,7 +22,7 @@ MIN_ROWS = 20
 """Fewest rows that make a split, an inner split and a tree possible."""
 
 Networks = Mapping[str, Collection[Workload]]
-"""Network or family name -> its layers: what the unseen-network split holds out."""
+"""Family of networks -> its layers: what the unseen-network split holds out."""
 
 
 @dataclass(frozen=True)
@@ -50,35 +47,27 @@ def hold_out(
     return Split(np.flatnonzero(~held), np.flatnonzero(held), f"{count} of {unique.size} {noun}")
 
 
-def hold_out_networks(
+def hold_out_families(
     layers: Sequence[Workload],
-    networks: Sequence[Set[Workload]],
+    families: Sequence[Set[Workload]],
     share: float,
     rng: np.random.Generator,
 ) -> Split | None:
-    """Hold out ``share`` of the networks with every layer they have, by the layer of each row.
+    """Hold out ``share`` of the families with every layer they have, by the layer of each row.
 
-    Networks of one cell space share their layers, so that nothing is left to train on; then the
-    held-out networks are tested on (layer, configuration) pairs that training never saw, and
-    ``held_out`` says so. None for fewer than two networks or without a row of them.
+    Families that own no row do not count; None for fewer than two of the others. A layer that a
+    held-out family shares with another is not trained on either.
     """
-    if len(networks) < 2:
+    traced = [family & frozenset(layers) for family in families]
+    traced = [family for family in traced if family]
+    if len(traced) < 2:
         return None
-    count = min(max(1, round(share * len(networks))), len(networks) - 1)
-    chosen = rng.choice(len(networks), size=count, replace=False)
-    held: set[Workload] = set()
-    for i in map(int, chosen):
-        held |= networks[i]
+    count = min(max(1, round(share * len(traced))), len(traced) - 1)
+    chosen = rng.choice(len(traced), size=count, replace=False)
+    held = frozenset[Workload]().union(*(traced[int(i)] for i in chosen))
     of_held = np.array([layer in held for layer in layers], dtype=np.bool_)
-    what = f"{count} of {len(networks)} networks"
-    if 0 < of_held.sum() <= _LARGEST_TEST * len(layers):
-        return Split(np.flatnonzero(~of_held), np.flatnonzero(of_held), f"{what}, all their layers")
-    pairs = np.flatnonzero(of_held)
-    if pairs.size < 2:
-        return None
-    test = np.sort(rng.choice(pairs, size=max(1, round(share * pairs.size)), replace=False))
-    train = np.setdiff1d(np.arange(len(layers)), test)
-    return Split(train, test, f"{what}, on pairs never seen (their layers are shared)")
+    what = f"{count} of {len(traced)} families, all their layers"
+    return Split(np.flatnonzero(~of_held), np.flatnonzero(of_held), what)
 
 
 def hold_out_block(rows: TraceRows, block_in: int = HELD_BLOCK_IN) -> Split | None:
@@ -99,7 +88,7 @@ def make_splits(
     configs = hold_out(rows.config_ids, share, np.random.default_rng([seed, 2]), "configurations")
     nothing = f"the traces have no configuration with BLOCK_IN {HELD_BLOCK_IN}, or no other"
     splits: dict[str, Split | str] = {
-        "unseen_networks": "no networks were named (`codesign train --network`)",
+        "unseen_networks": "no families of networks were named (`codesign train --network`)",
         "unseen_layers": layers or "the traces have a single layer shape",
         "unseen_configs": configs or "the traces have a single configuration",
         "unseen_block": hold_out_block(rows) or nothing,
@@ -108,8 +97,10 @@ def make_splits(
         rng = np.random.default_rng([seed, 1])
         members = [frozenset(networks[name]) for name in sorted(networks)]
         owners = [rows.workloads[u] for u in map(int, rows.layer_ids)]
-        found = hold_out_networks(owners, members, share, rng)
-        splits["unseen_networks"] = found or "the traces hold layers of fewer than two networks"
+        found = hold_out_families(owners, members, share, rng)
+        splits["unseen_networks"] = found or (
+            "the traces hold layers of fewer than two families (each --network is one)"
+        )
     return {
         name: "too few traces are left to train on"
         if isinstance(split, Split) and len(split.train) < MIN_ROWS

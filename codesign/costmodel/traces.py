@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,6 +53,25 @@ class TraceRows:
             energy_mj=self.energy_mj[rows],
             misfits=self.misfits[kept],
         )
+
+    def only(self, pairs: Iterable[tuple[Workload, VtaConfig]]) -> TraceRows:
+        """Rows and infeasible pairs of these (layer, configuration); tables hold no others."""
+        wanted = set(pairs)
+        rows = self._pairs(self.layer_ids, self.config_ids)
+        misfits = self._pairs(self.misfits[:, 0], self.misfits[:, 1])
+        kept = [i for i, pair in enumerate(rows) if pair in wanted]
+        return make_rows(
+            [(*rows[i], float(self.cycles[i])) for i in kept],
+            energy_mj=[float(self.energy_mj[i]) for i in kept],
+            misfits=[pair for pair in misfits if pair in wanted],
+            simulator=self.simulator,
+        )
+
+    def _pairs(
+        self, layer_ids: NDArray[np.intp], config_ids: NDArray[np.intp]
+    ) -> list[tuple[Workload, VtaConfig]]:
+        ids = zip(map(int, layer_ids), map(int, config_ids), strict=True)
+        return [(self.workloads[u], self.configs[c]) for u, c in ids]
 
     def digest(self) -> str:
         """sha256 of the rows' content keys and cycles, whatever their order."""

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from codesign.costmodel import CostModel, on_config
+from codesign.costmodel.version import inputs_version
 from codesign.hw.config import VtaConfig
 from codesign.kernels import default_bias_tiles, lower_bound
 from codesign.kernels.workload import Workload
@@ -64,7 +65,11 @@ class ModelPredictor:
         return hashlib.sha256(Path(self.path).read_bytes()).hexdigest()
 
     def identity(self) -> Any:
-        return {"predictor": "cost model", "model_sha256": self._digest}
+        return {
+            "predictor": "cost model",
+            "model_sha256": self._digest,
+            "inputs": inputs_version(),
+        }
 
 
 def load_predictor(path: str | None) -> UnitPredictor:

@@ -11,6 +11,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from codesign.cli import main
+from codesign.cli.layers import network_layers
+from codesign.costmodel import read
+from codesign.costmodel.splits import Split, make_splits
+from codesign.store import TraceStore
 
 TRACE = ["trace", "--network", "nasbench201", "--hardware", "neuhardco", "--seed", "7"]
 
@@ -70,15 +74,26 @@ def test_train_prints_errors_by_group(
     arguments = ["train", str(store), "-o", str(tmp_path / "m.ubj"), "--network", "nasbench201"]
     assert main([*arguments, "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert set(facts["errors"]["by_split"]) == {
-        "unseen_layers",
-        "unseen_networks",
-        "unseen_configs",
-        "unseen_block",
-    }
+    assert set(facts["errors"]["by_split"]) == {"unseen_layers", "unseen_configs", "unseen_block"}
+    assert "fewer than two families" in facts["errors"]["missing"]["unseen_networks"]
     assert facts["rows"] == 60
     heads = {"m.json", "m.ubj", "m.energy.ubj", "m.spread.ubj"}
     assert {p.name for p in tmp_path.iterdir()} == heads
+
+
+def test_train_holds_a_family_out_with_all_its_layers(
+    store: Path,
+) -> None:
+    with TraceStore.open(store, readonly=True) as opened:
+        rows = read(opened)
+    families = network_layers(["nasbench201"], 0, rows.configs[0])
+    assert set(families) == {"nasbench201"}
+    (layers,) = families.values()
+    assert len(layers) == len(set(layers)) == 24
+    halves = {"first": layers[:12], "second": layers[12:]}
+    split = make_splits(rows, 0, halves, 0.2)["unseen_networks"]
+    assert isinstance(split, Split)
+    assert set(rows.layer_ids[split.train]).isdisjoint(rows.layer_ids[split.test])
 
 
 def test_train_overwrites_nothing_foreign(
@@ -97,7 +112,7 @@ def test_train_explains_a_missing_split(
     assert main(["train", str(store), "-o", str(tmp_path / "m.ubj")]) == 0
     captured = capsys.readouterr()
     assert "unseen configs" in captured.out
-    assert "unseen networks: no networks were named" in captured.err
+    assert "unseen networks: no families of networks were named" in captured.err
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from samples import small_layers
 
 from codesign.costmodel.metrics import Errors, spearman, split_error
-from codesign.costmodel.splits import hold_out, hold_out_networks
+from codesign.costmodel.splits import hold_out, hold_out_families
 
 
 def test_split_error_in_percent() -> None:
@@ -38,22 +38,29 @@ def test_hold_out_whole_groups() -> None:
     assert hold_out(np.zeros(5, np.intp), 0.2, np.random.default_rng(0), "things") is None
 
 
-def test_hold_out_networks_with_all_their_layers() -> None:
+def test_hold_out_families_with_all_their_layers() -> None:
     layers = small_layers()
-    networks = [frozenset(layers[4 * i : 4 * i + 4]) for i in range(4)]
+    families = [frozenset(layers[4 * i : 4 * i + 4]) for i in range(4)]
     rows = layers * 3
-    split = hold_out_networks(rows, networks, 0.25, np.random.default_rng(1))
+    split = hold_out_families(rows, families, 0.25, np.random.default_rng(1))
     assert split is not None
-    assert split.held_out == "1 of 4 networks, all their layers"
+    assert split.held_out == "1 of 4 families, all their layers"
     assert {rows[i] for i in split.train}.isdisjoint(rows[i] for i in split.test)
     assert len(split.test) == 12
 
 
-def test_networks_that_share_their_layers_say_so() -> None:
-    layers = small_layers()[:2]
-    networks = [frozenset(layers)] * 5
-    split = hold_out_networks(layers * 20, networks, 0.2, np.random.default_rng(1))
+def test_no_held_out_layer_is_trained_on_where_families_share_layers() -> None:
+    layers = small_layers()
+    families = [frozenset(layers[:10]), frozenset(layers[6:])]
+    split = hold_out_families(layers * 2, families, 0.2, np.random.default_rng(1))
     assert split is not None
-    assert split.held_out.endswith("on pairs never seen (their layers are shared)")
-    assert set(split.train).isdisjoint(split.test)
-    assert hold_out_networks(layers, networks[:1], 0.2, np.random.default_rng(1)) is None
+    assert len(split.test) == 20
+    rows = layers * 2
+    assert {rows[i] for i in split.train}.isdisjoint(rows[i] for i in split.test)
+
+
+def test_one_family_cannot_be_held_out() -> None:
+    layers, rng = small_layers(), np.random.default_rng(1)
+    assert hold_out_families(layers, [frozenset(layers)], 0.2, rng) is None
+    never_traced = [frozenset(layers[:4]), frozenset(layers[12:])]
+    assert hold_out_families(layers[:8], never_traced, 0.2, rng) is None

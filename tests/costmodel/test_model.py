@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from samples import small_layers, square_configs, synthetic_rows
 
-from codesign.costmodel import CostModel, TraceRows, evaluate, features, inputs, train
+from codesign.costmodel import CostModel, TraceRows, evaluate, inputs, train
 from codesign.costmodel.closed_form import bound
 from codesign.costmodel.columns import config_columns, grid, workload_columns
 from codesign.costmodel.splits import make_splits
+from codesign.costmodel.version import inputs_version
 from codesign.errors import StoreError
 from codesign.kernels import Workload
+from codesign.store import simulator_version
 
 NETWORKS = {f"net{i}": small_layers()[4 * i : 4 * i + 4] for i in range(4)}
 
@@ -107,17 +109,24 @@ def test_round_trip(model: CostModel, tmp_path: Path) -> None:
     )
     facts = loaded.manifest
     assert facts["features"] == list(inputs.INPUT_NAMES)
-    assert facts["feature_version"] == features.FEATURE_VERSION
+    assert facts["inputs_version"] == inputs_version()
     assert {"data_sha256", "errors", "versions", "seed", "rounds"} <= set(facts)
 
 
-def test_another_feature_version_is_refused(model: CostModel, tmp_path: Path) -> None:
+def test_another_closed_form_is_refused(model: CostModel, tmp_path: Path) -> None:
     path = tmp_path / "model.ubj"
     model.save(path)
     facts = json.loads(path.with_suffix(".json").read_text())
-    path.with_suffix(".json").write_text(json.dumps({**facts, "feature_version": "0"}))
-    with pytest.raises(StoreError, match=r"feature version '0'.*train it again"):
+    path.with_suffix(".json").write_text(json.dumps({**facts, "inputs_version": "inputs-0"}))
+    with pytest.raises(StoreError, match=r"features 'inputs-0'.*train it again"):
         CostModel.load(path)
+
+
+def test_traces_of_another_simulator_are_known(model: CostModel) -> None:
+    assert model.other_simulator is None
+    for made, known_as in ((simulator_version(), None), ("t2-0", "t2-0")):
+        other = CostModel(model.heads, {**model.manifest, "simulator": made})
+        assert other.other_simulator == known_as
 
 
 def test_no_foreign_file_is_overwritten(model: CostModel, tmp_path: Path) -> None:

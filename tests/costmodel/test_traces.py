@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from samples import small_layers, square_configs
+from samples import small_layers, square_configs, synthetic_rows
 
 from codesign.costmodel import collect, off_config, on_config, read
 from codesign.costmodel.sampling import random_pairs
@@ -99,3 +99,16 @@ def test_layers_and_units_convert_into_each_other() -> None:
     assert off_config(unit, narrow) == layer
     forced = replace(layer, bias_tiles=3)
     assert on_config(forced, narrow) == off_config(forced, narrow) == forced
+
+
+def test_only_the_pairs_asked_for() -> None:
+    rows = synthetic_rows()
+    layers, (first, *_, tiny) = rows.workloads[:3], rows.configs
+    some = rows.only([(layer, config) for layer in layers for config in (first, tiny)])
+    assert (some.workloads, some.configs) == (layers, (first, tiny))
+    assert (len(some.cycles), some.infeasible, some.simulator) == (3, 3, rows.simulator)
+    wanted = np.isin(rows.layer_ids, [0, 1, 2]) & (rows.config_ids == 0)
+    np.testing.assert_array_equal(some.cycles, rows.cycles[wanted])
+    np.testing.assert_array_equal(some.energy_mj, rows.energy_mj[wanted])
+    everything = [(w, c) for w in rows.workloads for c in rows.configs]
+    assert rows.only(everything).digest() == rows.digest()
