@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from codesign.cli.common import print_json, print_table, seed
+from codesign.cli.common import positive, print_json, print_table, seed
 
 NAME = "nn"
 HELP = "list, sample and look up networks of a space"
-_ANY = "pynq"
-"""A problem has a configuration; accuracies of spaces do not depend on it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,12 +29,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="table",
         help="published accuracies (default), training here, or weights of a supernet",
     )
-    accuracy.add_argument("--epochs", type=int, default=10, help="of training (default 10)")
+    accuracy.add_argument("--epochs", type=positive, default=10, help="of training (default 10)")
     accuracy.add_argument(
         "--seeds", type=seed, nargs="+", default=[0], metavar="N", help="of training (default 0)"
     )
     accuracy.add_argument("--path", metavar="FOLDER", help="files of the data set, if it has any")
-    accuracy.add_argument("--store", metavar="FILE", help="keeps what was trained")
+    accuracy.add_argument(
+        "--store",
+        metavar="FILE",
+        help="keeps measured accuracies (train), or the shared weights (supernet)",
+    )
     for verb in (sample, accuracy):
         verb.add_argument("--dataset", help="data set, default the space's own")
         verb.add_argument(
@@ -99,9 +101,8 @@ def _sample(args: argparse.Namespace) -> int:
 
 
 def _accuracy(args: argparse.Namespace) -> int:
-    from codesign.hw.loader import load_config
     from codesign.nn import load_network_space
-    from codesign.search import AccuracyChoice, HardwareChoice, NetworkChoice, Problem
+    from codesign.search import AccuracyChoice, NetworkChoice
     from codesign.search.accuracy import accuracy_source
 
     space = load_network_space(args.space, args.dataset, args.resolution)
@@ -116,8 +117,7 @@ def _accuracy(args: argparse.Namespace) -> int:
         store=args.store,
     )
     networks = NetworkChoice(args.space, args.dataset, resolution=args.resolution)
-    problem = Problem(networks, HardwareChoice(configs=(_ANY,)), choice)
-    source = accuracy_source(problem, load_config(_ANY))
+    source = accuracy_source(networks, choice)
     value = float(source.lookup([text])[0])
     if args.json:
         print_json({"genotype": text, "accuracy": value, **vars(source.what)})

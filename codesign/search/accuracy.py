@@ -16,10 +16,12 @@ from codesign.nn import (
     TableAccuracy,
     load_network_space,
 )
-from codesign.search.problem import Problem
+from codesign.search.problem import AccuracyChoice, NetworkChoice
 
 
-def accuracy_source(problem: Problem, config: VtaConfig) -> AccuracySource:
+def accuracy_source(
+    network: NetworkChoice, choice: AccuracyChoice, config: VtaConfig | None = None
+) -> AccuracySource:
     """The source of ``[accuracy]``; ``config`` is the one that `evaluate` compiles for.
 
     Raises
@@ -27,7 +29,6 @@ def accuracy_source(problem: Problem, config: VtaConfig) -> AccuracySource:
     ConfigError
         the source does not go with the problem's networks, or lacks an entry.
     """
-    choice, network = problem.accuracy, problem.network
     if choice.source == "table":
         if network.space is None:
             raise ConfigError(
@@ -45,17 +46,18 @@ def accuracy_source(problem: Problem, config: VtaConfig) -> AccuracySource:
         return GivenAccuracy(dict(zip(network.onnx, choice.values, strict=True)))
     if choice.source == "callable":
         return CallableAccuracy(_function(choice.function), choice.dataset or "user's function")
-    return _measured(problem, config)
+    return _measured(network, choice, config)
 
 
-def _measured(problem: Problem, config: VtaConfig) -> AccuracySource:
+def _measured(
+    network: NetworkChoice, choice: AccuracyChoice, config: VtaConfig | None
+) -> AccuracySource:
     from codesign.nn.datasets import load_dataset
     from codesign.nn.evaluate import EvaluatedAccuracy
     from codesign.nn.supernet import OneShotRecipe
     from codesign.nn.trained import SupernetAccuracy, TrainedAccuracy
     from codesign.nn.training import Recipe
 
-    choice, network = problem.accuracy, problem.network
     name = choice.dataset or network.dataset
     if name is None:
         raise ConfigError(f'[accuracy] source = "{choice.source}" needs dataset = "NAME"')
@@ -67,19 +69,20 @@ def _measured(problem: Problem, config: VtaConfig) -> AccuracySource:
                 '[accuracy] source = "evaluate" needs [network] onnx = ["FILE", ...]; for a space '
                 'use "train", "supernet" or "table"'
             )
+        if config is None:
+            raise ConfigError('[accuracy] source = "evaluate" needs a configuration to compile for')
         return EvaluatedAccuracy(data, config, store=store)
-    space = _space(problem)
+    space = _space(network, choice)
     if choice.source == "supernet":
         recipe = OneShotRecipe(epochs=choice.epochs, seed=choice.seeds[0])
         return SupernetAccuracy(space, data, recipe, store)
     return TrainedAccuracy(space, data, Recipe(epochs=choice.epochs), choice.seeds, store)
 
 
-def _space(problem: Problem) -> NetworkSpace:
-    network = problem.network
+def _space(network: NetworkChoice, choice: AccuracyChoice) -> NetworkSpace:
     if network.space is None:
         raise ConfigError(
-            f'[accuracy] source = "{problem.accuracy.source}" needs [network] space = "NAME"; for '
+            f'[accuracy] source = "{choice.source}" needs [network] space = "NAME"; for '
             'ONNX files use "evaluate" or "given"'
         )
     return load_network_space(network.space, network.dataset, network.resolution)

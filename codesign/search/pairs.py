@@ -96,7 +96,9 @@ def load_pairs(
 ) -> Pairs:
     """Networks, configurations, unique units and accuracies of a problem."""
     configs = load_configs(problem.hardware)
-    source = accuracy_source(problem, configs[0]) if accuracy is None else accuracy
+    source = accuracy
+    if source is None:
+        source = accuracy_source(problem.network, problem.accuracy, configs[0])
     known = source.networks() if isinstance(source, TableAccuracy) else None
     networks = load_networks(problem.network, configs, known)
     layers = networks.layers(progress)

@@ -40,6 +40,8 @@ def test_training_needs_files_and_keeps_what_it_measured(
     assert (found["kind"], found["dataset"], found["seeds"]) == ("trained here", "cifar10", "0, 1")
     assert found["accuracy"] in (0.0, 25.0, 50.0, 75.0, 100.0)
     assert found["spread"] is not None
-    assert len(store.read_text().splitlines()) == 2
-    assert main([*command, *options, "--epochs", "0"]) == 4
-    assert "[accuracy] epochs = 0" in capsys.readouterr().err
+    assert len(store.read_text().splitlines()) == 3  # what the file is, and two measurements
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, *options, "--epochs", "0"])
+    assert stopped.value.code == 2
+    assert "--epochs: '0': a whole number from 1 on is allowed" in capsys.readouterr().err

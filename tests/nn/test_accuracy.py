@@ -184,7 +184,8 @@ def test_spaces_and_data_sets_must_fit() -> None:
 
 def _source(network: dict[str, Any], accuracy: dict[str, Any]) -> AccuracySource:
     document = {"network": network, "hardware": {"configs": ["pynq"]}, "accuracy": accuracy}
-    return accuracy_source(Problem.from_dict(document), CONFIG)
+    problem = Problem.from_dict(document)
+    return accuracy_source(problem.network, problem.accuracy, CONFIG)
 
 
 def test_sources_of_a_problem_file() -> None:
