@@ -49,6 +49,15 @@ PEERS = (
 
 
 def main() -> int:
+    try:
+        return compare()
+    except MissingDependencyError as error:
+        STDERR.print(f"peers.py: {error}", style="red", markup=False)
+        return error.exit_code
+
+
+def compare() -> int:
+    """Run all tools and show their seconds; the exit code says whether the claims hold."""
     arguments = parser(__doc__ or "")
     arguments.add_argument("--model", help="cost model to time (default: one trained here)")
     options = arguments.parse_args()
@@ -56,11 +65,7 @@ def main() -> int:
     layers = convolutions()
     if options.quick:
         layers = sorted(layers, key=lambda layer: layer.macs)[:2]
-    try:
-        pythons = [installed(peer) for peer in PEERS]
-    except MissingDependencyError as error:
-        STDERR.print(f"peers.py: {error}", style="red", markup=False)
-        return error.exit_code
+    pythons = [installed(peer) for peer in PEERS]
     ours = our_seconds(layers, options.model, options.seed)
     samples, cycles = dict(ours), dict[str, list[float]]()
     for peer, python in zip(PEERS, pythons, strict=True):
@@ -120,7 +125,13 @@ def installed(peer: Peer) -> Path:
 
 
 def run_peer(peer: Peer, python: Path, layers: Sequence[ConvWorkload]) -> list[dict[str, float]]:
-    """Seconds and cycles of each layer; start of the process and imports are not counted."""
+    """Seconds and cycles of each layer; start of the process and imports are not counted.
+
+    Raises
+    ------
+    MissingDependencyError
+        the peer fails in its environment.
+    """
     shapes = [
         {
             "in_channels": layer.in_channels,
@@ -135,7 +146,11 @@ def run_peer(peer: Peer, python: Path, layers: Sequence[ConvWorkload]) -> list[d
     command = [str(python), str(TOOLS / peer.script)]
     done = subprocess.run(command, input=json.dumps(shapes), capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"{peer.name} failed:\n{done.stderr[-2000:]}")
+        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise MissingDependencyError(
+            f"{peer.name}: {peer.script} ends with {done.returncode} ({last[0]}); remove "
+            f"{CACHE / peer.name.lower()} to install {' '.join(peer.requirements)} anew"
+        )
     return json.loads(done.stdout)
 
 

@@ -31,6 +31,15 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def seed(text: str) -> int:
+    """An argument that seeds random numbers: any that numpy, torch and XGBoost all take."""
+    if not text.isdecimal() or int(text) >= 1 << 31:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: a whole number from 0 to {(1 << 31) - 1} is allowed"
+        )
+    return int(text)
+
+
 def address(text: str) -> int:
     """An argument that is a byte address, decimal or with 0x."""
     try:

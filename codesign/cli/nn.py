@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from codesign.cli.common import print_json, print_table
+from codesign.cli.common import print_json, print_table, seed
 
 NAME = "nn"
 HELP = "list, sample and look up networks of a space"
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sample.add_argument("space", metavar="SPACE")
     sample.add_argument("--genotype", metavar="TEXT", help="this network instead of a random one")
     sample.add_argument("-o", "--output", metavar="ONNX", help="file to write (untrained weights)")
-    sample.add_argument("--seed", type=int, default=0, help="of the draw and the weights")
+    sample.add_argument("--seed", type=seed, default=0, help="of the draw and the weights")
     accuracy = verbs.add_parser("accuracy", help="accuracy of a network: looked up, or trained")
     accuracy.add_argument("space", metavar="SPACE")
     accuracy.add_argument("genotype", metavar="GENOTYPE")
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     accuracy.add_argument("--epochs", type=int, default=10, help="of training (default 10)")
     accuracy.add_argument(
-        "--seeds", type=int, nargs="+", default=[0], metavar="N", help="of training (default 0)"
+        "--seeds", type=seed, nargs="+", default=[0], metavar="N", help="of training (default 0)"
     )
     accuracy.add_argument("--path", metavar="FOLDER", help="files of the data set, if it has any")
     accuracy.add_argument("--store", metavar="FILE", help="keeps what was trained")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from codesign.cli.common import notice, positive, print_json, print_table
+from codesign.cli.common import notice, positive, print_json, print_table, seed
 
 NAME = "search"
 HELP = "search for the best network and accelerator pair"
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=positive, default=1, metavar="N", help="processes (default 1)"
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="overrides the problem's")
+    parser.add_argument("--seed", type=seed, metavar="N", help="overrides the problem's")
     parser.add_argument("-m", "--model", metavar="MODEL", help="cost model that scores all pairs")
     parser.add_argument(
         "--exact-regret",

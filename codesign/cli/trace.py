@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 import time
 
-from codesign.cli.common import add_calibration_argument, notice, positive, print_json, progress
+from codesign.cli.common import (
+    add_calibration_argument,
+    notice,
+    positive,
+    print_json,
+    progress,
+    seed,
+)
 
 NAME = "trace"
 HELP = "simulate sampled layers and configurations into a trace store"
@@ -36,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="simulate K random schedules of every pair beside the best one",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default 0")
+    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="default 0")
     parser.add_argument(
         "--workers", type=positive, default=1, metavar="W", help="processes (default 1)"
     )

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codesign.cli.common import notice, print_json, print_table
+from codesign.cli.common import notice, print_json, print_table, seed
 
 if TYPE_CHECKING:
     from codesign.costmodel import SplitError
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", required=True, metavar="model.ubj", help="model; model.json goes beside"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default 0")
+    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="default 0")
     parser.add_argument(
         "--network",
         action="append",

@@ -1,7 +1,8 @@
 """The files of a saved cost model: XGBoost's .ubj of each head and one JSON manifest.
 
 ``model.ubj`` holds the trees for cycles, ``model.HEAD.ubj`` those of another head, ``model.json``
-says what they are and has the sha256 of each.
+says what they are and has the sha256 of each. A head of a new model waits under a name with its
+sha256 until the manifest is the new one: a kill at any moment leaves a whole model, old or new.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from codesign.costmodel.metrics import Errors
 from codesign.costmodel.traces import TraceRows
 from codesign.costmodel.version import inputs_version
 from codesign.errors import DataError, StoreError
-from codesign.store.atomic import write_bytes
+from codesign.store.atomic import refuse_unwritable, write_bytes
 
 FORMAT = "codesign-cost-model"
-_FIRST_HEAD = "cycles"
+HEADS = ("cycles", "spread", "energy", "feasible")
 
 
 def describe(
@@ -54,46 +55,91 @@ def manifest_path(model: Path) -> Path:
 
 def head_path(model: Path, head: str) -> Path:
     """``model.ubj`` -> ``model.ubj`` for cycles, ``model.HEAD.ubj`` for another head."""
-    return model if head == _FIRST_HEAD else model.with_suffix(f".{head}{model.suffix}")
+    return model if head == HEADS[0] else model.with_suffix(f".{head}{model.suffix}")
 
 
 def check_target(model: Path) -> None:
-    """Raise StoreError where `write` would have to overwrite what is no cost model."""
+    """Raise StoreError where `write` cannot write, or would overwrite what is no cost model."""
+    try:
+        refuse_unwritable(model)
+    except DataError as error:
+        raise StoreError(str(error)) from error
     if model.suffix == ".json":
         raise StoreError(
             f"{model}: .json is the manifest's name; give the model another suffix, as .ubj"
         )
     beside = manifest_path(model)
-    there = [path for path in (model, beside) if path.exists()]
-    if there and _manifest(beside).get("format") != FORMAT:
+    former = _former_heads(model)
+    own = {beside, *(head_path(model, head) for head in former)} if former else set[Path]()
+    possible = (*(head_path(model, head) for head in HEADS), beside)
+    there = [path for path in possible if path.exists() and path not in own]
+    if there:
         raise StoreError(
             f"{there[0]}: is there already and is no cost model; name another output, or remove it"
         )
 
 
 def write(model: Path, heads: Mapping[str, bytes], facts: dict[str, Any]) -> None:
-    """Write all files, each under a temporary name that is then renamed; the manifest last."""
+    """Replace the model: new heads beside the old ones, then the manifest, then their names.
+
+    Heads of a former model that the new one lacks are removed.
+    """
     check_target(model)
+    former = _former_heads(model)
     files = {head: hashlib.sha256(raw).hexdigest() for head, raw in heads.items()}
     text = json.dumps({**facts, "files": files}, indent=1, allow_nan=False, default=str)
     try:
+        _settle(model, former)
         for head, raw in heads.items():
-            write_bytes(head_path(model, head), raw)
+            write_bytes(_waiting_path(model, head, files[head]), raw)
         write_bytes(manifest_path(model), text.encode())
+        _settle(model, files)
+        for head in former.keys() - files.keys():
+            head_path(model, head).unlink(missing_ok=True)
     except DataError as error:
         raise StoreError(str(error)) from error
+    except OSError as error:
+        raise StoreError(f"{model}: cannot be written: {error.strerror or error}") from error
+
+
+def _waiting_path(model: Path, head: str, digest: str) -> Path:
+    return model.with_name(f"{model.stem}.{head}.{digest[:16]}{model.suffix}")
+
+
+def _settle(model: Path, heads: Mapping[str, str]) -> None:
+    """Give the manifest's heads their own names where they still wait for them."""
+    for head, digest in heads.items():
+        waiting = _waiting_path(model, head, digest)
+        if waiting.is_file():
+            waiting.replace(head_path(model, head))
+
+
+def _former_heads(model: Path) -> dict[str, str]:
+    """Heads of the model that is there with their sha256, empty where none is."""
+    facts = _manifest(manifest_path(model))
+    return _heads(facts) if facts.get("format") == FORMAT else {}
+
+
+def _heads(facts: dict[str, Any]) -> dict[str, str]:
+    """The sha256 of each head that a manifest names."""
+    found: object = facts.get("files")
+    files = cast(dict[str, object], found) if isinstance(found, dict) else {}
+    return {head: str(files.get(head, "")) for head in HEADS if head in files or head == HEADS[0]}
 
 
 def read(model: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
     """The heads' bytes and the manifest, checked against each other and this version."""
+    if not model.name:
+        raise StoreError(f"{model}: is a folder; name the model of `codesign train`")
     beside = manifest_path(model)
-    for path in (model, beside):
-        if not path.is_file():
-            raise StoreError(
-                f"{path}: no such file; a cost model is {model.name} with {beside.name} beside it, "
-                f"written by `codesign train traces.db -o {model.name}`"
-            )
     facts = _manifest(beside)
+    heads = _heads(facts)
+    for places in ((model, _waiting_path(model, HEADS[0], heads[HEADS[0]])), (beside,)):
+        if not any(path.is_file() for path in places):
+            raise StoreError(
+                f"{places[0]}: no such file; a cost model is {model.name} with {beside.name} "
+                f"beside it, written by `codesign train traces.db -o {model.name}`"
+            )
     if facts.get("format") != FORMAT or not isinstance(facts.get("files", {}), dict):
         raise StoreError(f'{beside}: not a cost model\'s manifest (no "format": "{FORMAT}")')
     if facts.get("inputs_version") != inputs_version():
@@ -101,14 +147,13 @@ def read(model: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
             f"{model}: made for the closed form and features {facts.get('inputs_version')!r}, this "
             f"codesign computes {inputs_version()!r}; train it again with `codesign train`"
         )
-    files = {_FIRST_HEAD: "", **cast(dict[str, str], facts.get("files", {}))}
-    return {head: _head(model, head, digest) for head, digest in files.items()}, facts
+    return {head: _head(model, head, digest) for head, digest in heads.items()}, facts
 
 
 def _head(model: Path, head: str, digest: str) -> bytes:
-    path = head_path(model, head)
+    path, waiting = head_path(model, head), _waiting_path(model, head, digest)
     try:
-        raw = path.read_bytes()
+        raw = (waiting if waiting.is_file() else path).read_bytes()
     except OSError as error:
         raise StoreError(
             f"{path}: the model's {head} trees cannot be read ({error.strerror}); "

@@ -9,36 +9,37 @@ from pathlib import Path
 from typing import Any
 
 from codesign.errors import StoreError
+from codesign.store.atomic import refuse_unwritable
+from codesign.store.json_lines import LineFormat, append_line, read_lines
 
-_VERSION = 1
+_FORMAT = LineFormat(
+    "codesign-measurements", 1, "store of measured accuracies", "name another file, or a new one"
+)
 
 
 @dataclass
 class Measurements:
     """One JSON line for each measurement; without a path they live in memory.
 
-    A last line that a kill cut short is dropped; any other damage is a `StoreError`.
+    An unfinished last line is passed over, see `codesign.store.json_lines`; any other damage, and a
+    file of another kind, is a `StoreError` and left as it is.
     """
 
     path: Path | None = None
     _known: dict[str, float] = field(default_factory=dict[str, float])
 
     def __post_init__(self) -> None:
-        if self.path is None or not self.path.is_file():
+        if self.path is None:
             return
-        whole, _, rest = self.path.read_text(encoding="utf-8").rpartition("\n")
-        for number, line in enumerate(whole.splitlines(), 1):
+        refuse_unwritable(self.path)
+        if not self.path.exists():
+            return
+        for number, line in enumerate(read_lines(self.path, _FORMAT), 2):
             try:
                 row: dict[str, Any] = json.loads(line)
-                known = row["version"] == _VERSION
                 self._known[str(row["key"])] = float(row["top1"])
             except (ValueError, KeyError, TypeError) as error:
                 raise StoreError(f"{self.path}: line {number} is no measurement") from error
-            if not known:
-                raise StoreError(f"{self.path}: line {number} is of another version")
-        if rest:
-            with self.path.open("r+b") as file:
-                file.truncate(len(whole.encode()) + bool(whole))
 
     def get(self, facts: object) -> float | None:
         """The top-1 measured for ``facts``, None if there is none."""
@@ -48,9 +49,8 @@ class Measurements:
         """Keep a measurement; it is on disk when this returns."""
         self._known[_key(facts)] = top1
         if self.path is not None:
-            row = {"version": _VERSION, "key": _key(facts), "top1": top1, "of": facts}
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row, sort_keys=True) + "\n")
+            row = {"key": _key(facts), "top1": top1, "of": facts}
+            append_line(self.path, _FORMAT, json.dumps(row, sort_keys=True))
         return top1
 
 

@@ -35,8 +35,11 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch) < 1 or self.learning_rate <= 0 or self.move_pixels < 0:
-            raise DataError(f"{self}: epochs and batch from 1, learning_rate > 0, move_pixels >= 0")
+        wrong = self.epochs < 1 or self.batch < 2  # batch norm needs two images
+        if wrong or self.learning_rate <= 0 or self.move_pixels < 0:
+            raise DataError(
+                f"{self}: epochs from 1, batch from 2, learning_rate > 0, move_pixels >= 0"
+            )
 
 
 def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
@@ -97,8 +100,10 @@ def batches(
 
 
 def steps_per_epoch(data: DataSet, recipe: Recipe) -> int:
-    """Batches that `batches` gives, at most one fewer."""
-    return -(-len(data.train_labels) // recipe.batch)
+    """The number of batches that `batches` gives."""
+    images = len(data.train_labels)
+    whole, rest = divmod(images, recipe.batch)
+    return whole + (rest > 1 or images == 1)
 
 
 @torch.no_grad()

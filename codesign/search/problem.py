@@ -17,6 +17,11 @@ METRICS = ("accuracy", "latency_ms", "cycles", "energy_mj", *HARDWARE_METRICS)
 """Figures of an evaluated pair that objectives and constraints may name."""
 
 
+def _check_seed(name: str, seed: int) -> None:
+    if not 0 <= seed < 1 << 31:
+        raise ConfigError(f"{name}: {seed} given; a number from 0 to {(1 << 31) - 1} is allowed")
+
+
 @dataclass(frozen=True)
 class NetworkChoice:
     """A network space by name, or candidate ONNX files (float ones with ``calibration``).
@@ -79,6 +84,8 @@ class AccuracyChoice:
                 f"[accuracy] epochs = {self.epochs}, seeds = {list(self.seeds)}: at least one of "
                 "each is needed"
             )
+        for seed in self.seeds:
+            _check_seed("[accuracy] seeds", seed)
 
 
 @dataclass(frozen=True)
@@ -147,6 +154,7 @@ class Problem:
             raise ConfigError("[objectives]: at least one is needed")
         if self.budget < 1:
             raise ConfigError(f"[search] budget = {self.budget}: must be at least 1")
+        _check_seed("[search] seed", self.seed)
         metrics = [constraint.metric for constraint in self.constraints]
         asked = {*metrics, *(objective.metric for objective in self.objectives)}
         if self.exact_regret and "energy_mj" in asked:

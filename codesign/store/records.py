@@ -9,13 +9,11 @@ Several processes may append to one file.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 from codesign.errors import Infeasible, StoreError
 from codesign.hw.config import Dataflow, VtaConfig
@@ -28,11 +26,15 @@ from codesign.store.content import (
     workload_from_plain,
     workload_text,
 )
+from codesign.store.json_lines import LineFormat, append_line, parsed, read_lines
 from codesign.store.version import simulator_version
 
-_HEADER = {"format": "codesign-records", "version": 1}
-_HEADER_LINE = (canonical_json(_HEADER) + "\n").encode()
-_TAIL_BYTES = 1 << 16
+_FORMAT = LineFormat(
+    "codesign-records",
+    1,
+    "records file",
+    "make one with `codesign tune MODEL.onnx -c CONFIG -o RECORDS`",
+)
 _KEYS = {"workload", "config", "simulator", "trials"}
 
 Outcome = ScheduleResult | Infeasible
@@ -81,17 +83,10 @@ def load(path: str | Path) -> Records:
         the file cannot be read, is no records file, or a line but the last is damaged.
     """
     path = Path(path)
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(lines) == 1 and _HEADER_LINE.startswith(lines[0]):
-        return Records({})  # a process was killed before its first record
-    _check_header(path, lines[0])
     found: dict[_Key, Record] = {}
     others = 0
-    for number, line in enumerate(lines[1:-1], 2):  # what follows the last newline is unfinished
-        plain = _parsed(line)
+    for number, line in enumerate(read_lines(path, _FORMAT), 2):
+        plain = parsed(line)
         if not isinstance(plain, dict) or not plain.keys() >= _KEYS:
             raise StoreError(f"{path}, line {number}: no record; delete the line to go on")
         values = cast(dict[str, Any], plain)
@@ -121,52 +116,7 @@ def append(path: str | Path, workload: Workload, cfg: VtaConfig, record: Record)
         "trials": record.trials,
         **result,
     }
-    _append(Path(path), canonical_json(line) + "\n")
-
-
-def _check_header(path: Path, line: bytes) -> None:
-    if _parsed(line) != _HEADER:
-        raise StoreError(
-            f"{path}: is no records file of version {_HEADER['version']}; "
-            "make one with `codesign tune MODEL.onnx -c CONFIG -o RECORDS`"
-        )
-
-
-def _append(path: Path, line: str) -> None:
-    try:
-        with path.open("a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed
-            file.seek(0)
-            first = file.read(len(_HEADER_LINE))
-            if not _HEADER_LINE.startswith(first):
-                _check_header(path, first.partition(b"\n")[0])
-            whole = _whole_bytes(file)
-            file.truncate(whole)
-            file.write((b"" if whole else _HEADER_LINE) + line.encode())
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _whole_bytes(file: BinaryIO) -> int:
-    """Bytes up to the last newline, searched from the end."""
-    end = file.seek(0, os.SEEK_END)
-    while end:
-        start = max(0, end - _TAIL_BYTES)
-        file.seek(start)
-        newline = file.read(end - start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        end = start
-    return 0
-
-
-def _parsed(line: bytes) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None
+    append_line(Path(path), _FORMAT, canonical_json(line))
 
 
 def _record(plain: Mapping[str, Any], where: str) -> tuple[_Key, Record]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from codesign.cli import main
-from codesign.cli.common import address, notice, positive, print_json, print_table, progress
+from codesign.cli.common import address, notice, positive, print_json, print_table, progress, seed
 
 
 @dataclass(frozen=True)
@@ -62,3 +62,26 @@ def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str
         advance(1)
     notice("done")
     assert capsys.readouterr().err == "codesign: done\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nn", "sample", "nasbench201", "--seed"],
+        ["nn", "accuracy", "nasbench201", "any", "--seeds", "0"],
+        ["trace", "-o", "x.db", "--seed"],
+        ["train", "x.db", "-o", "m.ubj", "--seed"],
+        ["search", "p.toml", "--seed"],
+    ],
+    ids=["sample", "accuracy", "trace", "train", "search"],
+)
+@pytest.mark.parametrize("value", ["-1", "2147483648", "x"])
+def test_seeds_that_no_generator_takes(
+    arguments: list[str], value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, value])
+    assert stopped.value.code == 2
+    wanted = f"'{value}': a whole number from 0 to 2147483647 is allowed"
+    assert wanted in capsys.readouterr().err
+    assert seed("2147483647") == 2**31 - 1

@@ -121,9 +121,11 @@ def test_train_explains_a_missing_split(
         (["trace", "--network", "nothing", "--hardware", "neuhardco", "-o", "{t}"], "nasbench201"),
         (["trace", "--network", "nasbench201", "--hardware", "nothing", "-o", "{t}"], "neuhardco"),
         (["train", "{t}/missing.db", "-o", "{t}/m.ubj"], "does not exist"),
+        (["train", "{t}/missing.db", "-o", "."], ".: is a folder; name a file to write"),
+        (["train", "{t}/missing.db", "-o", "{t}/no/m.ubj"], "no does not exist; create it first"),
         (["predict", "{t}/no.onnx", "-c", "pynq", "-m", "{t}/m.ubj"], "codesign train"),
     ],
-    ids=["network", "hardware", "store", "model"],
+    ids=["network", "hardware", "store", "folder", "no folder", "model"],
 )
 def test_user_errors(
     arguments: list[str], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -14,6 +14,7 @@ from codesign.costmodel.closed_form import bound, infeasible, work
 from codesign.costmodel.columns import config_columns, grid, take, workload_columns
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
+from codesign.hw.space import load_space
 from codesign.kernels import ConvWorkload, GatherWorkload, best_schedule, lower_bound
 
 _RNG = np.random.default_rng(11)
@@ -114,3 +115,19 @@ def test_simulated_cycles_respect_the_roofline_and_feasibility() -> None:
             ratios.append(result.cycles / found.cycles[u, c])
     assert len(ratios) > 5
     assert 0.8 < float(np.median(ratios)) < 1.25
+
+
+@pytest.mark.parametrize(
+    ("size", "config", "cycles"),
+    [
+        (160, "64x16_256k_rs", 1_676_792),
+        (160, "64x16_256k_ws", 1_461_089),
+        (224, "64x16_256k_rs", 3_467_309),
+    ],
+)
+def test_large_kernels_whose_weights_do_not_fit_twice(size: int, config: str, cycles: int) -> None:
+    """Within 10 % of the simulated best schedule, which takes the kernel row by row."""
+    stem = ConvWorkload(3, 64, size, size, (7, 7), (2, 2), (3, 3, 3, 3))
+    point = next(c for c in load_space("neuhardco").configs() if c.name == config)
+    found = bound(workload_columns([stem]), config_columns([point])).cycles
+    assert abs(found[0] / cycles - 1) < 0.1

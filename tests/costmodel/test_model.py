@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -137,6 +138,74 @@ def test_no_foreign_file_is_overwritten(model: CostModel, tmp_path: Path) -> Non
     assert [p.name for p in tmp_path.iterdir()] == ["notes.ubj"]
     model.save(tmp_path / "model.ubj")
     model.save(tmp_path / "model.ubj")  # its own model may be trained again
+
+
+def test_no_foreign_head_is_overwritten(model: CostModel, tmp_path: Path) -> None:
+    path, foreign = tmp_path / "model.ubj", tmp_path / "model.spread.ubj"
+    foreign.write_text("mine")
+    with pytest.raises(StoreError, match=r"model.spread.ubj: is there already and is no cost"):
+        model.save(path)
+    assert foreign.read_text() == "mine"
+    assert [p.name for p in tmp_path.iterdir()] == ["model.spread.ubj"]
+
+
+def test_heads_of_a_former_model_do_not_stay(model: CostModel, tmp_path: Path) -> None:
+    path = tmp_path / "model.ubj"
+    model.save(path)
+    replace(model, heads=replace(model.heads, energy=None, feasible=None)).save(path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        *("model.json", "model.spread.ubj", "model.ubj")
+    ]
+    assert CostModel.load(path).heads.energy is None
+    model.save(path)
+    assert CostModel.load(path).heads.energy is not None
+
+
+@pytest.mark.parametrize("over_another", [True, False])
+def test_a_kill_while_saving_leaves_a_whole_model(
+    model: CostModel, tmp_path: Path, over_another: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = replace(model, heads=replace(model.heads, cycles=model.heads.spread.booster))
+    old, new = (_cycles(found) for found in (other, model))
+    seen: set[bytes] = set()
+    rename = Path.replace
+    for survived in range(20):
+        folder = tmp_path / str(survived)
+        folder.mkdir()
+        path, left = folder / "model.ubj", [survived]
+        if over_another:
+            other.save(path)
+
+        def killed(self: Path, target: Path, left: list[int] = left) -> Path:
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+            return rename(self, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", killed)
+            with contextlib.suppress(KeyboardInterrupt):
+                model.save(path)
+        if over_another or path.with_suffix(".json").exists():
+            seen.add(_cycles(CostModel.load(path)))
+        model.save(path)  # what a kill left is no obstacle
+        assert _cycles(CostModel.load(path)) == new
+        assert len(list(folder.iterdir())) == 5
+        if left[0] >= 0:
+            break
+    assert seen == ({old, new} if over_another else {new})
+    assert survived == 9  # four heads and the manifest, then the names of four heads
+
+
+def _cycles(model: CostModel) -> bytes:
+    return bytes(model.heads.cycles.save_raw("ubj"))
+
+
+def test_a_folder_is_no_model(model: CostModel) -> None:
+    with pytest.raises(StoreError, match=r"^\.: is a folder; name a file"):
+        model.save(".")
+    with pytest.raises(StoreError, match=r"^\.: is a folder; name the model"):
+        CostModel.load(".")
 
 
 def test_a_head_that_is_missing_or_damaged_is_refused(model: CostModel, tmp_path: Path) -> None:

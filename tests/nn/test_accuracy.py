@@ -71,22 +71,51 @@ def test_trained_accuracies_are_kept(tmp_path: Path) -> None:
     assert (again.lookup(["8", "16"]) == values).all()
     assert len(asked) == 4
     with store.open("a") as file:
-        file.write('{"version": 1, "ke')  # a kill while writing
+        file.write('{"ke')  # a kill while writing
     assert (TrainedAccuracy(SPACE, DATA, RECIPE, (0,), store).lookup(["8"]) >= 0).all()
-    assert store.read_text().endswith("}\n")
     longer = TrainedAccuracy(SPACE, DATA, Recipe(epochs=1), (0,), store, asked.append)
     longer.lookup(["8"])
     assert len(asked) == 5
+    assert len(store.read_text().splitlines()) == 6  # what the kill left is gone
 
 
 def test_a_damaged_store_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "trained.jsonl"
-    file.write_text('{"version": 1}\n')
-    with pytest.raises(StoreError, match=r"trained.jsonl: line 1 is no measurement"):
+    Measurements(file).put("a", 1.0)
+    first = file.read_text().splitlines()[0]
+    file.write_text(first + '\n{"version": 1}\n')
+    with pytest.raises(StoreError, match=r"trained.jsonl: line 2 is no measurement"):
         Measurements(file)
-    file.write_text('{"version": 0, "key": "a", "top1": 1}\n')
-    with pytest.raises(StoreError, match="line 1 is of another version"):
+    file.write_text('{"format": "codesign-measurements", "version": 0}\n')
+    with pytest.raises(StoreError, match="is no store of measured accuracies of version 1; name"):
         Measurements(file)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b'{"my": "only copy"}', b'{"my": "only copy"}\n', b"SQLite format 3\0\xff\xfe\n", b"\n\n"],
+    ids=["text", "lines", "binary", "blank"],
+)
+def test_a_foreign_file_is_left_as_it_is(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "notes.json"
+    before = Measurements(file)  # opened before the other file came
+    file.write_bytes(content)
+    with pytest.raises(StoreError, match=r"notes.json: is no store of measured accuracies"):
+        Measurements(file)
+    with pytest.raises(StoreError, match=r"notes.json: is no store of measured accuracies"):
+        before.put("a", 1.0)
+    assert file.read_bytes() == content
+    with pytest.raises(DataError, match="is a folder; name a file"):
+        Measurements(tmp_path)
+
+
+def test_two_writers_of_one_store(tmp_path: Path) -> None:
+    file = tmp_path / "trained.jsonl"
+    one, two = Measurements(file), Measurements(file)
+    one.put("a", 1.0)
+    two.put("b", 2.0)
+    both = Measurements(file)
+    assert (both.get("a"), both.get("b")) == (1.0, 2.0)
 
 
 def test_supernet_accuracies(tmp_path: Path) -> None:
@@ -152,6 +181,7 @@ def test_sources_of_a_problem_file() -> None:
         ({"space": "mnasnet"}, {"source": "callable"}, '"callable" needs "module:function"'),
         ({"space": "mnasnet"}, {"source": "callable", "function": "no:x"}, "No module named 'no'"),
         ({"space": "mnasnet"}, {"source": "train", "epochs": 0}, "epochs = 0, seeds = .0.: at le"),
+        ({"space": "mnasnet"}, {"source": "train", "seeds": [-1]}, "seeds: -1 given; a number fr"),
     ],
 )
 def test_wrong_sources(network: dict[str, Any], accuracy: dict[str, Any], text: str) -> None:

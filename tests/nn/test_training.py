@@ -43,7 +43,7 @@ def test_training_leaves_the_global_generator_alone() -> None:
 
 
 def test_wrong_recipe() -> None:
-    with pytest.raises(DataError, match="epochs and batch from 1"):
+    with pytest.raises(DataError, match="epochs from 1, batch from 2"):
         Recipe(epochs=0)
 
 

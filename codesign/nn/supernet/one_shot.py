@@ -25,7 +25,7 @@ from codesign.nn.space import Genotype, NetworkSpace
 from codesign.nn.supernet.checkpoint import Checkpoint
 from codesign.nn.supernet.shared import SharedWeights
 from codesign.nn.trained import check_fit, data_facts
-from codesign.nn.training import Recipe, batches, best_device, one_thread
+from codesign.nn.training import Recipe, batches, best_device, one_thread, steps_per_epoch
 
 _WARM_UP = 0.05
 _LARGEST_NORM = 5.0
@@ -49,8 +49,11 @@ class OneShotRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch) < 1 or self.learning_rate <= 0 or self.sandwich < 0:
-            raise DataError(f"{self}: epochs and batch from 1, learning_rate > 0, sandwich >= 0")
+        wrong = self.epochs < 1 or self.batch < 2  # batch norm needs two images
+        if wrong or self.learning_rate <= 0 or self.sandwich < 0:
+            raise DataError(
+                f"{self}: epochs from 1, batch from 2, learning_rate > 0, sandwich >= 0"
+            )
 
 
 def train_supernet(
@@ -84,9 +87,9 @@ def train_supernet(
     done, tensors = (0, {}) if found is None else (found.step, found.tensors)
     weights = {n: t for n, t in tensors.items() if not n.startswith(_VELOCITY)}
     shared, optimiser = SharedWeights(space, recipe.seed, weights), _Sgd(recipe, tensors)
-    per_epoch = -(-len(data.train_labels) // recipe.batch)
-    steps = per_epoch * recipe.epochs
     order = Recipe(batch=recipe.batch)
+    per_epoch = steps_per_epoch(data, order)
+    steps = per_epoch * recipe.epochs
     with one_thread():
         for epoch in range(done // per_epoch, recipe.epochs):
             shuffled = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)

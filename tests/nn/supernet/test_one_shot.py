@@ -118,6 +118,21 @@ def test_a_killed_training_ends_with_the_same_weights(sandwich: int, tmp_path: P
     assert _equal(whole, again)
 
 
+def test_a_finished_training_is_kept_where_a_lone_image_is_left_out(tmp_path: Path) -> None:
+    odd = replace(DATA, train_images=DATA.train_images[:65], train_labels=DATA.train_labels[:65])
+    recipe, file, seen = replace(RECIPE, epochs=2), tmp_path / "net.safetensors", list[int]()
+
+    def progress(step: int, steps: int, loss: float) -> None:
+        assert steps == 4
+        seen.append(step)
+
+    first = train_supernet(SPACE, odd, recipe, file, progress=progress)
+    assert seen == [1, 2, 3, 4]
+    again = train_supernet(SPACE, odd, recipe, file, progress=progress)
+    assert seen == [1, 2, 3, 4]
+    assert _equal(first, again)
+
+
 def test_training_lowers_the_loss_of_every_network() -> None:
     losses: list[float] = []
     shared = train_supernet(
