@@ -250,7 +250,7 @@ def claim_table(
         }
         sums = [o.network_mape for o in outcomes if o.network_mape is not None]
         unsummed = [list(o.unsummed) for o in outcomes]
-        if network is not None:
+        if network is not None and (sums or not quick):
             series["network mean error"] = (sums or [float("nan")], "%", network)
             results.figures[f"{NOUNS[name]}: families without a sum, by case"] = unsummed
         for what, (values, unit, target) in series.items():
