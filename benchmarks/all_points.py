@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +19,6 @@ from typing import Any
 import numpy as np
 from claims import STDERR, Claim, Results, parser
 from networks import export, inputs, named
-from rich.progress import track
 from stored import NOTHING_STORED, StoredRows, product_key, sources_key
 
 import codesign
@@ -76,17 +74,6 @@ def measure(network: str, point: Point, seed: int) -> dict[str, Any]:
     }
 
 
-def measured(
-    pairs: Sequence[tuple[str, Point]], seed: int, processes: int
-) -> Iterator[dict[str, Any]]:
-    """The rows, each as soon as it is there; a process takes the next pair when it is free."""
-    with ProcessPoolExecutor(processes) as pool:
-        waiting = [pool.submit(measure, *pair, seed) for pair in pairs]
-        steps = as_completed(waiting)
-        for done in track(steps, "compiling", len(waiting), console=STDERR):
-            yield done.result()
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser(__doc__ or "")
     arguments.add_argument("--rerun", action="store_true", help="measure what is missing or old")
@@ -107,9 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     old = [row for row, key in keys.items() if not stored.is_current(row, key)]
     if options.quick or options.rerun:
-        for made in measured([pairs[row] for row in old], seed, options.processes):
-            row = f"{made['network']}/{made['point']}"
-            stored.put(row, keys[row], made)
+        given = {row: (*pairs[row], seed) for row in old}
+        stored.measure(measure, given, keys, options.processes, "compiling")
         old = []
     rows = [stored.rows[row] for row in pairs if row in stored.rows]
     if not rows:

@@ -15,14 +15,12 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from claims import STDERR, Claim, Results, parser
 from networks import export, inputs, named
-from rich.progress import track
 from stored import NOTHING_STORED, StoredRows, product_key, sources_key
 
 import codesign
@@ -141,11 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     keys = {name: content_key([name, *sources]) for name in wanted}
     old = [name for name, key in keys.items() if not stored.is_current(name, key)]
     if options.quick or options.rerun:
-        with ProcessPoolExecutor(options.processes) as pool:
-            waiting = [pool.submit(_measure, wanted[name]) for name in old]
-            for done in track(as_completed(waiting), "trying", len(waiting), console=STDERR):
-                row = done.result()
-                stored.put(row["part"], keys[row["part"]], row)
+        given = {name: (wanted[name],) for name in old}
+        stored.measure(_measure, given, keys, options.processes, "trying")
         old = []
     rows = {name: stored.rows[name] for name in wanted if name in stored.rows}
     if not rows:

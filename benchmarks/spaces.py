@@ -12,14 +12,12 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from claims import STDERR, Claim, Results, parser
-from rich.progress import track
 from stored import NOTHING_STORED, StoredRows, product_key, sources_key
 
 import codesign
@@ -59,17 +57,6 @@ def measure(name: str, text: str, seed: int) -> dict[str, Any]:
     }
 
 
-def measured(
-    networks: Sequence[tuple[str, str]], seed: int, processes: int
-) -> Iterator[dict[str, Any]]:
-    """The rows, each as soon as it is there; a process takes the next network when it is free."""
-    with ProcessPoolExecutor(processes) as pool:
-        waiting = [pool.submit(measure, *network, seed) for network in networks]
-        steps = as_completed(waiting)
-        for done in track(steps, "compiling", len(waiting), console=STDERR):
-            yield done.result()
-
-
 def drawn(name: str, count: int, seed: int) -> list[str]:
     """Genotypes of a space, the first of a longer draw being those of a shorter one."""
     space, rng = load_network_space(name), np.random.default_rng(seed)
@@ -93,9 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     keys = {row: content_key([*network, seed, *sources]) for row, network in wanted.items()}
     old = [row for row, key in keys.items() if not stored.is_current(row, key)]
     if options.quick or options.rerun:
-        for made in measured([wanted[row] for row in old], seed, options.processes):
-            row = f"{made['space']}/{made['genotype']}"
-            stored.put(row, keys[row], made)
+        given = {row: (*wanted[row], seed) for row in old}
+        stored.measure(measure, given, keys, options.processes, "compiling")
         old = []
     rows = [stored.rows[row] for row in wanted if row in stored.rows]
     if not rows:

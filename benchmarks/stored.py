@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from claims import STDERR
+from rich.progress import track
 
 from codesign.store.atomic import write_text
 
@@ -53,6 +57,22 @@ class StoredRows:
     def is_current(self, name: str, key: str) -> bool:
         """Whether the row exists and was made from what ``key`` says."""
         return self.rows.get(name, {}).get("key") == key
+
+    def measure(
+        self,
+        make: Callable[..., Mapping[str, Any]],
+        arguments: Mapping[str, tuple[Any, ...]],
+        keys: Mapping[str, str],
+        processes: int,
+        what: str,
+    ) -> None:
+        """Make the rows of ``arguments``, each kept as soon as it is there; a process takes the
+        next row when it is free. ``what`` stands before the progress bar."""
+        with ProcessPoolExecutor(processes) as pool:
+            waiting = {pool.submit(make, *given): row for row, given in arguments.items()}
+            for done in track(as_completed(waiting), what, len(waiting), console=STDERR):
+                row = waiting[done]
+                self.put(row, keys[row], done.result())
 
     def put(self, name: str, key: str, row: Mapping[str, Any]) -> None:
         """Keep a row; the file is written at once, so that a killed run resumes."""
