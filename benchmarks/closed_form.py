@@ -116,7 +116,7 @@ def main() -> int:
         names = ("median", "mean_abs", "p95_abs", "max_abs")
         results.figures[group] = dict(zip(names, map(float, numbers), strict=True))
     mean = float(np.abs(residuals["all"]).mean())
-    share = agree / pairs
+    share = float(agree / pairs)
     layers = [unit for _ in range(20) for unit in random_units(rng).values()]
     configs = load_space("edge").sample(256, rng)
     w, c = grid(workload_columns(layers), config_columns(configs))
