@@ -29,8 +29,15 @@ def content(path: Path) -> list[object]:
 
 def wait_for_rows(process: subprocess.Popen[bytes], path: Path, rows: int) -> None:
     deadline = time.monotonic() + 120
-    while not path.is_file() or path.stat().st_size < 4096 or len(content(path)) < rows:
+    while count(path) < rows:
         assert process.poll() is None and time.monotonic() < deadline
+
+
+def count(path: Path) -> int:
+    if not path.is_file() or not path.stat().st_size:
+        return 0  # the store is being made
+    with TraceStore.open(path, readonly=True) as store:
+        return store.count()
 
 
 @pytest.mark.parametrize(
