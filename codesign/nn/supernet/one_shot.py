@@ -25,7 +25,14 @@ from codesign.nn.space import Genotype, NetworkSpace
 from codesign.nn.supernet.checkpoint import Checkpoint
 from codesign.nn.supernet.shared import SharedWeights
 from codesign.nn.trained import check_fit, data_facts
-from codesign.nn.training import Recipe, batches, best_device, one_thread, steps_per_epoch
+from codesign.nn.training import (
+    Recipe,
+    batches,
+    best_device,
+    one_thread,
+    steps_per_epoch,
+    to_device,
+)
 
 _WARM_UP = 0.05
 _LARGEST_NORM = 5.0
@@ -167,7 +174,7 @@ def _step(
     passed: float,
 ) -> float:
     device = best_device()
-    images, labels, total = images.to(device), labels.to(device), 0.0
+    images, labels, total = to_device(images, device), labels.to(device), 0.0
     for genotype in chosen:
         network = shared.network(genotype).train()
         loss = functional.cross_entropy(network(images), labels) / len(chosen)
