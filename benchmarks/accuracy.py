@@ -3,9 +3,9 @@
 Networks like ResNet-20, MobileNetV2 and ConvNeXt (with batch norm and ReLU), small enough to be
 trained here, on `digits` (real) and `shapes32` (drawn). "PTQ" calibrates the float network: in the
 compiler at 8 bits, in `codesign.nn.quantization` at 8, 6 and 4. "QAT" goes on training it as what
-the accelerator computes, by shifts and, at 8 bits, by multipliers. Every figure is top-1 of the compiled
-integer network on all held-out images, by its integer reference; every element of it must be the
-trained network's, and for some images the simulator's too (T2).
+the accelerator computes, by shifts and, at 8 bits, by multipliers. Every figure is top-1 of the
+compiled integer network on all held-out images, by its integer reference; every element of it must
+be the trained network's, and for some images the simulator's too (T2).
 
 The quantiser study trains NAF's, DoReFa's and PACT's quantisers at 4 bits from the same calibrated
 network, without an accelerator. NAF and PACT learn the range of activations from there, DoReFa
