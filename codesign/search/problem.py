@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -46,14 +47,22 @@ class NetworkChoice:
 
 @dataclass(frozen=True)
 class HardwareChoice:
-    """A configuration space by name or path, or configurations by name or path."""
+    """A configuration space by name or path, or configurations by name or path.
+
+    ``samples`` limits a space to as many random configurations, drawn with seed 0.
+    """
 
     space: str | None = None
     configs: tuple[str, ...] = ()
+    samples: int | None = None
 
     def __post_init__(self) -> None:
         if (self.space is None) == (not self.configs):
             raise ConfigError('[hardware]: give either space = "NAME" or configs = ["NAME", ...]')
+        if self.samples is not None and (self.samples < 1 or self.space is None):
+            raise ConfigError(
+                f"[hardware] samples = {self.samples}: at least 1, and only beside space"
+            )
 
 
 @dataclass(frozen=True)
@@ -133,6 +142,8 @@ class Problem:
     ``objectives`` rank pairs in their order, a later one decides only between equals; the
     Pareto front is over all of them. ``cost_model`` is the path of a trained model (T1) that
     scores pairs before any is simulated; without one the lower bound (T0) does.
+    ``budget`` is the price of all evaluations together: 1 each, less at a cheaper fidelity.
+    ``options`` are the strategy's own, as [search.options] of the file has them.
     ``exact_regret`` simulates every unique unit on every configuration after the search, so
     that the certificate holds the exact regret.
     """
@@ -147,6 +158,7 @@ class Problem:
     seed: int = 0
     cost_model: str | None = None
     exact_regret: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     name: str = field(default="search", compare=False)
 
     def __post_init__(self) -> None:

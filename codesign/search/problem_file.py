@@ -37,6 +37,7 @@ class _Network(_Table):
 class _Hardware(_Table):
     space: str | None = None
     configs: list[str] = Field(default_factory=list[str])
+    samples: int | None = None
 
 
 class _Accuracy(_Table):
@@ -57,6 +58,7 @@ class _Search(_Table):
     seed: int = 0
     cost_model: str | None = None
     exact_regret: bool = False
+    options: dict[str, Any] = Field(default_factory=dict[str, Any])
 
 
 class _Document(_Table):
@@ -108,6 +110,7 @@ def parse_problem(document: dict[str, Any], folder: Path, where: str) -> Problem
             HardwareChoice(
                 None if hardware.space is None else _file_or_name(hardware.space, folder),
                 tuple(_file_or_name(config, folder) for config in hardware.configs),
+                hardware.samples,
             ),
             AccuracyChoice(
                 parsed.accuracy.source,
@@ -127,6 +130,7 @@ def parse_problem(document: dict[str, Any], folder: Path, where: str) -> Problem
             parsed.search.seed,
             _resolved(parsed.search.cost_model, folder),
             parsed.search.exact_regret,
+            parsed.search.options,
             parsed.name,
         )
     except ConfigError as error:
