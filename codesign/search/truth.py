@@ -73,7 +73,7 @@ class TruthTable:
         """Read a table; StoreError for a missing, foreign or damaged file."""
         hint = "make one with benchmarks/truth.py"
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
                 if not set(file.files) >= _KEYS or int(file["format"]) != _FORMAT:
                     raise StoreError(f"{path}: no truth table of format {_FORMAT}; {hint}")
                 texts = {
