@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from codesign.nn.training import one_thread
 from codesign.search.evaluation import Evaluation
 from codesign.search.pairs import Floats
 from codesign.search.strategies.encoding import one_hot
@@ -48,7 +49,7 @@ class AccuracyModel:
         self._scores: Floats = np.array([-1.0, 1.0])
         self._length, self._noise, self._tuned = 0.5, 0.02, 0
         self._inputs = np.zeros((0, self.features.shape[1]))
-        self._inverse: Floats = np.zeros((0, 0))
+        self._factor = torch.zeros(0, 0, dtype=torch.float64)
         self._weights: Floats = np.zeros(0)
 
     def learn(self, evaluations: Sequence[Evaluation]) -> None:
@@ -56,7 +57,9 @@ class AccuracyModel:
         fresh = {
             e.pair.network: e.figures["accuracy"]
             for e in evaluations
-            if e.fidelity == "full" and "accuracy" in e.figures and e.pair.network not in self._known
+            if e.fidelity == "full"
+            and "accuracy" in e.figures
+            and e.pair.network not in self._known
         }
         if not fresh:
             return
@@ -66,11 +69,14 @@ class AccuracyModel:
         self._accuracies, places = np.unique(accuracies, return_index=True)
         self._scores = scores[places]
         inputs = self.features[np.fromiter(self._known, np.int64)]
-        if len(scores) >= _REGROWTH * self._tuned:
-            self._tune(inputs, scores)
-            self._inputs, self._inverse = inputs[:0], np.zeros((0, 0))
-        self._grow(inputs[len(self._inputs) :])
-        self._weights = self._inverse @ scores
+        with one_thread():
+            if len(scores) >= _REGROWTH * self._tuned:
+                self._tune(inputs, scores)
+                self._inputs, self._factor = inputs[:0], self._factor[:0, :0]
+            self._grow(inputs[len(self._inputs) :])
+            half = self._solved(torch.from_numpy(scores)[:, None])
+            whole = torch.linalg.solve_triangular(self._factor.T, half, upper=True)
+        self._weights = whole[:, 0].numpy()
 
     @property
     def known(self) -> int:
@@ -83,8 +89,9 @@ class AccuracyModel:
 
     def spread(self, networks: NDArray[np.int64]) -> Floats:
         """Standard deviations of the scores float64 [B]."""
-        kernel = self._kernel(self.features[networks])
-        return np.sqrt(np.maximum(1.0 - ((kernel @ self._inverse) * kernel).sum(axis=1), 1e-12))
+        with one_thread():
+            half = self._solved(torch.from_numpy(self._kernel(self.features[networks])).T)
+        return np.sqrt(np.maximum(1.0 - (half**2).sum(dim=0).numpy(), 1e-12))
 
     def relaxed(self, decisions: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         """Expected scores float64 [B] of mixtures: shares of options [B, sum of options], which
@@ -109,29 +116,32 @@ class AccuracyModel:
         distance = (x**2).sum(1)[:, None] + (y**2).sum(1) - 2.0 * x @ y.T
         return np.exp(-np.maximum(distance, 0.0) / self._length)
 
+    def _solved(self, right: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.solve_triangular(self._factor, right, upper=False)
+
     def _grow(self, inputs: Floats) -> None:
-        """The inverse of the kernel matrix with more ``inputs``, by its Schur complement."""
-        old, cross = self._inverse, self._kernel(inputs)
+        """More rows of the kernel matrix's Cholesky factor, for more ``inputs``."""
         own = self._kernel(inputs, inputs) + self._noise * np.eye(len(inputs))
+        side = self._solved(torch.from_numpy(self._kernel(inputs)).T).T
+        corner = torch.linalg.cholesky(torch.from_numpy(own) - side @ side.T)
+        above = torch.cat([self._factor, torch.zeros(side.T.shape, dtype=torch.float64)], dim=1)
+        self._factor = torch.cat([above, torch.cat([side, corner], dim=1)])
         self._inputs = np.concatenate([self._inputs, inputs])
-        projected = cross @ old
-        corner = np.linalg.inv(own - projected @ cross.T)
-        side = -corner @ projected
-        self._inverse = np.block([[old - projected.T @ side, side.T], [side, corner]])
 
     def _tune(self, inputs: Floats, scores: Floats) -> None:
         self._tuned = len(scores)
         inputs, y = inputs[-_TUNED:], scores[-_TUNED:]
         distance = (inputs**2).sum(1)[:, None] + (inputs**2).sum(1) - 2.0 * inputs @ inputs.T
+        right = torch.from_numpy(y)[:, None]
         best = -np.inf
         for length in _LENGTHS:
-            kernel = np.exp(-np.maximum(distance, 0.0) / length)
+            kernel = torch.from_numpy(np.exp(-np.maximum(distance, 0.0) / length))
             for noise in _NOISES:
-                factor = np.linalg.cholesky(kernel + noise * np.eye(len(y)))
-                half = np.linalg.solve(factor, y)
+                factor = torch.linalg.cholesky(kernel + noise * torch.eye(len(y)))
+                half = torch.linalg.solve_triangular(factor, right, upper=False)
                 # The kernel's height is the one of the highest likelihood.
-                likelihood = -0.5 * len(y) * np.log(half @ half + 1e-12)
-                likelihood -= np.log(np.diag(factor)).sum()
+                likelihood = -0.5 * len(y) * float(torch.log((half**2).sum() + 1e-12))
+                likelihood -= float(torch.log(torch.diagonal(factor)).sum())
                 if likelihood > best:
                     best, self._length, self._noise = likelihood, length, noise
 

@@ -46,13 +46,15 @@ class Forecast:
             kept = np.isfinite(cycles)
             figures = np.array([e.figures[metric] for e in known])
             x = self._vectors(networks[kept], configs[kept])
-            y = np.log(figures[kept] / cycles[kept])
-            self._products[metric] += x.T @ x
-            self._sums[metric] += x.T @ y
+            y: Floats = np.log(figures[kept] / cycles[kept])
+            self._products[metric] += np.transpose(x) @ x
+            self._sums[metric] += y @ x
             # The constant is not held back: energy has a level of its own.
-            penalty = np.diag([1e-9, *np.full(x.shape[1] - 1, _RIDGE)])
-            products = self._products[metric] + penalty
-            self._weights[metric] = np.linalg.solve(products, self._sums[metric])
+            penalty = _RIDGE * np.eye(x.shape[1])
+            penalty[0, 0] = 1e-9
+            products: Floats = self._products[metric] + penalty
+            weights = np.linalg.solve(products, self._sums[metric])
+            self._weights[metric] = np.asarray(weights, np.float64)
 
     def figure(self, metric: str, networks: Indices, configs: Indices) -> Floats:
         """Expected figure float64 [B] of B pairs, nan where nothing fits or nothing is known."""

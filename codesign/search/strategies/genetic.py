@@ -157,7 +157,7 @@ class _Population:
         mutated = rng.random(mixed.shape) < max(self._mutation, 1.0 / mixed.shape[1])
         # Half of the mutations go to a neighbouring value, as options are ordered mostly.
         steps = mixed + rng.choice([-1, 1], mixed.shape)
-        near = np.clip(steps, 0, self._options - 1)
+        near = np.minimum(np.maximum(steps, 0), self._options - 1)
         moved = np.where(rng.random(mixed.shape) < 0.5, near, self._random(count))
         return np.where(mutated, moved, mixed)
 

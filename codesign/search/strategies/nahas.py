@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
@@ -61,7 +60,7 @@ class Nahas:
             raise ConfigError(
                 f"[search.options] mode = {self.options.mode!r}; allowed: {', '.join(EXPONENTS)}"
             )
-        self.mode = cast(Mode, self.options.mode)
+        self.mode: Mode = "hard" if self.options.mode == "hard" else "soft"
         self.view, self.rng = setting.view, setting.rng
         self.forecast = Forecast(self.view)
         view = self.view

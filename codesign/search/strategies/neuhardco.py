@@ -97,12 +97,13 @@ class NeuHardCo:
         self._stuck = [0] * count
         self._best = [inf] * count
         self._round = 0
+        self._restarted = False
         self._cycles = torch.zeros(0, dtype=torch.float64)
 
     def ask(self, room: float) -> Sequence[Proposal]:
         wanted = min(BATCH, int(room + 1e-9))
         with one_thread():
-            if self._round % self.options.hardware_every == 0:
+            if self._restarted or self._round % self.options.hardware_every == 0:
                 self._hardware_turn()
             if self.surrogate.model.known:
                 self._architecture_turn()
@@ -167,7 +168,7 @@ class NeuHardCo:
                 optimizer.step()
                 with torch.no_grad():
                     points.clamp_(self.configs.low, self.configs.high)
-        self.points = points.detach()
+        self.points, self._restarted = points.detach(), False
         self._cycles = self.configs.unit_cycles(self.points, torch.ones_like(counts))
         after = self._shared(self.logits, self.points)
         before = losses[0] if losses else after
@@ -194,6 +195,7 @@ class NeuHardCo:
         self.logits[particle] = torch.randn(shape, generator=self._torch_rng, dtype=torch.float64)
         self.points[particle] = self._random_points(1)[0]
         self._best[particle], self._stuck[particle] = inf, 0
+        self._restarted = True
 
     def _random_points(self, count: int) -> torch.Tensor:
         low, high = self.configs.low, self.configs.high

@@ -94,7 +94,9 @@ class SharedObjective:
         logs = {
             "cycles": torch.log(total),
             "latency_ms": torch.log(total * self._ms_per_cycle),
-            **{metric: (fit(points) * log(2.0))[:, None] for metric, fit in self._resources.items()},
+            **{
+                metric: (fit(points) * log(2.0))[:, None] for metric, fit in self._resources.items()
+            },
         }
         if self._energy is not None:
             macs = (counts @ self._macs).clamp(min=0.0)[:, None]

@@ -85,7 +85,9 @@ class RelaxedConfigs:
         discrete = [hardware.fixed[name] for name in _DISCRETE]
         _, group = torch.unique(torch.stack(discrete, dim=1), dim=0, return_inverse=True)
         self.group = group
-        self.firsts = [int((group == number).nonzero()[0]) for number in range(int(group.max()) + 1)]
+        self.firsts = [
+            int((group == number).nonzero()[0]) for number in range(int(group.max()) + 1)
+        ]
         self._hardware = hardware
         self._units = view.units
 

@@ -77,7 +77,7 @@ class Surrogate:
         chosen: list[Pair] = []
         # Of equals the fastest: it is the least likely to exceed its limit in truth.
         cycles = self.forecast.figure("cycles", networks, configs)
-        for place in np.lexsort([cycles, -value, kept]).tolist():
+        for place in map(int, np.lexsort([cycles, -value, kept])):
             pair = fresh[place]
             taken[pair.network] = taken.get(pair.network, 0) + 1
             if taken[pair.network] <= each and len(chosen) < count:
