@@ -16,7 +16,7 @@ every number here from its own predictions. Rivals are fitted on the same rows a
 many settings. T0 itself, which T1 corrects, was made by hand from the timing model and looked at on
 other draws of these spaces and networks; its errors stand in the rivals' table.
 
-Pairs with a schedule that the closed form has no tiling for are scored on the roofline and counted.
+Pairs with a schedule that the closed form has no tiling for are scored too, and counted.
 """
 
 from __future__ import annotations

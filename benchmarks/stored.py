@@ -24,10 +24,12 @@ _SUFFIXES = (".py", ".cc", ".h")
 
 
 def sources_key(*folders: str, without: Collection[str] = ()) -> str:
-    """sha256 over the sources in folders of the repository but files so named, 16 digits."""
+    """sha256 over the sources in folders of the repository (or single ones) but files so named,
+    16 digits."""
     digest = hashlib.sha256()
     for folder in folders:
-        for path in sorted((ROOT / folder).rglob("*")):
+        named = ROOT / folder
+        for path in [named] if named.is_file() else sorted(named.rglob("*")):
             if path.suffix in _SUFFIXES and path.name not in without:
                 digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -28,13 +28,14 @@ class Heads:
 class Pairs:
     """What the heads take, arrays of one shape [...].
 
-    ``values`` float32[..., F] inputs; ``log_base`` what the trees for cycles correct, finite;
-    ``roofline`` cycles; ``energy_base_mj`` what the energy head corrects; ``kinds`` index into
-    `intervals.KINDS`.
+    ``values`` float32[..., F] inputs; ``log_base`` what the trees for cycles correct; ``fits``:
+    a tiling of the closed form does; ``roofline`` cycles; ``energy_base_mj`` what the energy head
+    corrects; ``kinds`` index into `intervals.KINDS`.
     """
 
     values: NDArray[np.float32]
     log_base: Floats
+    fits: NDArray[np.bool_]
     roofline: Floats
     energy_base_mj: Floats
     kinds: NDArray[np.intp]
@@ -45,7 +46,8 @@ class Prediction:
     """Arrays of the pairs' shape.
 
     ``cycles`` whole numbers; ``low``, ``high``: limits of the interval around them; ``energy_mj``
-    estimated millijoules, nan without that head; ``feasible`` probability that a schedule exists.
+    estimated millijoules, nan without that head; ``feasible`` probability that a schedule exists,
+    without that head 1 where a tiling of the closed form fits, else 0.
     """
 
     cycles: Floats
@@ -63,7 +65,7 @@ def predict_pairs(heads: Heads, pairs: Pairs) -> Prediction:
     scale = heads.spread.scale(values).reshape(shape)
     low, high = heads.spread.quantiles.limits(log_cycles, scale, pairs.kinds)
     cycles = whole_cycles(np.exp(log_cycles), pairs.roofline)
-    energy, feasible = np.full(shape, np.nan), np.ones(shape)
+    energy, feasible = np.full(shape, np.nan), np.where(pairs.fits, 1.0, 0.0)
     if heads.energy is not None:
         energy = pairs.energy_base_mj * np.exp(predict(heads.energy, values).reshape(shape))
     if heads.feasible is not None:

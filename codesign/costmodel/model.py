@@ -24,7 +24,6 @@ from codesign.costmodel.columns import (
     take,
     workload_columns,
 )
-from codesign.costmodel.design import finite_base
 from codesign.costmodel.energy_base import counter_prices, energy_base_mj
 from codesign.costmodel.extrapolation import beyond
 from codesign.costmodel.heads import Heads, Pairs, Prediction, predict_pairs, whole_cycles
@@ -67,7 +66,9 @@ class CostModel:
         configs: Sequence[VtaConfig],
         threads: int | None = None,
     ) -> Floats:
-        """Predicted cycles float64[U, C], whole; nan where no tiling of the closed form fits.
+        """Predicted cycles float64[U, C], whole; nan where there can be no schedule
+        (`closed_form.impossible`). Buffers may still be too small for any: `predict` says how
+        likely a schedule is.
 
         A longer read or write latency and a narrower bus never give fewer cycles, and no
         prediction is below the roofline. ``threads``: how many share the work, None for one a
@@ -92,9 +93,8 @@ class CostModel:
     def predict(self, workloads: Sequence[Workload], configs: Sequence[VtaConfig]) -> Prediction:
         """All heads on every pair, arrays [U, C].
 
-        ``cycles``, the limits and ``energy_mj`` are nan and ``feasible`` is 0 where no tiling of
-        the closed form fits: nearly always no schedule exists there, but the generator knows more
-        tilings.
+        ``cycles``, the limits and ``energy_mj`` are nan and ``feasible`` is 0 where there can be no
+        schedule (`closed_form.impossible`).
         """
         arrays = [np.full((len(workloads), len(configs)), np.nan) for _ in range(5)]
         prices = {k: v[None, :] for k, v in counter_prices(configs).items()}
@@ -103,7 +103,8 @@ class CostModel:
             fits = np.isfinite(found.t0.cycles)
             pairs = Pairs(
                 values=found.values,
-                log_base=finite_base(found),
+                log_base=found.log_base,
+                fits=fits,
                 roofline=found.t0.work.roofline,
                 energy_base_mj=energy_base_mj(found.t0, c, prices),
                 kinds=np.broadcast_to(unit_kinds(w), fits.shape),
@@ -111,8 +112,8 @@ class CostModel:
             made = predict_pairs(self.heads, pairs)
             told = (made.cycles, made.low, made.high, made.energy_mj)
             for array, values in zip(arrays, told, strict=False):
-                array[rows] = np.where(fits, values, np.nan)
-            arrays[-1][rows] = np.where(fits, made.feasible, 0.0)
+                array[rows] = np.where(found.possible, values, np.nan)
+            arrays[-1][rows] = np.where(found.possible, made.feasible, 0.0)
         return Prediction(*arrays)
 
     def extrapolation(
@@ -124,7 +125,7 @@ class CostModel:
 
     def _log_cycles(self, found: Inputs) -> Floats:
         flat = found.values.reshape(-1, found.values.shape[-1])
-        return finite_base(found) + predict(self.heads.cycles, flat).reshape(found.t0.cycles.shape)
+        return found.log_base + predict(self.heads.cycles, flat).reshape(found.t0.cycles.shape)
 
     def save(self, path: str | Path) -> None:
         """Write ``path`` (XGBoost's .ubj), the other heads and the manifest (.json) beside it.
@@ -181,7 +182,7 @@ def _booster(path: Path, raw: bytes) -> xgb.Booster:
 
 def _whole(log_cycles: Floats, found: Inputs) -> Floats:
     cycles = whole_cycles(np.exp(log_cycles), found.t0.work.roofline)
-    return np.where(np.isfinite(found.t0.cycles), cycles, np.nan)
+    return np.where(found.possible, cycles, np.nan)
 
 
 def _chunks(
