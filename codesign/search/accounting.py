@@ -10,6 +10,9 @@ from codesign.search.evaluation import Fidelity, Proposal
 BATCH = 16
 """Full proposals a round at most, fixed: results may not depend on the number of workers."""
 
+STALL = 1000
+"""Rounds in a row with nothing new to pay for, after which a search has ended."""
+
 _ROUNDING = 1e-9
 """Prices are sums of fractions: what a round may exceed its room by."""
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from codesign.nn import AccuracySource
+from codesign.search.accounting import STALL
 from codesign.search.certificate import certify, describe
 from codesign.search.evaluation import Evaluation
 from codesign.search.evaluator import Evaluator
@@ -134,10 +135,6 @@ def search(
     return Study(run, Path(store), folder, result)
 
 
-_STALL = 1000
-"""Rounds in a row with nothing new to pay for, after which a search has ended."""
-
-
 def _explore(
     evaluator: Evaluator, runs: RunStore, run: str, progress: Progress | None
 ) -> list[Evaluation]:
@@ -147,7 +144,7 @@ def _explore(
     strategy = make_strategy(problem.strategy, setting, evaluator)
     done: list[Evaluation] = []
     idle = 0
-    while (spent := evaluator.spent().price) < problem.budget and idle < _STALL:
+    while (spent := evaluator.spent().price) < problem.budget and idle < STALL:
         proposals = list(strategy.ask(problem.budget - spent))
         if not proposals:
             break

@@ -53,6 +53,11 @@ class Pairs:
         return self.shape[0] * self.shape[1]
 
     @cached_property
+    def network_decisions(self) -> Decisions:
+        """The networks as rows of integers."""
+        return self.networks.decisions()
+
+    @cached_property
     def connected(self) -> NDArray[np.bool_]:
         """bool [N]: whether the network's output depends on its input."""
         return self.counts.sum(axis=1) > 0

@@ -39,7 +39,7 @@ class View:
         self.hardware: Mapping[str, Floats] = pairs.hardware
         self.ms_per_cycle: Floats = pairs.ms_per_cycle
         self.short_price: float | None = pairs.short_price
-        self._networks = pairs.networks.decisions()
+        self._networks = pairs.network_decisions
         self._configs = pairs.config_decisions
         self.network_choices: Choices = self._networks.choices
         self.network_options: tuple[int, ...] = self._networks.options
@@ -87,3 +87,10 @@ class View:
         """Closed-form network cycles float64 [len(networks), len(configs)] (T0), nan where a
         network does not fit or is disconnected; kept by unit."""
         return sums(self.counts[np.asarray(networks, np.int64)], self.t0_units(configs))
+
+    @cached_property
+    def t0(self) -> Floats:
+        """Closed-form cycles of all pairs, float64 [N, C]; read-only."""
+        cycles = self.t0_cycles(range(self.shape[0]), range(self.shape[1]))
+        cycles.setflags(write=False)
+        return cycles

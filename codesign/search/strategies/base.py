@@ -56,13 +56,15 @@ INFORMED = ("exhaustive",)
 """Strategies that read every accuracy and score beforehand: truth makers, no search methods."""
 
 
-def make_strategy(name: str, setting: Setting, evaluator: Evaluator) -> Strategy:
+def make_strategy(name: str, setting: Setting, evaluator: Evaluator | None = None) -> Strategy:
     """The strategy called ``name``; ConfigError lists the names.
 
-    Only the `INFORMED` ones are handed ``evaluator``, with its accuracies.
+    Only the `INFORMED` ones are handed ``evaluator``, with its accuracies, and need it.
     """
     check_strategy(name)
     if name in INFORMED:
+        if evaluator is None:
+            raise ConfigError(f"strategy {name!r} reads every accuracy; it needs an evaluator")
         from codesign.search.strategies.exhaustive import Exhaustive
 
         return Exhaustive(setting, evaluator)
