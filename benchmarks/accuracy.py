@@ -3,10 +3,13 @@
 Networks like ResNet-20, MobileNetV2 and ConvNeXt (with batch norm and ReLU), small enough to be
 trained here, on `digits` (real) and `shapes32` (drawn). "PTQ" calibrates the float network: in the
 compiler at 8 bits, in `codesign.nn.quantization` at 8, 6 and 4. "QAT" goes on training it as what
-the accelerator computes, by shifts and by multipliers. Every figure is top-1 of the integer network
-on held-out images; the compiled network must give the trained one's integers on every element, by
-its integer reference and, for some images, on the simulator (T2). The quantiser study trains NAF's,
-DoReFa's and PACT's quantisers at 4 bits, all else equal, without an accelerator.
+the accelerator computes, by shifts and, at 8 bits, by multipliers. Every figure is top-1 of the
+compiled integer network on all held-out images, by its integer reference; every element of it must
+be the trained network's, and for some images the simulator's too (T2).
+
+The quantiser study trains NAF's, DoReFa's and PACT's quantisers at 4 bits from the same calibrated
+network, without an accelerator. NAF and PACT learn the range of activations from there, DoReFa
+keeps it; NAF has 2^3 - 1 levels above zero, the others 2^4 - 1 for rectified tensors.
 
 Prints stored results; ``--rerun`` measures the cells that are missing or were made from older
 sources, one after the other, and may be killed and started again.
@@ -18,7 +21,7 @@ import logging
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,16 +29,20 @@ from typing import Any
 import numpy as np
 import trained
 from claims import STDERR, Claim, Results, parser
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from stored import NOTHING_STORED, StoredRows, sources_key
 from torch import nn
 
 import codesign
+from codesign.compiler.package import Package
+from codesign.hw.config import VtaConfig
 from codesign.nn.datasets import DataSet, digits, real, shapes32
 from codesign.nn.export import export_onnx
 from codesign.nn.quantization import QUANTIZERS, HardwareFit, QuantizedNetwork, Scheme, export_qdq
 from codesign.nn.training import Recipe, predictions, seeded, top1, train
+from codesign.store.content import content_key
 
 NETWORKS = {
     "ResNet-like": trained.resnet20,
@@ -43,14 +50,27 @@ NETWORKS = {
     "ConvNeXt-like": trained.small_convnext,
 }
 MACHINES = {"shifts": False, "multipliers": True}
-BITS = (8, 6, 4)
+BITS = {"shifts": (8, 6, 4), "multipliers": (8,)}
 SEEDS = (0, 1, 2)
 CALIBRATION = 128
-COMPARED, SIMULATED = 100, 4
-FLOAT = {"digits": Recipe(epochs=8, move_pixels=1), "shapes32": Recipe(epochs=10)}
-TUNED = {"epochs": 2, "learning_rate": 3e-4, "weight_decay": 0.0}
-STUDIED = {"epochs": 3, "learning_rate": 3e-3, "weight_decay": 0.0}
+SIMULATED = 4
+SHAPES = (1600, 500)
+"""Training and held-out images of `shapes32`."""
+FLOAT = {"digits": Recipe(epochs=8, move_pixels=1), "shapes32": Recipe(epochs=8)}
+TUNED = {"epochs": 3, "learning_rate": 1e-3, "weight_decay": 0.0}
+STUDIED = {"epochs": 2, "learning_rate": 3e-3, "weight_decay": 0.0}
+SOURCES = (
+    *("codesign/frontend", "codesign/kernels", "codesign/compiler", "relay_passes"),
+    *("codesign/nn/quantization", "codesign/nn/training.py", "codesign/nn/export.py"),
+    *(f"codesign/nn/datasets/{name}.py" for name in ("dataset", "digits", "shapes")),
+    "benchmarks/trained.py",
+)
+"""What decides a row, beside the figures above."""
 STUDY_BITS = 4
+STUDY_NOTE = (
+    "All from one calibrated float network. NAF and PACT learn the activations' ranges, DoReFa "
+    "keeps the calibrated ones."
+)
 PTQ_LOSS = {
     ("ResNet-like", "multipliers"): 0.5,
     ("MobileNet-like", "multipliers"): 1.0,
@@ -82,7 +102,8 @@ def main() -> int:
     cells = [Cell(d, n, s) for s in SEEDS for d in FLOAT for n in NETWORKS]
     if options.quick:
         cells = [Cell("digits", "ResNet-like", options.seed)]
-    key = sources_key("codesign/nn/quantization", "codesign/nn/datasets", "codesign/compiler/fit")
+    efforts = [FLOAT, TUNED, STUDIED, STUDY_BITS, BITS, CALIBRATION, SIMULATED, SHAPES]
+    key = content_key([efforts, sources_key(*SOURCES)])[:16]
     old = [cell for cell in cells if not stored.is_current(str(cell), key)]
     if options.rerun or options.quick:
         for cell in [cell for cell in old if options.only in str(cell)]:
@@ -94,8 +115,10 @@ def main() -> int:
         return 1
     results = Results("Accuracy of quantised networks on the accelerator (T2)")
     results.claims += claims(rows)
+    compared = sum(form["elements"] for row in rows for form in row["forms"])
     results.figures |= {
         "cells": len(rows),
+        "elements_compared": compared,
         "cells_missing": len(cells) - len(rows),
         "cells_from_older_sources": sum(str(cell) in stored.rows for cell in old),
         "seconds_of_measuring": round(sum(row["seconds"] for row in rows)),
@@ -110,7 +133,7 @@ def main() -> int:
 def measure(cell: Cell, quick: bool) -> dict[str, Any]:
     """Train the float network, then every quantised form of it."""
     started = time.perf_counter()
-    data = digits(cell.seed) if cell.dataset == "digits" else shapes32(cell.seed).first(3000, 1000)
+    data = digits(cell.seed) if cell.dataset == "digits" else shapes32(cell.seed, *SHAPES)
     float_recipe = replace(FLOAT[cell.dataset], seed=cell.seed)
     if quick:
         data, float_recipe = data.first(train=500, test=100), replace(float_recipe, epochs=6)
@@ -121,18 +144,18 @@ def measure(cell: Cell, quick: bool) -> dict[str, Any]:
     )
     in_float = top1(network, data.test_images, data.test_labels)
     STDERR.print(f"{cell}: float {in_float:.2f} %, {time.perf_counter() - started:.0f} s")
-    forms: list[dict[str, Any]] = []
-    for machine, has_mul in MACHINES.items():
-        cfg = replace(codesign.load_config("pynq"), has_mul=has_mul)
-        forms.append(
-            {"form": "PTQ, compiler", "bits": 8, "machine": machine} | compiled(network, data, cfg)
-        )
-        for bits in BITS:
+    configs = {
+        machine: replace(codesign.load_config("pynq"), has_mul=has_mul)
+        for machine, has_mul in MACHINES.items()
+    }
+    forms = compiled(network, data, configs)
+    for machine, cfg in configs.items():
+        for bits in BITS[machine]:
             hardened = calibrated(network, data, "naf", bits).harden(HardwareFit(cfg))
             start = {"bits": bits, "machine": machine}
-            forms.append({"form": "PTQ", **start} | checked(hardened, data, cfg))
+            forms.append({"form": "PTQ", **start, **checked(hardened, data, cfg)})
             train(hardened, data, tuned)
-            forms.append({"form": "QAT", **start} | checked(hardened, data, cfg))
+            forms.append({"form": "QAT", **start, **checked(hardened, data, cfg)})
             STDERR.print(
                 f"  {machine}, {bits} bits: PTQ {forms[-2]['top1']:.2f} %, "
                 f"QAT {forms[-1]['top1']:.2f} %, {time.perf_counter() - started:.0f} s"
@@ -159,37 +182,41 @@ def calibrated(network: nn.Module, data: DataSet, quantizer: str, bits: int) -> 
     return quantized.calibrate(data.train_images[:CALIBRATION])
 
 
-def compiled(network: nn.Module, data: DataSet, cfg: Any) -> dict[str, Any]:
-    """The float network calibrated and compiled, nothing else."""
+def compiled(
+    network: nn.Module, data: DataSet, configs: Mapping[str, VtaConfig]
+) -> list[dict[str, Any]]:
+    """The float network calibrated and compiled for every machine, nothing else."""
+    forms: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         path = export_onnx(network, (1, *data.image_shape), Path(folder) / "float.onnx")
-        package = codesign.compile(path, cfg, calibration=real(data.train_images[:CALIBRATION]))
-    outputs = next(iter(package.reference(real(data.test_images)).values()))
-    run = package.run(real(data.test_images[:SIMULATED]))
-    simulated = next(iter(run.outputs.values()))
-    return {
-        "top1": accuracy(outputs, data),
-        "elements": int(simulated.size),
-        "unequal": int((simulated != outputs[:SIMULATED]).sum()) + run.mismatches,
-    }
+        for machine, cfg in configs.items():
+            package = codesign.compile(path, cfg, calibration=real(data.train_images[:CALIBRATION]))
+            start = {"form": "PTQ, compiler", "bits": 8, "machine": machine}
+            forms.append({**start, **run(package, data, None)})
+    return forms
 
 
-def checked(network: QuantizedNetwork, data: DataSet, cfg: Any) -> dict[str, Any]:
-    """Top-1 of the hardened network, and its elements unlike those of the compiled one."""
-    ours = predictions(network, data.test_images).numpy()
+def checked(network: QuantizedNetwork, data: DataSet, cfg: VtaConfig) -> dict[str, Any]:
+    """The hardened network compiled, all its outputs against those that training computed."""
     with tempfile.TemporaryDirectory() as folder:
         path = export_qdq(network.freeze(), Path(folder) / "qdq.onnx")
         package = codesign.compile(path, cfg, disabled=("fuse_additions",))
-    x = real(data.test_images[:COMPARED])
-    outputs = next(iter(package.reference(x).values()))
-    run = package.run(x[:SIMULATED])
-    simulated = next(iter(run.outputs.values()))
-    return {
-        "top1": accuracy(ours, data),
-        "elements": int(outputs.size + simulated.size),
-        "unequal": int((outputs != ours[:COMPARED]).sum())
-        + int((simulated != ours[:SIMULATED]).sum()),
-    }
+    return run(package, data, predictions(network, data.test_images).numpy())
+
+
+def run(package: Package, data: DataSet, trained: NDArray[Any] | None) -> dict[str, Any]:
+    """Top-1 of the integer network, and how many elements of it are not those of ``trained`` or of
+    the simulator."""
+    images = real(data.test_images)
+    outputs = next(iter(package.reference(images).values()))
+    simulation = package.run(images[:SIMULATED])
+    simulated = next(iter(simulation.outputs.values()))
+    elements = int(simulated.size)
+    unequal = int((simulated != outputs[:SIMULATED]).sum()) + simulation.mismatches
+    if trained is not None:
+        elements += int(outputs.size)
+        unequal += int((outputs != trained).sum())
+    return {"top1": accuracy(outputs, data), "elements": elements, "unequal": unequal}
 
 
 def accuracy(outputs: Any, data: DataSet) -> float:
@@ -232,7 +259,7 @@ def claim(name: str, lost: list[float], target: float) -> Claim:
 def show(rows: Sequence[dict[str, Any]]) -> None:
     """Mean top-1 and spread over seeds, of every form and of the study."""
     table = Table(title="Top-1, percent, mean ± spread over seeds", title_justify="left")
-    columns = [(form, bits) for form in ("PTQ", "QAT") for bits in BITS]
+    columns = [(form, bits) for form in ("PTQ", "QAT") for bits in BITS["shifts"]]
     for heading in ("data set", "network", "machine", "seeds", "float", "PTQ, compiler"):
         table.add_column(heading)
     for form, bits in columns:
@@ -270,9 +297,12 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
     console = Console(highlight=False, width=160)
     console.print(table)
     console.print(study)
+    console.print(STUDY_NOTE)
 
 
 def spread(values: Sequence[float]) -> str:
+    if not values:
+        return "-"
     deviation = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
     return f"{np.mean(values):.2f}{deviation}"
 

@@ -12,7 +12,7 @@ MobileNetV2, ResNet-18/34 and ResNet-50 on configurations of the spaces `neuhard
 A network's cycles are the sum of its layers' on configurations that were traced with all of them;
 families count alike, and a family without such a sum fails the claim. Rivals are fitted on the
 same splits; T1 and they have the same tuning budget, spent inside each split's training rows. Pairs
-with a schedule that the closed form has no tiling for are scored on the roofline and counted.
+with a schedule that the closed form has no tiling for are scored too, and counted.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ from rich.progress import Progress
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import nn
+from trained import Block
 
 import codesign
 
@@ -62,28 +63,6 @@ def digits(seed: int) -> Digits:
         images, data.target, test_size=HELD_OUT, random_state=seed, stratify=data.target
     )
     return Digits(parts[0], parts[2], parts[1], parts[3])
-
-
-class Block(nn.Module):
-    """Two 3x3 convolutions and a shortcut, added and rectified."""
-
-    def __init__(self, channels: int, out: int, stride: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, out, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(out),
-            nn.ReLU(),
-            nn.Conv2d(out, out, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(out),
-        )
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or channels != out:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)
-            )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.relu(self.body(x) + self.shortcut(x))
 
 
 def network() -> nn.Module:

@@ -23,20 +23,13 @@ _ESTIMATES = ("area.py", "energy.py")
 _SUFFIXES = (".py", ".cc", ".h")
 
 
-def sources_key(*places: str, without: Collection[str] = ()) -> str:
-    """sha256 over files, and sources in folders, of the repository but files so named, 16 digits.
-
-    Raises
-    ------
-    FileNotFoundError
-        a place that is not there.
-    """
+def sources_key(*folders: str, without: Collection[str] = ()) -> str:
+    """sha256 over the sources in folders of the repository (or single ones) but files so named,
+    16 digits."""
     digest = hashlib.sha256()
-    for place in places:
-        found = ROOT / place
-        if not found.exists():
-            raise FileNotFoundError(f"sources of stored results: {found} does not exist")
-        for path in [found] if found.is_file() else sorted(found.rglob("*")):
+    for folder in folders:
+        named = ROOT / folder
+        for path in [named] if named.is_file() else sorted(named.rglob("*")):
             if path.suffix in _SUFFIXES and path.name not in without:
                 digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -40,6 +40,10 @@ class VerificationError(CodesignError):
     exit_code = 1
 
 
+class StrategyError(CodesignError):
+    """A search strategy breaks its contract: a round over budget, a pair that does not exist."""
+
+
 class StoreError(CodesignError):
     """A trace store, run store or model file is corrupt, foreign or locked."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from codesign.kernels.workload import Workload
 
 _NETWORKS_SAMPLED = 1000
-_CONFIGS_LISTED = 20_000
+_CONFIGS_SAMPLED = 10_000
 
 NamedLayers = list[tuple[str, "Workload"]]
 
@@ -60,16 +60,16 @@ def _space_layers(name: str, seed: int) -> list[Workload]:
     return list(dict.fromkeys(layer for g in genotypes for layer, _ in space.layers(g)))
 
 
-def hardware_configs(name: str, samples: int, seed: int) -> list[VtaConfig]:
-    """The points of a space; of a space too large to list, as many random points as samples."""
+def hardware_configs(name: str, seed: int) -> list[VtaConfig]:
+    """The points of a space; of a space too large to list, `_CONFIGS_SAMPLED` random ones."""
     import numpy as np
 
     from codesign.hw.space import load_space
 
     space = load_space(name)
-    if space.count() <= _CONFIGS_LISTED:
+    if space.count() <= _CONFIGS_SAMPLED:
         return list(space.configs())
-    return list(space.sample(samples, np.random.default_rng([seed, 1])))
+    return list(space.sample(_CONFIGS_SAMPLED, np.random.default_rng([seed, 1])))
 
 
 def onnx_units(path: str, config: VtaConfig, calibration: str | None = None) -> NamedLayers:

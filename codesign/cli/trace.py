@@ -77,12 +77,11 @@ def _collect(args: argparse.Namespace) -> dict[str, object]:
     from codesign.store import TraceStore
 
     started = time.perf_counter()
-    configs = hardware_configs(args.hardware, args.samples, args.seed)
+    configs = hardware_configs(args.hardware, args.seed)
     networks = network_layers(args.network, args.seed, configs[-1], args.calibration)
     layers = list(dict.fromkeys(layer for members in networks.values() for layer in members))
     pairs = min(args.samples, len(layers) * len(configs))
-    points = pairs * (1 + (args.schedules or 0))
-    with TraceStore.open(args.output) as store, progress("simulating", points) as advance:
+    with TraceStore.open(args.output) as store, progress("simulating", pairs) as advance:
         shown = 0
 
         def show(done: int, total: int) -> None:

@@ -34,8 +34,8 @@ class Bound:
 
 
 def infeasible(w: Columns, c: Columns) -> NDArray[np.bool_]:
-    """Pairs without a schedule: no tiling of T0 fits, or `impossible`. Nearly always what the
-    schedule generator finds, which knows more tilings."""
+    """Pairs that no tiling of T0 fits, or `impossible`. Nearly always what the schedule generator
+    finds, which knows more tilings."""
     return ~np.isfinite(bound(w, c).cycles)
 
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,6 @@ import numpy as np
 from codesign.costmodel.columns import Floats
 from codesign.costmodel.sampling import IndexPairs, Sampling, sampler
 from codesign.costmodel.units import on_config
-from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.kernels.schedule import Schedule
 from codesign.kernels.workload import Workload
@@ -27,21 +24,22 @@ from codesign.store import (
     trace_key,
     worker_pool,
 )
+from codesign.store.content import config_text, workload_text
 
 Progress = Callable[[int, int], None]
-"""Called with (points done, points known so far in all) after each stored batch."""
+"""Called with (pairs done, pairs in all) after each stored batch."""
 
 Unit = tuple[Workload, VtaConfig]
-Point = tuple[Workload, VtaConfig, Schedule | None]
-"""What a row answers for: a schedule, or None for the best one that the tuner finds."""
+Answers = list[tuple[Schedule | None, Any]]
+"""Schedule asked for, None for the best one, and its outcome."""
 
 _BATCH = 16
-"""Rows a transaction: what a killed run loses at most."""
+"""Rows a transaction: what a killed run loses at most, but for one pair's."""
 
 
 @dataclass(frozen=True)
 class Collected:
-    """What `collect` did: points simulated now, points the store had, infeasible among both."""
+    """What `collect` did: rows simulated now, rows the store had, pairs without any schedule."""
 
     simulated: int
     known: int
@@ -70,29 +68,27 @@ def collect(
     """Simulate ``samples`` distinct (layer, configuration) pairs into ``store``.
 
     Layers become units by `on_config`. A pair's row is its best schedule (T2), or why it is
-    infeasible; ``schedules`` random ones of its schedule space follow it, each a row of its own.
-    The store's content depends on neither ``workers`` nor on kills: rows are added in the order
-    drawn, and what is there already is not simulated again.
+    infeasible; ``schedules`` random ones of its schedule space are rows of their own after it,
+    and a pair that has as many of them is not drawn for again. The store's content depends on
+    neither ``workers`` nor on kills: rows are added in the order drawn, and what is there already
+    is not simulated again.
     """
     layers = list(dict.fromkeys(workloads))
-    pairs_in_all = min(samples, len(layers) * len(configs))
-    done = Collected(0, 0, 0)
+    total = min(samples, len(layers) * len(configs))
+    done, base = Collected(0, 0, 0), 0
     with _processes(workers) as pool:
         source = sampler(sampling, layers, configs, samples, seed)
         drawn = next(source, None)
         while drawn is not None:
             units = _units(drawn, layers, configs)
-            points = _points(units, schedules, seed, pool)
-            base = done.simulated + done.known
-            total = max(pairs_in_all * (1 + schedules), base + len(points))
 
-            def show(n: int, base: int = base, total: int = total) -> None:
+            def show(n: int, base: int = base) -> None:
                 if progress is not None:
                     progress(base + n, total)
 
-            rows, part = _fill(points, store, pool, show)
-            done += part
-            drawn = _next(source, _cycles(points, rows))
+            cycles, part = _fill(units, store, pool, show, schedules, seed)
+            done, base = done + part, base + len(units)
+            drawn = _next(source, cycles)
     return done
 
 
@@ -100,14 +96,14 @@ def collect_pairs(
     pairs: Sequence[Unit], store: TraceStore, workers: int = 1, progress: Progress | None = None
 ) -> Collected:
     """Best schedules of given (layer, configuration) pairs, in their order, as `collect` has it."""
-    points: list[Point] = [(on_config(layer, config), config, None) for layer, config in pairs]
+    units = [(on_config(layer, config), config) for layer, config in pairs]
     with _processes(workers) as pool:
 
         def show(n: int) -> None:
             if progress is not None:
-                progress(n, len(points))
+                progress(n, len(units))
 
-        return _fill(points, store, pool, show)[1]
+        return _fill(units, store, pool, show)[1]
 
 
 @contextmanager
@@ -139,69 +135,94 @@ def _units(
     ]
 
 
-def _points(units: list[Unit], schedules: int, seed: int, pool: Executor | None) -> list[Point]:
-    """The best schedule of each unit, and after it the random ones."""
-    if not schedules:
-        return [(*unit, None) for unit in units]
-    points: list[Point] = []
-    found = _map(partial(_draw_schedules, count=schedules, seed=seed), units, pool)
-    for unit, chosen in zip(units, found, strict=True):
-        points += [(*unit, schedule) for schedule in (None, *chosen)]
-    return points
+def _fill(
+    units: Sequence[Unit],
+    store: TraceStore,
+    pool: Executor | None,
+    show: Callable[[int], None],
+    schedules: int = 0,
+    seed: int = 0,
+) -> tuple[Floats, Collected]:
+    """Simulate what the store lacks of the units, adding it as it comes.
+
+    Returns the best schedule's cycles of each unit, nan where it has none, and the counts.
+    """
+    simulator = simulator_version()
+    stored = store.keys(simulator)
+    todo: list[_Task] = []
+    known = 0
+    for unit in dict.fromkeys(units):
+        keys = stored.get((workload_text(unit[0]), config_text(unit[1])), set[str]())
+        has_best = trace_key(*unit, None, simulator) in keys
+        if has_best and len(keys) > schedules:
+            known += 1 + schedules
+        else:
+            todo.append(_Task(unit, schedules, seed, simulator, frozenset(keys)))
+    done = len(units) - len(todo)
+    show(done)
+    simulated = 0
+    batch: list[TraceRow] = []
+    for task, answers in zip(todo, _map(_simulate, todo, pool), strict=True):
+        made = [
+            make_row(*task.unit, outcome, simulator, schedule)
+            for schedule, outcome in answers
+            if outcome is not None
+        ]
+        known += len(answers) - len(made)
+        simulated += len(made)
+        batch += made
+        done += 1
+        if len(batch) >= _BATCH or done == len(units):
+            store.add(batch)
+            batch = []
+            show(done)
+    best = {unit: store.get(trace_key(*unit, None, simulator)) for unit in dict.fromkeys(units)}
+    cycles = {unit: None if row is None else row.cycles for unit, row in best.items()}
+    infeasible = sum(found is None for found in cycles.values())
+    of_units = np.array([cycles[unit] for unit in units], dtype=np.float64)  # None becomes nan
+    return of_units, Collected(simulated, known, infeasible)
 
 
-def _draw_schedules(unit: Unit, count: int, seed: int) -> list[Schedule]:
-    """Distinct random schedules that fit the scratchpads, drawn by the unit's content."""
+@dataclass(frozen=True)
+class _Task:
+    """A pair of which the store has the rows ``known``, but not all."""
+
+    unit: Unit
+    schedules: int
+    seed: int
+    simulator: str
+    known: frozenset[str]
+
+
+def _simulate(task: _Task) -> Answers:
+    """The pair's outcomes, None for those known."""
+    # Late, so that reading traces needs no simulator.
+    from codesign.kernels import best_schedule, measure
+
+    answers: Answers = []
+    for schedule in (None, *_random_schedules(task)):
+        if trace_key(*task.unit, schedule, task.simulator) in task.known:
+            answers.append((schedule, None))
+        elif schedule is None:
+            answers.append((None, best_schedule(*task.unit)))
+        else:
+            answers.append((schedule, measure(*task.unit, schedule)))
+    return answers
+
+
+def _random_schedules(task: _Task) -> list[Schedule]:
+    """Distinct random schedules that fit the scratchpads, drawn by the pair's content."""
     from codesign.kernels import candidates
 
-    options = candidates(*unit)
+    options = candidates(*task.unit) if task.schedules else []
     if not options:
         return []
-    rng = np.random.default_rng([seed, int(trace_key(*unit, None, "")[:15], 16)])
-    chosen = rng.choice(len(options), min(count, len(options)), replace=False)
+    rng = np.random.default_rng([task.seed, int(trace_key(*task.unit, None, "")[:15], 16)])
+    chosen = rng.choice(len(options), min(task.schedules, len(options)), replace=False)
     return [options[int(i)] for i in chosen]
-
-
-def _fill(
-    points: list[Point], store: TraceStore, pool: Executor | None, show: Callable[[int], None]
-) -> tuple[dict[str, TraceRow], Collected]:
-    """Rows of the points by key: read from the store, or simulated and added as they come."""
-    simulator = simulator_version()
-    keys = list(dict.fromkeys(trace_key(*point, simulator) for point in points))
-    by_key = dict(zip((trace_key(*point, simulator) for point in points), points, strict=True))
-    found = {key: store.get(key) for key in keys}
-    rows = {key: row for key, row in found.items() if row is not None}
-    known = len(rows)
-    todo = [by_key[key] for key in keys if key not in rows]
-    show(len(rows))
-    outcomes = zip(todo, _map(_outcome, todo, pool), strict=True)
-    while batch := list(islice(outcomes, _BATCH)):
-        made = [make_row(w, c, outcome, simulator, s) for (w, c, s), outcome in batch]
-        store.add(made)
-        rows |= {row.key: row for row in made}
-        show(len(rows))
-    infeasible = sum(row.infeasible is not None for row in rows.values())
-    return rows, Collected(len(todo), known, infeasible)
-
-
-def _cycles(points: list[Point], rows: dict[str, TraceRow]) -> Floats:
-    """Best-schedule cycles of each pair, nan where infeasible."""
-    simulator = simulator_version()
-    best = [rows[trace_key(*point, simulator)].cycles for point in points if point[2] is None]
-    return np.array([np.nan if cycles is None else cycles for cycles in best], dtype=np.float64)
 
 
 def _map(function: Callable[[Any], Any], items: Sequence[Any], pool: Executor | None) -> Any:
     if pool is None or len(items) < 2:
         return map(function, items)
     return pool.map(function, items, chunksize=4)
-
-
-def _outcome(point: Point) -> Any | Infeasible:
-    """A tuned or measured schedule; the import is late so that reading needs no simulator."""
-    from codesign.kernels import best_schedule, measure
-
-    workload, config, schedule = point
-    if schedule is None:
-        return best_schedule(workload, config)
-    return measure(workload, config, schedule)

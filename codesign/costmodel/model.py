@@ -24,7 +24,6 @@ from codesign.costmodel.columns import (
     take,
     workload_columns,
 )
-from codesign.costmodel.design import finite_base
 from codesign.costmodel.energy_base import counter_prices, energy_base_mj
 from codesign.costmodel.extrapolation import beyond
 from codesign.costmodel.inputs import Inputs, pair_inputs
@@ -52,10 +51,10 @@ class Heads:
 class Prediction:
     """Arrays [U, C] of units on configurations.
 
-    ``cycles`` whole numbers, nan where no tiling of the closed form fits: nearly always no schedule
-    exists there, but the generator knows more tilings; ``low``, ``high``: limits of the interval
-    around them; ``energy_mj`` estimated millijoules, nan without that head; ``feasible``
-    probability that a schedule exists, 0 where ``cycles`` is nan.
+    ``cycles`` whole numbers, nan where there can be no schedule (`closed_form.impossible`);
+    ``low``, ``high``: limits of the interval around them; ``energy_mj`` estimated millijoules, nan
+    without that head; ``feasible`` probability that a schedule exists, 0 where ``cycles`` is nan;
+    without that head 1 where a tiling of the closed form fits, else 0.
     """
 
     cycles: Floats
@@ -93,7 +92,9 @@ class CostModel:
         configs: Sequence[VtaConfig],
         threads: int | None = None,
     ) -> Floats:
-        """Predicted cycles float64[U, C], whole; nan where no tiling of the closed form fits.
+        """Predicted cycles float64[U, C], whole; nan where there can be no schedule
+        (`closed_form.impossible`). Buffers may still be too small for any: `predict` says how
+        likely a schedule is.
 
         A longer read or write latency and a narrower bus never give fewer cycles, and no
         prediction is below the roofline. ``threads``: how many share the work, None for one a
@@ -122,7 +123,7 @@ class CostModel:
         quantiles, prices = self.heads.spread.quantiles, counter_prices(configs)
         for rows, w, c in _chunks(workloads, configs):
             found = pair_inputs(w, c)
-            impossible = ~np.isfinite(found.t0.cycles)
+            fits = np.isfinite(found.t0.cycles)
             log_cycles, shape = self._log_cycles(found), found.t0.cycles.shape
             values = found.values.reshape(-1, found.values.shape[-1])
             scale = self.heads.spread.scale(values).reshape(shape)
@@ -134,10 +135,11 @@ class CostModel:
             if self.heads.energy is not None:
                 ratio = predict(self.heads.energy, values).reshape(shape)
                 known = energy_base_mj(found.t0, c, {k: v[None, :] for k, v in prices.items()})
-                energy[rows] = np.where(impossible, np.nan, known * np.exp(ratio))
-            feasible[rows] = np.where(impossible, 0.0, 1.0)
+                energy[rows] = np.where(found.possible, known * np.exp(ratio), np.nan)
+            feasible[rows] = np.where(fits, 1.0, 0.0)
             if self.heads.feasible is not None:
-                feasible[rows] *= predict(self.heads.feasible, values).reshape(shape)
+                feasible[rows] = predict(self.heads.feasible, values).reshape(shape)
+            feasible[rows] = np.where(found.possible, feasible[rows], 0.0)
         return Prediction(cycles, low, high, energy, feasible)
 
     def extrapolation(
@@ -149,7 +151,7 @@ class CostModel:
 
     def _log_cycles(self, found: Inputs) -> Floats:
         flat = found.values.reshape(-1, found.values.shape[-1])
-        return finite_base(found) + predict(self.heads.cycles, flat).reshape(found.t0.cycles.shape)
+        return found.log_base + predict(self.heads.cycles, flat).reshape(found.t0.cycles.shape)
 
     def save(self, path: str | Path) -> None:
         """Write ``path`` (XGBoost's .ubj), the other heads and the manifest (.json) beside it.
@@ -206,7 +208,7 @@ def _booster(path: Path, raw: bytes) -> xgb.Booster:
 
 def _whole(log_cycles: Floats, found: Inputs) -> Floats:
     cycles = np.rint(np.maximum(np.exp(log_cycles), np.ceil(found.t0.work.roofline)))
-    return np.where(np.isfinite(found.t0.cycles), cycles, np.nan)
+    return np.where(found.possible, cycles, np.nan)
 
 
 def _chunks(

@@ -13,7 +13,7 @@ tilings is taken exactly, so that cycles are continuous and differentiable almos
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,17 @@ import torch
 from torch import Tensor
 
 from codesign.costmodel.columns import WORKLOAD_COLUMNS, config_columns, workload_columns
-from codesign.costmodel.selection import Kind, cheapest, kinds
-from codesign.costmodel.tilings import pairs_of
+from codesign.costmodel.selection import Kind, kinds
+from codesign.costmodel.tilings import (
+    CONV_CUTS,
+    STREAM_CUTS,
+    Cuts,
+    channels_of,
+    pairs_of,
+    plane_of,
+    price_conv,
+    price_stream,
+)
 from codesign.hw.config import VtaConfig
 from codesign.kernels.workload import Workload
 
@@ -152,7 +161,7 @@ def relaxed_cycles(layers: Sequence[Workload], hardware: Hardware) -> Tensor:
     found: dict[int, list[Tensor]] = {}
     for kind, allowed in kinds(w_table, flows):
         members = np.flatnonzero(allowed.any(axis=1))
-        w = {name: torch.from_numpy(columns[name][members])[:, None] for name in WORKLOAD_COLUMNS}
+        w = {name: torch.from_numpy(columns[name][members]) for name in WORKLOAD_COLUMNS}
         cycles = _cycles(a, kind, w, c, torch.from_numpy(allowed[members]))
         for row, values in zip(members.tolist(), cycles, strict=True):
             found.setdefault(row, []).append(values)
@@ -165,9 +174,31 @@ def relaxed_cycles(layers: Sequence[Workload], hardware: Hardware) -> Tensor:
 def _cycles(
     a: Smooth, kind: Kind, w: Mapping[str, Tensor], c: Mapping[str, Tensor], allowed: Tensor
 ) -> Tensor:
+    """All tilings at once, along a third axis: a loop over them would take a second a call."""
     fixed = {name: torch.tensor(value, dtype=torch.float64) for name, value in kind.fixed.items()}
-    best, _ = cheapest(a, kind, pairs_of(a, {**w, **fixed}, c))
+    w = {name: values[:, None, None] for name, values in w.items()} | fixed
+    p = pairs_of(a, w, {name: values[..., None] for name, values in c.items()})
+    conv = kind.kind == "is_conv"
+    cuts = _CUTS[conv]
+    plane = plane_of(a, p, cuts)
+    if conv:
+        channels = channels_of(a, p, cuts)
+        prices = [
+            price_conv(a, p, plane, channels, channels_outside=outside, sliding=kind.sliding)
+            for outside in (True, False)
+        ]
+    else:
+        prices = [price_stream(a, p, plane, cuts)]
+    best = torch.cat([price.total for price in prices], dim=-1).amin(dim=-1)
     return torch.where(allowed, best, torch.inf)
+
+
+def _cuts_of(all_cuts: tuple[Cuts, ...]) -> Cuts:
+    rows = [[float(getattr(cuts, f.name)) for cuts in all_cuts] for f in fields(Cuts)]
+    return Cuts(*torch.tensor(rows, dtype=torch.float64))
+
+
+_CUTS = {True: _cuts_of(CONV_CUTS), False: _cuts_of(STREAM_CUTS)}
 
 
 def expected_cycles(logits: Tensor, counts: Tensor, cycles: Tensor) -> Tensor:

@@ -61,14 +61,16 @@ def sampler(
 
 
 def random_pairs(layers: int, configs: int, samples: int, seed: int) -> IndexPairs:
-    """Distinct random pairs, min(samples, all) of them."""
+    """Distinct random pairs, min(samples, all) of them; more samples begin with fewer's."""
     total = layers * configs
     rng = np.random.default_rng(seed)
-    if total <= 4 * samples or total <= 1 << 20:
+    if total <= 1 << 20:
         flat = rng.permutation(total)[:samples]
     else:
-        drawn = rng.integers(0, total, size=2 * samples)
-        flat = _distinct(drawn)[:samples]
+        flat = np.empty(0, np.int64)
+        while len(flat) < min(samples, total):
+            flat = _distinct(np.concatenate([flat, rng.integers(0, total, size=2 * samples)]))
+        flat = flat[:samples]
     return np.stack([flat // configs, flat % configs], axis=1)
 
 

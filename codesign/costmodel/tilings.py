@@ -40,17 +40,16 @@ class Cuts:
     by_row: Array = 0.0
 
 
-# Chosen greedily, most gain first, of 2100 (convolutions) and 630 tilings by their prices for 3000
-# pairs of all kinds of units and the three spaces; for convolutions then also from those that the
-# tuner finds best where none of the first came near it (small WGT, INP or ACC: narrow tiles of
-# large planes, weights that come row by row), and without those that hardly matter any more.
+# Chosen greedily. Other units than convolutions: of 630 by their prices for random pairs of all
+# kinds and the three spaces, most gain first. Convolutions: so of 2100, then also from those that
+# the tuner finds best where none of the first came near it (small WGT, INP or ACC: narrow tiles of
+# large planes, weights that come row by row) and from 8 600 others, without those that matter least
+# to the error on simulated pairs and to the prices of random ones.
 CONV_CUTS = tuple(
     Cuts(*numbers)
     for numbers in (
         (inf, inf, inf, inf, 1.0),
-        (1.0, 1.0, 8.0, 8.0),
         (1.0, 1.0, inf, inf, 1.0),
-        (inf, inf, 3.0, 1.0),
         (inf, 2.0, inf, inf, 1.0),
         (inf, 2.0, 1.0, inf),
         (12.0, 1.0, inf, 2.0),
@@ -63,16 +62,13 @@ CONV_CUTS = tuple(
         (inf, inf, 1.0, inf),
         (2.0, 2.0, inf, inf, 1.0),
         (inf, 8.0, 1.0, inf),
-        (1.0, 1.0, 1.0, inf),
         (2.0, 8.0, inf, inf, 1.0),
-        (1.0, 1.0, 1.0, 1.0),
         (1.0, 1.0, 16.0, 1.0),
         (3.0, 1.0, 1.0, inf, 1.0),
         (12.0, 1.0, 8.0, 1.0),
         (1.0, 1.0, 4.0, inf, 1.0),
         (8.0, inf, inf, inf, 1.0),
         (19.0, 6.0, inf, inf, 1.0),
-        (inf, 1.0, 2.0, 4.0),
         (2.0, 1.0, inf, 1.0),
         (4.0, 6.0, inf, 3.0),
         (14.0, inf, inf, inf, 1.0),
@@ -90,14 +86,22 @@ CONV_CUTS = tuple(
         (inf, 1.0, 6.0, 14.0),
         (2.0, inf, 4.0, inf),
         (6.0, 6.0, 1.0, inf, 1.0),
-        (4.0, 1.0, inf, 3.0),
         (19.0, 11.0, inf, inf, 1.0),
         (1.0, inf, inf, 8.0),
-        (10.0, 6.0, inf, inf, 1.0),
         (1.0, 6.0, 2.0, inf),
         (1.0, inf, 14.0, 4.0),
         (8.0, 1.0, 8.0, 2.0),
-        (12.0, inf, 3.0, 8.0),
+        (19.0, 6.0, 1.0, 4.0),
+        (28.0, 1.0, 2.0, 1.0),
+        (1.0, 1.0, 8.0, 2.0),
+        (8.0, 8.0, inf, inf, 1.0),
+        (14.0, 8.0, 2.0, inf, 1.0),
+        (12.0, 8.0, 8.0, 6.0),
+        (1.0, 1.0, 1.0, 6.0),
+        (3.0, 2.0, 3.0, inf, 1.0),
+        (8.0, 1.0, 1.0, 6.0),
+        (1.0, 1.0, 1.0, inf, 1.0),
+        (4.0, 1.0, inf, 1.0),
     )
 )
 STREAM_CUTS = tuple(
@@ -234,8 +238,8 @@ def possible(
     if sliding:
         return k.possible if channels_outside else k.possible & (p.w["groups"] == 1)
     if channels_outside:
-        return k.possible & (((s.tiles > 1) & (c["flow_is"] == 0)) | (k.tiles == 1))
-    return k.possible & (((k.tiles > 1) & (c["flow_ws"] == 0)) | (s.tiles == 1))
+        return k.possible & (((s.tiles > 1) & (c["flow_is"] == 0)) | (k.turns == 1))
+    return k.possible & (((k.turns > 1) & (c["flow_ws"] == 0)) | (s.tiles == 1))
 
 
 def price_conv(

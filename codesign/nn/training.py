@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -63,9 +64,10 @@ def train(
     progress : called after each epoch with its number (from 1) and its mean loss
     """
     device = best_device()
+    network = _laid_out(network.to(device), torch.channels_last)
     steps = steps_per_epoch(data, recipe) * recipe.epochs
     optimiser = torch.optim.AdamW(
-        network.to(device).parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
+        network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     rate = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.learning_rate, total_steps=steps + 1
@@ -76,7 +78,7 @@ def train(
             network.train()
             total, seen = 0.0, 0
             for images, labels in batches(data, recipe, order):
-                logits = network(images.to(device))
+                logits = network(to_device(images, device))
                 loss = functional.cross_entropy(logits, labels.to(device))
                 optimiser.zero_grad()
                 loss.backward()
@@ -85,7 +87,7 @@ def train(
                 total, seen = total + loss.item() * len(labels), seen + len(labels)
             if progress is not None:
                 progress(epoch + 1, total / seen)
-    return network.cpu().eval()
+    return _laid_out(network.cpu(), torch.contiguous_format).eval()
 
 
 def batches(
@@ -113,8 +115,8 @@ def predictions(network: nn.Module, images: Images) -> torch.Tensor:
     network.eval()
     with one_thread():
         parts = [
-            network(torch.from_numpy(real(images[start : start + _EVALUATION_BATCH])).to(device))
-            for start in range(0, len(images), _EVALUATION_BATCH)
+            network(to_device(torch.from_numpy(real(part)), device))
+            for part in np.split(images, range(_EVALUATION_BATCH, len(images), _EVALUATION_BATCH))
         ]
     return torch.cat(parts).cpu()
 
@@ -129,6 +131,11 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def to_device(images: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Images on ``device``, channels last: convolutions on the CPU are up to twice as fast."""
+    return images.to(device, memory_format=torch.channels_last)
+
+
 @contextlib.contextmanager
 def one_thread() -> Generator[None]:
     """Sums in one order on every machine; small networks are no slower."""
@@ -138,6 +145,11 @@ def one_thread() -> Generator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def _laid_out(network: nn.Module, layout: torch.memory_format) -> nn.Module:
+    # Module.to has no annotated overload for a layout alone.
+    return network.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
 
 
 def _moved(images: torch.Tensor, most: int, rng: torch.Generator) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """The outer loop: a problem in, the best pair with its certificate out."""
 
-from codesign.search.evaluator import Evaluation, Evaluator, Pair
+from codesign.search.evaluation import Evaluation, Pair, Proposal
+from codesign.search.evaluator import Evaluator
 from codesign.search.loop import Study, search
 from codesign.search.problem import (
     AccuracyChoice,
@@ -11,6 +12,7 @@ from codesign.search.problem import (
     Problem,
 )
 from codesign.search.strategies import Setting, Strategy, strategy_names
+from codesign.search.view import View
 
 __all__ = [
     "AccuracyChoice",
@@ -22,9 +24,11 @@ __all__ = [
     "Objective",
     "Pair",
     "Problem",
+    "Proposal",
     "Setting",
     "Strategy",
     "Study",
+    "View",
     "search",
     "strategy_names",
 ]

@@ -11,7 +11,8 @@ import numpy as np
 
 from codesign.hw.area import RESOURCES
 from codesign.hw.content import config_key
-from codesign.search.evaluator import Evaluation, Evaluator
+from codesign.search.evaluation import Evaluation
+from codesign.search.evaluator import Evaluator
 from codesign.search.pairs import Floats
 from codesign.search.ranking import objective_key
 from codesign.search.winner import Proof

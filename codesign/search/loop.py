@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from codesign.nn import AccuracySource
+from codesign.search.accounting import STALL
 from codesign.search.certificate import certify, describe
-from codesign.search.evaluator import Evaluation, Evaluator
+from codesign.search.evaluation import Evaluation
+from codesign.search.evaluator import Evaluator
 from codesign.search.fronts import Fronts, fronts
 from codesign.search.networks import Progress
 from codesign.search.pairs import Floats, Pairs, load_pairs
@@ -21,6 +23,7 @@ from codesign.search.ranking import pareto, rank
 from codesign.search.scores import UnitPredictor, load_predictor
 from codesign.search.simulate import Tuner, UnitSimulator, best
 from codesign.search.strategies import BATCH, Setting, check_strategy, make_strategy
+from codesign.search.view import View
 from codesign.search.winner import (
     ONNX,
     PACKAGE,
@@ -84,7 +87,8 @@ def search(
     Parameters
     ----------
     problem : a `Problem`, or the path of a problem file
-    strategy, budget, seed, exact_regret : override the problem's; ``budget`` counts pairs at T2
+    strategy, budget, seed, exact_regret : override the problem's; ``budget`` is the
+        price of all evaluations, 1 for each pair at T2
     store : SQLite file of evaluations; the winner's files go into a folder beside it
     workers : processes that simulate; the result does not depend on it
     progress : called with (what, done, in all)
@@ -107,7 +111,16 @@ def search(
     with RunStore.open(store) as runs, UnitSimulator(runs.traces, workers, tuner) as simulator:
         pairs = load_pairs(asked, accuracy, progress)
         hashes = _hashes(asked, pairs, predictor)
-        run = content_key([hashes, asked.strategy, asked.budget, asked.seed, asked.exact_regret])
+        run = content_key(
+            [
+                hashes,
+                asked.strategy,
+                dict(asked.options),
+                asked.budget,
+                asked.seed,
+                asked.exact_regret,
+            ]
+        )
         folder = runs.path.with_name(f"{runs.path.stem}-{run[:8]}")
         stored = next((row.result for row in runs.runs() if row.key == run), None)
         if stored is not None and _intact(stored, folder):
@@ -127,21 +140,26 @@ def _explore(
 ) -> list[Evaluation]:
     problem = evaluator.problem
     rng = np.random.default_rng(problem.seed)
-    strategy = make_strategy(problem.strategy, Setting(evaluator, problem.budget, rng))
+    setting = Setting(View(problem, evaluator.pairs), problem.budget, rng, problem.options)
+    strategy = make_strategy(problem.strategy, setting, evaluator)
     done: list[Evaluation] = []
-    while len(done) < problem.budget:
-        proposals = list(strategy.ask(problem.budget - len(done)))
+    idle = 0
+    while (spent := evaluator.spent().price) < problem.budget and idle < STALL:
+        proposals = list(strategy.ask(problem.budget - spent))
         if not proposals:
             break
         if progress is not None:
-            progress("pairs at T2", len(done), problem.budget)
+            progress("pairs at T2", int(spent), problem.budget)
+        fresh = evaluator.admit(proposals, problem.budget - spent)
         evaluations = evaluator.evaluate(proposals)
-        rows = [e.row(len(done) + i) for i, e in enumerate(evaluations)]
+        bought = [e for e, new in zip(evaluations, fresh, strict=True) if new]
+        rows = [e.row(len(done) + i) for i, e in enumerate(bought)]
         runs.add_evaluations(run, rows)
         strategy.tell(evaluations)
-        done += evaluations
+        done += bought
+        idle = 0 if bought else idle + 1
     if progress is not None:
-        progress("pairs at T2", len(done), len(done))
+        progress("pairs at T2", evaluator.spent().t2, evaluator.spent().t2)
     return done
 
 
@@ -200,14 +218,15 @@ def _conclude(
 def _hashes(problem: Problem, pairs: Pairs, predictor: UnitPredictor) -> dict[str, str]:
     """Content hashes of everything that decides the result."""
     question = _plain(problem) | {"network": None, "hardware": None, "cost_model": None}
-    for elsewhere in ("strategy", "budget", "seed", "exact_regret", "name"):
+    for elsewhere in ("strategy", "options", "budget", "seed", "exact_regret", "name"):
         del question[elsewhere]
     accuracies = [float(value) for value in pairs.accuracy]
+    short = None if pairs.short_accuracy is None else [float(v) for v in pairs.short_accuracy]
     return {
         "problem": content_key(question),
         "networks": content_key([pairs.networks.identity(), list(pairs.networks.names)]),
         "configs": content_key([[config.name, config_text(config)] for config in pairs.configs]),
-        "accuracy": content_key([asdict(pairs.accuracy_kind), accuracies]),
+        "accuracy": content_key([asdict(pairs.accuracy_kind), accuracies, short]),
         "predictor": content_key(predictor.identity()),
         "levels": content_key([simulator_version(), estimates_version()]),
     }

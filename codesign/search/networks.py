@@ -18,6 +18,7 @@ from codesign.errors import ConfigError, ModelError
 from codesign.hw.config import VtaConfig
 from codesign.kernels.workload import Workload
 from codesign.nn import Genotype, Layers, NetworkSpace, load_network_space
+from codesign.search.decisions import Decisions
 from codesign.search.problem import NetworkChoice
 
 _LISTED = 100_000
@@ -44,6 +45,10 @@ class Networks(Protocol):
 
     def layers(self, progress: Progress | None = None) -> list[Layers]:
         """Unit workloads with counts of every candidate."""
+        ...
+
+    def decisions(self) -> Decisions:
+        """The candidates as rows of integers."""
         ...
 
     def export(self, index: int, path: Path, seed: int) -> None:
@@ -93,6 +98,16 @@ class SpaceNetworks:
             if progress is not None and (index + 1) % 500 == 0:
                 progress("networks", index + 1, len(self._genotypes))
         return found
+
+    def decisions(self) -> Decisions:
+        made = self.space.decisions
+        places = [{option: i for i, option in enumerate(d.options)} for d in made]
+        rows = [
+            [place[choice] for place, choice in zip(places, genotype.choices, strict=True)]
+            for genotype in self._genotypes
+        ]
+        options = tuple(len(d.options) for d in made)
+        return Decisions(tuple(d.name for d in made), options, np.array(rows, np.int64))
 
     def export(self, index: int, path: Path, seed: int) -> None:
         self.space.to_onnx(self._genotypes[index], path, seed)
@@ -172,6 +187,11 @@ class OnnxNetworks:
             if progress is not None:
                 progress("networks", index + 1, len(self.files))
         return found
+
+    def decisions(self) -> Decisions:
+        """One decision: which file."""
+        rows = np.arange(len(self.files), dtype=np.int64)[:, None]
+        return Decisions(("file",), (len(self.files),), rows)
 
     def export(self, index: int, path: Path, seed: int) -> None:
         shutil.copyfile(self.files[index], path)

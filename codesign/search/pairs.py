@@ -16,7 +16,8 @@ from codesign.hw.loader import load_config
 from codesign.hw.space import load_space
 from codesign.kernels.workload import Workload
 from codesign.nn import AccuracyKind, AccuracySource, TableAccuracy
-from codesign.search.accuracy import accuracy_source
+from codesign.search.accuracy import accuracy_source, short_schedule
+from codesign.search.decisions import Decisions, of_configs, of_space
 from codesign.search.networks import Networks, Progress, load_networks
 from codesign.search.problem import HardwareChoice, Problem
 
@@ -28,7 +29,9 @@ class Pairs:
     """N networks x C configurations.
 
     ``counts`` int64 [N, U]: how often a network has a unit of ``units``; ``accuracy`` float64
-    [N], percent. A network's cycles on a configuration are its counts times the units' cycles.
+    [N], percent; ``short_accuracy`` the same after a short schedule that costs ``short_price`` of
+    an evaluation, where the source has one. A network's cycles on a configuration are its counts
+    times the units' cycles.
     """
 
     networks: Networks
@@ -37,6 +40,9 @@ class Pairs:
     counts: NDArray[np.int64]
     accuracy: Floats
     accuracy_kind: AccuracyKind
+    config_decisions: Decisions
+    short_accuracy: Floats | None = None
+    short_price: float | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -45,6 +51,11 @@ class Pairs:
     @property
     def size(self) -> int:
         return self.shape[0] * self.shape[1]
+
+    @cached_property
+    def network_decisions(self) -> Decisions:
+        """The networks as rows of integers."""
+        return self.networks.decisions()
 
     @cached_property
     def connected(self) -> NDArray[np.bool_]:
@@ -65,10 +76,7 @@ class Pairs:
 
     def total(self, table: Floats) -> Floats:
         """Network cycles float64 [N, C] from unit cycles [U, C]; nan where a unit has none."""
-        missing = np.isnan(table)
-        cycles = self.counts @ np.where(missing, 0.0, table)
-        broken = (self.counts > 0).astype(np.int64) @ missing.astype(np.int64) > 0
-        return np.where(broken | ~self.connected[:, None], np.nan, cycles)
+        return sums(self.counts, table)
 
     def network_units(self, network: int) -> list[tuple[Workload, int]]:
         """Units of one network with their counts, ``bias_tiles`` not yet fixed."""
@@ -76,26 +84,41 @@ class Pairs:
         return [(self.units[int(u)], int(row[u])) for u in np.flatnonzero(row)]
 
 
-def load_configs(choice: HardwareChoice) -> tuple[VtaConfig, ...]:
-    """The configurations of a problem, each with a name of its own."""
+def sums(counts: NDArray[np.int64], table: Floats) -> Floats:
+    """Network cycles float64 [M, C] from ``counts`` [M, U] and unit cycles [U, C]; nan where a
+    unit has none, and for a network without units: its output does not depend on its input."""
+    missing = np.isnan(table)
+    cycles = counts @ np.where(missing, 0.0, table)
+    broken = (counts > 0).astype(float) @ missing.astype(float) > 0
+    return np.where(broken | (counts.sum(axis=1) == 0)[:, None], np.nan, cycles)
+
+
+def load_configs(choice: HardwareChoice) -> tuple[tuple[VtaConfig, ...], Decisions]:
+    """The configurations of a problem, each with a name of its own, and their decisions."""
     if choice.space is not None:
-        configs = tuple(load_space(choice.space).configs())
+        space = load_space(choice.space)
+        if choice.samples is None or choice.samples >= space.count():
+            configs = tuple(space.configs())
+        else:
+            configs = tuple(space.sample(choice.samples, np.random.default_rng(0)))
+        decisions = of_space(space, configs)
     else:
         configs = tuple(load_config(name) for name in choice.configs)
+        decisions = of_configs(configs)
     names = [config.name for config in configs]
     if not configs:
         raise ConfigError(f"[hardware] space {choice.space!r} has no feasible configuration")
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise ConfigError(f"[hardware]: configuration names appear twice: {', '.join(twice)}")
-    return configs
+    return configs, decisions
 
 
 def load_pairs(
     problem: Problem, accuracy: AccuracySource | None = None, progress: Progress | None = None
 ) -> Pairs:
     """Networks, configurations, unique units and accuracies of a problem."""
-    configs = load_configs(problem.hardware)
+    configs, decisions = load_configs(problem.hardware)
     source = accuracy
     if source is None:
         source = accuracy_source(problem.network, problem.accuracy, configs[0])
@@ -110,6 +133,15 @@ def load_pairs(
     for row, network in enumerate(layers):
         for workload, count in network:
             counts[row, units[workload]] += count
+    short, price = short_schedule(source)
     return Pairs(
-        networks, configs, tuple(units), counts, source.lookup(networks.names), source.what
+        networks,
+        configs,
+        tuple(units),
+        counts,
+        source.lookup(networks.names),
+        source.what,
+        decisions,
+        None if short is None else short.lookup(networks.names),
+        price,
     )

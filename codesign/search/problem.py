@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +10,7 @@ from typing import Any, Literal
 from codesign.errors import ConfigError
 
 Goal = Literal["max", "min"]
-AccuracyName = Literal["table", "given", "train", "supernet", "evaluate", "callable"]
+AccuracyName = Literal["table", "given", "train", "supernet", "evaluate", "callable", "predicted"]
 HARDWARE_METRICS = ("sram_kib", "dsp", "bram36", "lut", "ff")
 """Figures of a configuration alone: memory, exact, and estimated FPGA resources."""
 
@@ -46,14 +47,22 @@ class NetworkChoice:
 
 @dataclass(frozen=True)
 class HardwareChoice:
-    """A configuration space by name or path, or configurations by name or path."""
+    """A configuration space by name or path, or configurations by name or path.
+
+    ``samples`` limits a space to as many random configurations, drawn with seed 0.
+    """
 
     space: str | None = None
     configs: tuple[str, ...] = ()
+    samples: int | None = None
 
     def __post_init__(self) -> None:
         if (self.space is None) == (not self.configs):
             raise ConfigError('[hardware]: give either space = "NAME" or configs = ["NAME", ...]')
+        if self.samples is not None and (self.samples < 1 or self.space is None):
+            raise ConfigError(
+                f"[hardware] samples = {self.samples}: at least 1, and only beside space"
+            )
 
 
 @dataclass(frozen=True)
@@ -63,9 +72,10 @@ class AccuracyChoice:
     ``table`` (trained accuracies of the space), ``given`` (percent, one per ONNX file), ``train``
     (each network of the space for ``epochs``, once for each of ``seeds``), ``supernet`` (weights
     shared by the space, trained for ``epochs``), ``evaluate`` (ONNX files, compiled for the first
-    configuration, on labelled images) or ``callable`` (``function``, as "module:name", of a
-    network's text). ``dataset`` is the network's and ``split`` the table's first where not given;
-    ``path`` is where a data set's files lie, ``store`` keeps what was measured.
+    configuration, on labelled images), ``callable`` (``function``, as "module:name", of a
+    network's text) or ``predicted`` (figures of an accuracy predictor, in the file ``path``).
+    ``dataset`` is the network's and ``split`` the table's first where not given; ``path`` is where
+    a data set's files lie, ``store`` keeps what was measured, ``checkpoint`` a supernet's weights.
     """
 
     source: AccuracyName = "table"
@@ -77,8 +87,19 @@ class AccuracyChoice:
     epochs: int = 10
     function: str | None = None
     store: str | None = None
+    checkpoint: str | None = None
 
     def __post_init__(self) -> None:
+        if self.checkpoint is not None and self.source != "supernet":
+            raise ConfigError(
+                f'[accuracy] checkpoint: source = "{self.source}" trains no supernet; '
+                '"store" keeps what was measured'
+            )
+        if self.store is not None and self.source not in ("train", "evaluate"):
+            raise ConfigError(
+                f'[accuracy] store: source = "{self.source}" keeps no measurements; '
+                '"checkpoint" keeps a supernet'
+            )
         if self.epochs < 1 or not self.seeds:
             raise ConfigError(
                 f"[accuracy] epochs = {self.epochs}, seeds = {list(self.seeds)}: at least one of "
@@ -133,6 +154,8 @@ class Problem:
     ``objectives`` rank pairs in their order, a later one decides only between equals; the
     Pareto front is over all of them. ``cost_model`` is the path of a trained model (T1) that
     scores pairs before any is simulated; without one the lower bound (T0) does.
+    ``budget`` is the price of all evaluations together: 1 each, less at a cheaper fidelity.
+    ``options`` are the strategy's own, as [search.options] of the file has them.
     ``exact_regret`` simulates every unique unit on every configuration after the search, so
     that the certificate holds the exact regret.
     """
@@ -147,6 +170,7 @@ class Problem:
     seed: int = 0
     cost_model: str | None = None
     exact_regret: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     name: str = field(default="search", compare=False)
 
     def __post_init__(self) -> None:

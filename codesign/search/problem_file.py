@@ -37,6 +37,7 @@ class _Network(_Table):
 class _Hardware(_Table):
     space: str | None = None
     configs: list[str] = Field(default_factory=list[str])
+    samples: int | None = None
 
 
 class _Accuracy(_Table):
@@ -49,6 +50,7 @@ class _Accuracy(_Table):
     epochs: int = 10
     function: str | None = None
     store: str | None = None
+    checkpoint: str | None = None
 
 
 class _Search(_Table):
@@ -57,6 +59,7 @@ class _Search(_Table):
     seed: int = 0
     cost_model: str | None = None
     exact_regret: bool = False
+    options: dict[str, Any] = Field(default_factory=dict[str, Any])
 
 
 class _Document(_Table):
@@ -108,6 +111,7 @@ def parse_problem(document: dict[str, Any], folder: Path, where: str) -> Problem
             HardwareChoice(
                 None if hardware.space is None else _file_or_name(hardware.space, folder),
                 tuple(_file_or_name(config, folder) for config in hardware.configs),
+                hardware.samples,
             ),
             AccuracyChoice(
                 parsed.accuracy.source,
@@ -119,6 +123,7 @@ def parse_problem(document: dict[str, Any], folder: Path, where: str) -> Problem
                 parsed.accuracy.epochs,
                 parsed.accuracy.function,
                 _resolved(parsed.accuracy.store, folder),
+                _resolved(parsed.accuracy.checkpoint, folder),
             ),
             objectives or DEFAULT_OBJECTIVES,
             tuple(Constraint(metric, float(limit)) for metric, limit in limits),
@@ -127,6 +132,7 @@ def parse_problem(document: dict[str, Any], folder: Path, where: str) -> Problem
             parsed.search.seed,
             _resolved(parsed.search.cost_model, folder),
             parsed.search.exact_regret,
+            parsed.search.options,
             parsed.name,
         )
     except ConfigError as error:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from codesign.search.evaluator import Evaluation
+from codesign.search.evaluation import Evaluation
 from codesign.search.problem import Objective
 
 Key = tuple[float, ...]
@@ -20,6 +21,25 @@ def objective_key(evaluation: Evaluation, objectives: Sequence[Objective]) -> Ke
         else:
             key.append(-value if objective.goal == "max" else value)
     return tuple(key)
+
+
+INFEASIBLE = 1.0
+"""What `loss` adds to a pair that breaks a limit, before its excess."""
+
+
+def loss(evaluation: Evaluation, objectives: Sequence[Objective]) -> float:
+    """One number to minimise, finite or inf: the first objective (of an accuracy, the error rate
+    in [0, 1]; of another figure to be minimised, its logarithm), and for a pair that breaks
+    limits ``INFEASIBLE`` + its excess on top of it. Inf where the pair cannot be built."""
+    first = objectives[0]
+    value = evaluation.figures.get(first.metric)
+    if value is None:
+        return math.inf
+    if first.metric == "accuracy":
+        base = value / 100.0 if first.goal == "min" else 1.0 - value / 100.0
+    else:
+        base = math.log(value) if first.goal == "min" else -math.log(value)
+    return base if evaluation.feasible else base + INFEASIBLE + evaluation.excess
 
 
 def rank(evaluations: Sequence[Evaluation], objectives: Sequence[Objective]) -> list[Evaluation]:

@@ -12,11 +12,13 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from codesign.costmodel import CostModel, on_config
+from codesign.costmodel.closed_form import bound
+from codesign.costmodel.columns import config_columns, grid, workload_columns
 from codesign.costmodel.version import inputs_version
 from codesign.hw.config import VtaConfig
 from codesign.kernels import default_bias_tiles, lower_bound
 from codesign.kernels.workload import Workload
-from codesign.search.pairs import Floats, Pairs
+from codesign.search.pairs import Floats
 
 Level = Literal["t0", "t1"]
 
@@ -49,6 +51,20 @@ class BoundPredictor:
         return {"predictor": "lower bound"}
 
 
+@dataclass(frozen=True)
+class ClosedFormPredictor:
+    """The closed form of each unit, which strategies may ask for free (T0)."""
+
+    level: Level = "t0"
+
+    def predict_units(self, workloads: Sequence[Workload], configs: Sequence[VtaConfig]) -> Floats:
+        cycles = bound(*grid(workload_columns(workloads), config_columns(configs))).cycles
+        return np.where(np.isfinite(cycles), cycles, np.nan)
+
+    def identity(self) -> Any:
+        return {"predictor": "closed form", "inputs": inputs_version()}
+
+
 @dataclass(frozen=True, eq=False)
 class ModelPredictor:
     """A trained cost model (T1)."""
@@ -77,13 +93,15 @@ def load_predictor(path: str | None) -> UnitPredictor:
     return BoundPredictor() if path is None else ModelPredictor(CostModel.load(path), path)
 
 
-def unit_table(pairs: Pairs, predictor: UnitPredictor) -> Floats:
+def unit_table(
+    units: Sequence[Workload], configs: Sequence[VtaConfig], predictor: UnitPredictor
+) -> Floats:
     """Cycles float64 [U, C] of every unique unit on every configuration."""
-    table = np.empty((len(pairs.units), len(pairs.configs)))
-    tiles = np.array([default_bias_tiles(config) for config in pairs.configs])
+    table = np.empty((len(units), len(configs)))
+    tiles = np.array([default_bias_tiles(config) for config in configs])
     for count in np.unique(tiles):
         columns = np.flatnonzero(tiles == count)
-        configs = [pairs.configs[int(c)] for c in columns]
-        units = [on_config(unit, configs[0]) for unit in pairs.units]
-        table[:, columns] = predictor.predict_units(units, configs)
+        chosen = [configs[int(c)] for c in columns]
+        placed = [on_config(unit, chosen[0]) for unit in units]
+        table[:, columns] = predictor.predict_units(placed, chosen)
     return table

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from codesign.errors import StoreError
 from codesign.kernels import lower_bound
-from codesign.search.evaluator import Evaluation, Evaluator
+from codesign.search.evaluation import Evaluation
+from codesign.search.evaluator import Evaluator
 from codesign.store.atomic import write_text
 from codesign.store.content import canonical_json
 

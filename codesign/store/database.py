@@ -58,9 +58,11 @@ class Database:
             self._acquire()
         try:
             with self.errors("open"):
-                mode = "ro" if readonly else "rwc"
+                # A reader that may write rolls back what a killed writer left half done.
+                mode = ("rw" if os.access(path, os.W_OK) else "ro") if readonly else "rwc"
                 uri = f"{self.path.absolute().as_uri()}?mode={mode}"
                 self.connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5.0)
+                self.connection.execute(f"PRAGMA query_only={int(readonly)}")
                 self._check_or_create()
         except BaseException:
             self.close()

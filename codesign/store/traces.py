@@ -93,11 +93,12 @@ class TraceStore(AbstractContextManager["TraceStore"]):
             for row in store.rows():
                 row.workload, row.config, row.cycles, row.counters, row.infeasible
 
-    ``get(key) -> TraceRow | None``; ``add(rows)`` adds all rows in one transaction, rows whose
-    key is there already are left as they are; ``rows()`` yields in the order of addition;
-    ``count()``. ``open(path, readonly=False)`` makes the file where it is missing and raises
-    `StoreError` for a foreign, corrupt or locked file. A run store (``run.db``) holds such a
-    table too, so that it can be opened here.
+    ``get(key) -> TraceRow | None``; ``keys(simulator)`` are the keys of a version by pair;
+    ``add(rows)`` adds all rows in one transaction, rows whose key is there already are left as
+    they are; ``rows()`` yields in the order of addition; ``count()``. ``open(path,
+    readonly=False)`` makes the file where it is missing and raises `StoreError` for a foreign,
+    corrupt or locked file. A run store (``run.db``) holds such a table too, so that it can be
+    opened here.
     """
 
     def __init__(self, database: Database) -> None:
@@ -118,6 +119,17 @@ class TraceStore(AbstractContextManager["TraceStore"]):
                 f"SELECT {_COLUMNS} FROM unit WHERE key = ?", (key,)
             ).fetchone()
         return None if found is None else _row(found)
+
+    def keys(self, simulator: str) -> dict[tuple[str, str], set[str]]:
+        """(`workload_text`, `config_text`) of each pair → keys of its rows of this version."""
+        found: dict[tuple[str, str], set[str]] = {}
+        with self._database.errors("read"):
+            cursor = self._database.connection.execute(
+                "SELECT workload, config, key FROM unit WHERE simulator = ?", (simulator,)
+            )
+            for workload, config, key in cursor:
+                found.setdefault((workload, config), set()).add(key)
+        return found
 
     def add(self, rows: Iterable[TraceRow]) -> None:
         """Add rows in one transaction; rows whose key exists are ignored."""

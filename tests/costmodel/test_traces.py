@@ -40,6 +40,13 @@ def test_pairs_are_distinct_and_seeded() -> None:
     assert (random_pairs(50, 50, 20, 1) != random_pairs(50, 50, 20, 2)).any()
 
 
+@pytest.mark.parametrize("layers", [5, 4000])
+def test_more_samples_begin_with_fewer(layers: int) -> None:
+    many = random_pairs(layers, 3000, 2000, 1)
+    for samples in (1, 7, 100, 1999):
+        np.testing.assert_array_equal(random_pairs(layers, 3000, samples, 1), many[:samples])
+
+
 def test_rows_hold_the_best_schedule(store: TraceStore) -> None:
     seen: list[tuple[int, int]] = []
     done = collect(LAYERS, CONFIGS, 20, 0, store, progress=lambda d, total: seen.append((d, total)))
@@ -59,7 +66,7 @@ def test_workers_and_resuming_change_nothing(tmp_path: Path) -> None:
         with TraceStore.open(path) as store:
             if path.name == "resumed.db":
                 collect(LAYERS, CONFIGS, 18, 4, store)
-            collect(LAYERS, CONFIGS, 18 if path.name == "none" else 30, 4, store, workers)
+            collect(LAYERS, CONFIGS, 30, 4, store, workers)
             again = collect(LAYERS, CONFIGS, 30, 4, store)
             assert (again.simulated, again.known) == (0, 30)
     assert content(paths[0]) == content(paths[1]) == content(paths[2])

@@ -14,7 +14,8 @@ import tiny
 
 from codesign.errors import ConfigError, Infeasible, StoreError
 from codesign.search import Constraint, Problem, search, strategy_names
-from codesign.search.evaluator import Evaluation, Evaluator, Pair
+from codesign.search.evaluation import Evaluation, Pair, Proposal
+from codesign.search.evaluator import Evaluator
 from codesign.search.pairs import load_pairs
 from codesign.search.problem import HardwareChoice, NetworkChoice, Objective
 from codesign.search.ranking import pareto, rank
@@ -88,7 +89,7 @@ def test_exhaustive_over_everything_finds_the_optimum(tmp_path: Path) -> None:
     pairs = load_pairs(problem)
     with TraceStore.open(tmp_path / "t.db") as store, UnitSimulator(store, tuner=made_up) as sim:
         evaluator = Evaluator(problem, pairs, BoundPredictor(), sim)
-        every = evaluator.evaluate([Pair(n, c) for n in range(27) for c in range(8)])
+        every = evaluator.evaluate([Proposal(Pair(n, c)) for n in range(27) for c in range(8)])
     feasible = [e for e in every if e.feasible]
     assert study.best is not None
     assert study.best["accuracy"] == max(e.figures["accuracy"] for e in feasible)

@@ -207,3 +207,24 @@ def test_runs_replay_and_refuse_a_different_replay(tmp_path: Path) -> None:
         store.traces.add(ROWS)
     with TraceStore.open(tmp_path / "r.db") as traces:
         assert traces.count() == 3
+
+
+def test_a_reader_rolls_back_what_a_killed_writer_left(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    with TraceStore.open(path) as store:
+        store.add(ROWS)
+    script = """
+import os, signal, sys
+from codesign.store import TraceStore
+connection = TraceStore.open(sys.argv[1])._database.connection
+connection.execute("PRAGMA cache_size=1")  # so that the transaction reaches the file early
+connection.execute("BEGIN IMMEDIATE")
+for i in range(2000):
+    connection.execute("INSERT INTO run VALUES (?,?,?)", (str(i), "{}" * 100, "{}"))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", script, str(path)]).returncode == -signal.SIGKILL
+    assert path.with_name("t.db-journal").is_file()
+    with RunStore.open(path, readonly=True) as reader:
+        assert list(reader.traces.rows()) == ROWS
+        assert list(reader.runs()) == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from codesign.errors import DataError
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
+_HELD_OUT = 5
 PIXEL_SCALE = 1.0 / 128.0
 """Real value of one step of a pixel; `real` gives exact int8 numbers at this scale."""
 
@@ -20,7 +23,8 @@ PIXEL_SCALE = 1.0 / 128.0
 class DataSet:
     """Labelled images: uint8 [N, C, H, W] and int64 [N], held-out ones apart.
 
-    ``source`` says where they come from. DataError names a wrong shape, type or label.
+    ``source`` says where they come from, ``judged`` which part of the whole the test part is.
+    DataError names a wrong shape, type or label.
     """
 
     name: str
@@ -30,6 +34,7 @@ class DataSet:
     test_images: Images
     test_labels: Labels
     source: str = ""
+    judged: str = "test"
 
     def __post_init__(self) -> None:
         parts = (
@@ -49,6 +54,29 @@ class DataSet:
         """[C, H, W] of one image."""
         channels, height, width = self.train_images.shape[1:]
         return channels, height, width
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 over all images and labels, 16 digits."""
+        found = hashlib.sha256()
+        for part in (self.train_images, self.train_labels, self.test_images, self.test_labels):
+            found.update(repr(part.shape).encode() + np.ascontiguousarray(part).tobytes())
+        return found.hexdigest()[:16]
+
+    def validation(self) -> DataSet:
+        """The training part alone, every fifth image of it held out as ``test`` part.
+
+        Choosing between networks by these leaves the test part unseen.
+        """
+        held = np.arange(len(self.train_labels)) % _HELD_OUT == 0
+        return replace(
+            self,
+            train_images=self.train_images[~held],
+            train_labels=self.train_labels[~held],
+            test_images=self.train_images[held],
+            test_labels=self.train_labels[held],
+            judged="validation",
+        )
 
     def first(self, train: int | None = None, test: int | None = None) -> DataSet:
         """The data set with only the first ``train`` and ``test`` images; None keeps all."""

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
 from codesign.errors import ModelError
 from codesign.nn.datasets import PIXEL_SCALE, real
@@ -28,12 +27,23 @@ from codesign.nn.quantization.exact import (
 from codesign.nn.quantization.frozen import FrozenNetwork, FrozenStep
 from codesign.nn.quantization.plan import INPUT, Step, plan
 from codesign.nn.quantization.quantizers import QUANTIZERS, LearnedClip, levels
+from codesign.nn.quantization.ranges import (
+    SMALLEST_CLIP,
+    channel_grid,
+    least_error_clip,
+    shift_grid,
+)
+from codesign.nn.quantization.real_steps import (
+    affine,
+    along_channels,
+    along_rows,
+    product,
+    unit_weights,
+    weightless,
+)
 from codesign.nn.quantization.scheme import Scheme
 
 Mode = Literal["float", "quantized", "exact"]
-_SMALLEST_CLIP = 1e-4
-_FRACTIONS = np.linspace(0.3, 1.0, 15)
-_SAMPLES = 1 << 17
 INT8 = Scheme()
 
 
@@ -78,7 +88,7 @@ class QuantizedNetwork(nn.Module):
         self.clips = nn.ParameterDict()
         for step in self.steps:
             if step.kind in ("conv", "dense"):
-                layer = copy.deepcopy(modules[step.layer]) if step.layer else _ones(step)
+                layer = copy.deepcopy(modules[step.layer]) if step.layer else unit_weights(step)
                 self.layers[step.name] = layer
             if step.norm:
                 self.norms[step.name] = copy.deepcopy(modules[step.norm])
@@ -101,7 +111,7 @@ class QuantizedNetwork(nn.Module):
         for step in self.steps:
             values[step.name] = self._run(step, [values[name] for name in step.inputs])
             if step.name in self.clips:
-                clip = _least_error_clip(values[step.name].real, levels(self.bits[step.name][1]))
+                clip = least_error_clip(values[step.name].real, levels(self.bits[step.name][1]))
                 self.clips[step.name].fill_(clip)
         self.mode = mode
         return self
@@ -113,7 +123,7 @@ class QuantizedNetwork(nn.Module):
         for step in self.steps:
             if step.norm:
                 layer, norm = self._layer(step), self._norm(step)
-                factor, offset = _affine(norm)
+                factor, offset = affine(norm)
                 layer.weight.mul_(factor.reshape(-1, *[1] * (layer.weight.dim() - 1)))
                 before = 0.0 if layer.bias is None else layer.bias
                 layer.bias = nn.Parameter(before * factor + offset)
@@ -155,7 +165,7 @@ class QuantizedNetwork(nn.Module):
 
     def _run(self, step: Step, inputs: list[_Value]) -> _Value:
         if step.keeps_scale:
-            return _Value(_weightless(step, [v.real for v in inputs]), inputs[0].scale)
+            return _Value(weightless(step, [v.real for v in inputs]), inputs[0].scale)
         if self.mode == "exact":
             return self._run_exact(step, inputs)
         y = self._real(step, [v.real for v in inputs])
@@ -169,12 +179,12 @@ class QuantizedNetwork(nn.Module):
 
     def _real(self, step: Step, inputs: list[torch.Tensor]) -> torch.Tensor:
         if step.kind not in ("conv", "dense"):
-            return _weightless(step, inputs)
+            return weightless(step, inputs)
         layer = self._layer(step)
         weight = layer.weight
         if self.mode == "quantized":
             weight = self._quantized_weight(step)
-        y = _product(step, inputs[0], weight) + _along(step, layer.bias)
+        y = product(step, inputs[0], weight) + along_channels(step, layer.bias)
         return self._norm(step)(y) if step.norm else y
 
     def _quantized_weight(self, step: Step) -> torch.Tensor:
@@ -200,12 +210,12 @@ class QuantizedNetwork(nn.Module):
             ratio = layer.weight / unit.reshape(shape)
             whole = torch.from_numpy(params.weight.astype(np.float32)).reshape(ratio.shape)
             weight = ratio + (whole.to(ratio.device) - ratio.detach())
-            acc = accumulate(params.weight, inputs[0].steps, weight, _product, step)
-            y = acc.to(scale.dtype) * _along(step, unit * inputs[0].scale)
-            y = y + _along(step, layer.bias)
+            acc = accumulate(params.weight, inputs[0].steps, weight, product, step)
+            y = acc.to(scale.dtype) * along_channels(step, unit * inputs[0].scale)
+            y = y + along_channels(step, layer.bias)
             whole_out = requantized(acc.detach(), params)
         else:
-            y = _weightless(step, [v.real for v in inputs])
+            y = weightless(step, [v.real for v in inputs])
             steps = [v.steps.detach() for v in inputs]
             whole_out = (
                 averaged(step, steps[0], params)
@@ -233,10 +243,10 @@ class QuantizedNetwork(nn.Module):
         bias = torch.zeros(len(layer.weight)) if layer.bias is None else layer.bias.cpu()
         if self.mode == "exact":
             assert self._fit is not None
-            grid = _channel_grid if self._fit.per_channel else _shift_grid
+            grid = channel_grid if self._fit.per_channel else shift_grid
             weight = layer.weight.cpu()
             steps = grid(weight, float(source), float(scale), most, step.name)
-            whole = torch.round(weight / _rows(steps, weight)).clamp(-most, most)
+            whole = torch.round(weight / along_rows(steps, weight)).clamp(-most, most)
         else:
             whole, steps, bias = self._folded(step, bias, most)
         return replace(
@@ -260,9 +270,9 @@ class QuantizedNetwork(nn.Module):
         one = peak / most if step.layer else torch.tensor(1.0)
         whole, steps = torch.round(real_weight / one), one.reshape(1)
         if step.norm:
-            factor, offset = (t.cpu() for t in _affine(self._norm(step)))
+            factor, offset = (t.cpu() for t in affine(self._norm(step)))
             bias = bias * factor + offset
-            whole = whole * _rows(torch.where(factor < 0, -1.0, 1.0), whole)
+            whole = whole * along_rows(torch.where(factor < 0, -1.0, 1.0), whole)
             steps = one * factor.abs().clamp_min(1e-12)
         return whole, steps, bias
 
@@ -271,93 +281,10 @@ class QuantizedNetwork(nn.Module):
         return self._clip(step).detach() / levels(self.bits[step.name][1])
 
     def _clip(self, step: Step) -> torch.Tensor:
-        return self.clips[step.name].clamp_min(_SMALLEST_CLIP)
+        return self.clips[step.name].clamp_min(SMALLEST_CLIP)
 
     def _layer(self, step: Step) -> Any:
         return self.layers[step.name]
 
     def _norm(self, step: Step) -> Any:
         return self.norms[step.name]
-
-
-def _ones(step: Step) -> nn.Conv2d:
-    layer = nn.Conv2d(step.groups, step.groups, 1, groups=step.groups, bias=False)
-    nn.init.ones_(layer.weight).requires_grad_(False)
-    return layer
-
-
-def _weightless(step: Step, inputs: list[torch.Tensor]) -> torch.Tensor:
-    first = inputs[0]
-    if step.kind == "add":
-        return first + inputs[1]
-    if step.kind == "flatten":
-        return first.flatten(1)
-    if step.kind == "max_pool":
-        return functional.max_pool2d(first, step.kernel, step.stride, step.padding)
-    if step.kind == "avg_pool":
-        return functional.avg_pool2d(
-            *(first, step.kernel, step.stride, step.padding),
-            count_include_pad=step.count_include_pad,
-        )
-    return first
-
-
-def _product(step: Step, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    if step.kind == "dense":
-        return functional.linear(x, weight)
-    window = (step.stride, step.padding, step.dilation, step.groups)
-    return functional.conv2d(x, weight, None, *window)
-
-
-def _along(step: Step, values: torch.Tensor | None) -> torch.Tensor | float:
-    """Per-channel values, to be added to the output."""
-    if values is None:
-        return 0.0
-    return values if step.kind == "dense" else values.reshape(-1, 1, 1)
-
-
-def _rows(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    return values.reshape(-1, *[1] * (weight.dim() - 1))
-
-
-def _affine(norm: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Factor and offset of a batch norm in evaluation mode."""
-    factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    return factor, norm.bias - norm.running_mean * factor
-
-
-def _shift_grid(
-    weight: torch.Tensor, source: float, scale: float, most: int, name: str
-) -> torch.Tensor:
-    """The finest weight scale [1] that makes requantisation a shift and still holds all weights."""
-    peak = float(weight.abs().max()) * source / scale
-    shift = int(np.floor(np.log2((most + 0.499) / max(peak, 2.0**-15 * most))))
-    if shift + np.log2(127 / most) < 1:
-        raise ModelError(
-            f"{name}: weights reach {peak:.3g} output steps for one input step, a shift allows 63; "
-            "let its clip grow"
-        )
-    return torch.tensor([scale / source * 2.0**-shift])
-
-
-def _channel_grid(
-    weight: torch.Tensor, source: float, scale: float, most: int, name: str
-) -> torch.Tensor:
-    """One scale a channel [O]; what is left to the multiplier is not restricted."""
-    del source, scale, name
-    return weight.abs().reshape(len(weight), -1).max(dim=1).values.clamp_min(1e-12) / most
-
-
-def _least_error_clip(values: torch.Tensor, most: int) -> float:
-    """The clip that costs the least squared error on at most `_SAMPLES` of the values."""
-    flat = values.flatten()
-    flat = flat[:: max(1, len(flat) // _SAMPLES)].abs()
-    peak = float(flat.max())
-    if peak <= _SMALLEST_CLIP:
-        return 1.0
-    errors: list[float] = []
-    for fraction in _FRACTIONS:
-        step = peak * fraction / most
-        rounded = torch.floor(flat / step + 0.5).clamp(max=most) * step
-        errors.append(float(((rounded - flat) ** 2).mean()))
-    return peak * float(_FRACTIONS[int(np.argmin(errors))])

@@ -76,11 +76,17 @@ def pact_activation(
 def dorefa_activation(
     x: torch.Tensor, clip: torch.Tensor, bits: int, rectified: bool
 ) -> torch.Tensor:
-    """Clamped to a fixed range, 0..1 (rectified) or -1..1; ``clip`` takes no part."""
+    """Clamped to the fixed range 0..C (rectified) or -C..C, unsigned levels for rectified tensors.
+
+    DoReFa's range is 1, for networks that are trained so from the start. Here ``clip`` sets it, as
+    calibrated, so that networks of other ranges can be compared; it does not learn.
+    """
+    fixed = clip.detach()
+    unit = (x / fixed).clamp(0.0 if rectified else -1.0, 1.0)
     if not rectified:
-        return quantize_unit(x.clamp(-1.0, 1.0), bits)
+        return quantize_unit(unit, bits) * fixed
     steps = 2**bits - 1
-    return round_half_up(x.clamp(0.0, 1.0) * steps) / steps
+    return round_half_up(unit * steps) / steps * fixed
 
 
 class LearnedClip(torch.autograd.Function):

@@ -1,7 +1,11 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
 # safetensors and torch are only partly annotated.
-"""Checkpoints of a training: tensors by name in a safetensors file, whole or not at all."""
+"""Checkpoints of a training: tensors by name in a safetensors file, whole or not at all.
+
+What is random in a step comes from a `stream` of the seed and the step's number, so that a training
+goes on from a checkpoint as if it had never stopped.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from codesign.errors import StoreError
 from codesign.store.atomic import write_bytes
 
 _VERSION = "1"
+
+
+def stream(*numbers: int) -> torch.Generator:
+    """A generator of its own for each tuple of numbers from 0."""
+    drawn = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(drawn[0]) >> 1)
 
 
 @dataclass(frozen=True, eq=False)

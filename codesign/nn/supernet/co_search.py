@@ -10,8 +10,11 @@ batches. The factor adapts: it grows while the cost is above its target and shri
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -19,13 +22,13 @@ from torch.nn import functional
 
 from codesign.errors import DataError
 from codesign.nn.datasets import DataSet
+from codesign.nn.supernet.checkpoint import Checkpoint, stream
+from codesign.nn.supernet.cost import Cost
 from codesign.nn.supernet.mixed import mixed_layers
+from codesign.nn.trained import data_facts
 from codesign.nn.training import Recipe, batches, best_device, one_thread
 
-Cost = Callable[[Mapping[str, torch.Tensor], torch.Tensor], torch.Tensor]
-"""A differentiable figure above 0 of the probabilities of every mixed layer, by its name, and of
-the hardware parameters."""
-
+_Batch = tuple[torch.Tensor, torch.Tensor]
 _FACTOR_RANGE = (1e-4, 1e4)
 
 
@@ -88,83 +91,167 @@ def co_search(
     cost: Cost,
     hardware: torch.Tensor,
     recipe: CoSearchRecipe,
+    checkpoint: str | Path | None = None,
+    *,
+    every: int = 100,
+    progress: Callable[[int, int, CoSearchStep], None] | None = None,
 ) -> CoSearched:
     """Train ``network``, which has `Mixed` layers, in place, and choose options and hardware.
+
+    A search that is killed and started again from its checkpoint, with the same arguments, ends
+    with the same result as one that ran through (on the CPU).
 
     Parameters
     ----------
     hardware : initial hardware parameters, float [any]; a copy is trained
+    checkpoint : file written after each ``every`` steps and at the end; the cost is not part of it
+    progress : called after each step with its number (from 1), the number of all and the step
+
+    Raises
+    ------
+    DataError
+        fewer training images than two batches.
+    StoreError
+        the checkpoint is damaged or belongs to another search.
     """
-    device = best_device()
-    network.to(device)
-    mixed = mixed_layers(network)
-    alphas = [layer.alpha for layer in mixed.values()]
-    named = {id(alpha) for alpha in alphas}
-    weights = [p for p in network.parameters() if id(p) not in named]
-    gamma = hardware.detach().clone().to(device).requires_grad_()
-    by_weights = torch.optim.SGD(weights, recipe.learning_rate, momentum=0.9, weight_decay=1e-4)
-    by_alphas = torch.optim.Adam(alphas, recipe.architecture_rate)
-    by_gamma = torch.optim.Adam([gamma], recipe.hardware_rate)
     half = len(data.train_labels) // 2
     halves = [_part(data, slice(None, half)), _part(data, slice(half, None))]
-    loading = Recipe(batch=recipe.batch)
-    rng = torch.Generator().manual_seed(recipe.seed)
-    per_epoch = half // recipe.batch
+    loading, per_epoch = Recipe(batch=recipe.batch), half // recipe.batch
     if per_epoch == 0:
         raise DataError(
             f"{len(data.train_labels)} training images: each half must hold a batch of "
             f"{recipe.batch}"
         )
-    factor, steps = recipe.factor, list[CoSearchStep]()
+    key = _key(network, data, hardware, recipe)
+    search, steps = _Search(network, cost, hardware, recipe), per_epoch * recipe.epochs
+    path = None if checkpoint is None else Path(checkpoint)
+    found = None if path is None else Checkpoint.load(path, key)
+    if found is not None:
+        search.restore(found.tensors)
+    done = len(search.steps)
+    with one_thread():
+        for epoch in range(done // per_epoch, recipe.epochs):
+            network.train()
+            pairs = zip(
+                *(
+                    batches(part, loading, stream(recipe.seed, epoch, place))
+                    for place, part in enumerate(halves)
+                ),
+                strict=False,
+            )
+            for number, (ours, theirs) in zip(range(per_epoch), pairs, strict=False):
+                step = epoch * per_epoch + number
+                if step < done:
+                    continue
+                search.step(ours, theirs, epoch < recipe.frozen_epochs, step / steps)
+                if path is not None and ((step + 1) % every == 0 or step + 1 == steps):
+                    Checkpoint(step + 1, key, search.state()).save(path)
+                if progress is not None:
+                    progress(step + 1, steps, search.steps[-1])
+    return search.result()
 
-    def figure(fixed: bool) -> torch.Tensor:
-        probabilities = {name: layer.probabilities for name, layer in mixed.items()}
+
+class _Search:
+    """All that a step changes."""
+
+    def __init__(
+        self, network: nn.Module, cost: Cost, hardware: torch.Tensor, recipe: CoSearchRecipe
+    ) -> None:
+        self._device = best_device()
+        self._network = network.to(self._device)
+        self._cost, self._recipe = cost, recipe
+        self._mixed = mixed_layers(network)
+        alphas = [layer.alpha for layer in self._mixed.values()]
+        named = {id(alpha) for alpha in alphas}
+        weights = [p for p in network.parameters() if id(p) not in named]
+        self._gamma = hardware.detach().clone().to(self._device).requires_grad_()
+        self._optimisers = {
+            "weights": torch.optim.SGD(
+                weights, recipe.learning_rate, momentum=0.9, weight_decay=1e-4
+            ),
+            "alphas": torch.optim.Adam(alphas, recipe.architecture_rate),
+            "hardware": torch.optim.Adam([self._gamma], recipe.hardware_rate),
+        }
+        self._factor = recipe.factor
+        self.steps: list[CoSearchStep] = []
+
+    def step(self, ours: _Batch, theirs: _Batch, frozen: bool, passed: float) -> None:
+        """One batch for the weights and, unless ``frozen``, one for the architecture."""
+        recipe, number = self._recipe, len(self.steps)
+        hot, cold = recipe.temperatures
+        temperature, rng = hot * (cold / hot) ** passed, stream(recipe.seed, number)
+        self._draw(temperature, rng)
+        loss = self._loss(ours)
+        self._descend("weights", loss)
+        now, before, found = self._figure(fixed=False), self._factor, None
+        if not frozen:
+            self._draw(temperature, rng)
+            found = self._loss(theirs)
+            self._descend("alphas", found + before * now / recipe.target)
+            self._factor = adapted(before, now.item(), recipe)
+        update = not frozen and (number + 1) % recipe.hardware_every == 0
+        if update:
+            self._descend("hardware", self._figure(fixed=True) / recipe.target)
+        judged = None if found is None else found.item()
+        self.steps.append(CoSearchStep(loss.item(), judged, now.item(), before, update))
+
+    def result(self) -> CoSearched:
+        options = {name: layer.names[layer.chosen] for name, layer in self._mixed.items()}
+        self._network.cpu().eval()
+        hardware = self._gamma.detach().cpu().flatten().tolist()
+        return CoSearched(options, tuple(hardware), tuple(self.steps))
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Weights, choices, hardware, factor, optimisers and the steps taken, as tensors."""
+        rows = [[math.nan if v is None else float(v) for v in astuple(s)] for s in self.steps]
+        kept = {f"network:{name}": t for name, t in self._network.state_dict().items()}
+        for name, optimiser in self._optimisers.items():
+            for index, values in optimiser.state_dict()["state"].items():
+                kept |= {f"{name}:{index}:{key}": t for key, t in values.items() if t is not None}
+        return {
+            **kept,
+            "gamma": self._gamma,
+            "factor": torch.tensor(self._factor, dtype=torch.float64),
+            "steps": torch.tensor(rows, dtype=torch.float64),
+        }
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Go on from a `state`."""
+        self._network.load_state_dict(_under("network", tensors))
+        for name, optimiser in self._optimisers.items():
+            state: dict[int, dict[str, torch.Tensor]] = {}
+            for place, tensor in _under(name, tensors).items():
+                index, _, key = place.partition(":")
+                state.setdefault(int(index), {})[key] = tensor
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+        self._gamma.copy_(tensors["gamma"])
+        self._factor = float(tensors["factor"])
+        self.steps = [
+            CoSearchStep(row[0], None if math.isnan(row[1]) else row[1], row[2], row[3], row[4] > 0)
+            for row in tensors["steps"].tolist()
+        ]
+
+    def _draw(self, temperature: float, rng: torch.Generator) -> None:
+        for layer in self._mixed.values():
+            layer.draw(temperature, rng)
+
+    def _loss(self, batch: _Batch) -> torch.Tensor:
+        logits = self._network(batch[0].to(self._device))
+        return functional.cross_entropy(logits, batch[1].to(self._device))
+
+    def _figure(self, fixed: bool) -> torch.Tensor:
+        """The cost, with a gradient for the hardware (``fixed`` network) or for the network."""
+        probabilities = {name: layer.probabilities for name, layer in self._mixed.items()}
         if fixed:
             probabilities = {name: p.detach() for name, p in probabilities.items()}
-        return cost(probabilities, gamma if fixed else gamma.detach())
+        return self._cost(probabilities, self._gamma if fixed else self._gamma.detach())
 
-    with one_thread():
-        for epoch in range(recipe.epochs):
-            network.train()
-            pairs = zip(*(batches(part, loading, rng) for part in halves), strict=False)
-            for number, (ours, theirs) in zip(range(per_epoch), pairs, strict=False):
-                passed = (epoch * per_epoch + number) / (recipe.epochs * per_epoch)
-                hot, cold = recipe.temperatures
-                for layer in mixed.values():
-                    layer.draw(hot * (cold / hot) ** passed, rng)
-                loss = _loss(network, ours, device)
-                by_weights.zero_grad()
-                loss.backward()
-                by_weights.step()
-                frozen = epoch < recipe.frozen_epochs
-                found = None
-                now = figure(fixed=False)
-                before = factor
-                if not frozen:
-                    for layer in mixed.values():
-                        layer.draw(hot * (cold / hot) ** passed, rng)
-                    found = _loss(network, theirs, device)
-                    by_alphas.zero_grad()
-                    (found + factor * now / recipe.target).backward()
-                    by_alphas.step()
-                    factor = adapted(factor, now.item(), recipe)
-                update = not frozen and (len(steps) + 1) % recipe.hardware_every == 0
-                if update:
-                    by_gamma.zero_grad()
-                    (figure(fixed=True) / recipe.target).backward()
-                    by_gamma.step()
-                steps.append(
-                    CoSearchStep(
-                        loss.item(),
-                        None if found is None else found.item(),
-                        now.item(),
-                        before,
-                        update,
-                    )
-                )
-    options = {name: layer.names[layer.chosen] for name, layer in mixed.items()}
-    network.cpu().eval()
-    return CoSearched(options, tuple(gamma.detach().cpu().flatten().tolist()), tuple(steps))
+    def _descend(self, name: str, loss: torch.Tensor) -> None:
+        optimiser = self._optimisers[name]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
 
 
 def adapted(factor: float, cost: float, recipe: CoSearchRecipe) -> float:
@@ -173,33 +260,20 @@ def adapted(factor: float, cost: float, recipe: CoSearchRecipe) -> float:
     return min(high, max(low, factor * (cost / recipe.target) ** recipe.factor_rate))
 
 
-def table_cost(tables: Mapping[str, torch.Tensor]) -> Cost:
-    """Expected cost from tables [options, configurations] of every mixed layer, as cycles of T0.
-
-    Hardware parameters are one logit for each configuration.
-    """
-
-    def cost(probabilities: Mapping[str, torch.Tensor], hardware: torch.Tensor) -> torch.Tensor:
-        share = torch.softmax(hardware, 0)
-        return torch.stack([p @ tables[name] @ share for name, p in probabilities.items()]).sum()
-
-    return cost
-
-
-def weighted_cost(*terms: tuple[float, Cost]) -> Cost:
-    """One scalar of several figures, as latency and energy, each with its weight."""
-
-    def cost(probabilities: Mapping[str, torch.Tensor], hardware: torch.Tensor) -> torch.Tensor:
-        return torch.stack([w * term(probabilities, hardware) for w, term in terms]).sum()
-
-    return cost
-
-
 def _part(data: DataSet, rows: slice) -> DataSet:
     return replace(data, train_images=data.train_images[rows], train_labels=data.train_labels[rows])
 
 
-def _loss(
-    network: nn.Module, batch: tuple[torch.Tensor, torch.Tensor], device: torch.device
-) -> torch.Tensor:
-    return functional.cross_entropy(network(batch[0].to(device)), batch[1].to(device))
+def _under(name: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    prefix = f"{name}:"
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def _key(network: nn.Module, data: DataSet, hardware: torch.Tensor, recipe: CoSearchRecipe) -> str:
+    facts = {
+        "network": {name: list(t.shape) for name, t in network.state_dict().items()},
+        "data": data_facts(data),
+        "hardware": hardware.flatten().tolist(),
+        "recipe": asdict(recipe),
+    }
+    return json.dumps(facts, sort_keys=True)

@@ -3,8 +3,8 @@
 # torch is only partly annotated.
 """Single-path one-shot training of shared weights (Guo et al., 2020), with the sandwich rule.
 
-Everything random in a step follows from the seed and the step's number, so that a training that is
-killed and started again ends with the same weights as one that ran through (on the CPU).
+A training that is killed and started again ends with the same weights as one that ran through (on
+the CPU).
 """
 
 from __future__ import annotations
@@ -22,10 +22,17 @@ from torch.nn import functional
 from codesign.errors import DataError
 from codesign.nn.datasets import DataSet
 from codesign.nn.space import Genotype, NetworkSpace
-from codesign.nn.supernet.checkpoint import Checkpoint
+from codesign.nn.supernet.checkpoint import Checkpoint, stream
 from codesign.nn.supernet.shared import SharedWeights
 from codesign.nn.trained import check_fit, data_facts
-from codesign.nn.training import Recipe, batches, best_device, one_thread, steps_per_epoch
+from codesign.nn.training import (
+    Recipe,
+    batches,
+    best_device,
+    one_thread,
+    steps_per_epoch,
+    to_device,
+)
 
 _WARM_UP = 0.05
 _LARGEST_NORM = 5.0
@@ -92,8 +99,8 @@ def train_supernet(
     steps = per_epoch * recipe.epochs
     with one_thread():
         for epoch in range(done // per_epoch, recipe.epochs):
-            shuffled = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
-            for number, (images, labels) in enumerate(batches(data, order, shuffled)):
+            shuffled = batches(data, order, stream(recipe.seed, epoch))
+            for number, (images, labels) in enumerate(shuffled):
                 step = epoch * per_epoch + number
                 if step < done:
                     continue
@@ -167,7 +174,7 @@ def _step(
     passed: float,
 ) -> float:
     device = best_device()
-    images, labels, total = images.to(device), labels.to(device), 0.0
+    images, labels, total = to_device(images, device), labels.to(device), 0.0
     for genotype in chosen:
         network = shared.network(genotype).train()
         loss = functional.cross_entropy(network(images), labels) / len(chosen)

@@ -15,7 +15,7 @@ from torch import nn
 
 from codesign.nn.datasets import DataSet, real
 from codesign.nn.space import Genotype, NetworkSpace
-from codesign.nn.training import best_device, one_thread, top1
+from codesign.nn.training import best_device, one_thread, to_device, top1
 
 _CALIBRATION, _BATCH = 512, 128
 _NETWORKS = 256
@@ -70,7 +70,7 @@ class SharedWeights:
         x = torch.from_numpy(real(data.train_images[:_CALIBRATION]))
         with torch.no_grad(), one_thread():
             for batch in x.split(_BATCH):
-                network(batch.to(self._device))
+                network(to_device(batch, self._device))
         return network.eval()
 
     def accuracy(self, genotype: Genotype, data: DataSet) -> float:

@@ -1,12 +1,25 @@
 """Search strategies: each proposes pairs and learns from their evaluations."""
 
+from codesign.search.accounting import BATCH
 from codesign.search.strategies.base import (
-    BATCH,
+    INFORMED,
+    NoOptions,
     Setting,
     Strategy,
     check_strategy,
     make_strategy,
+    read_options,
     strategy_names,
 )
 
-__all__ = ["BATCH", "Setting", "Strategy", "check_strategy", "make_strategy", "strategy_names"]
+__all__ = [
+    "BATCH",
+    "INFORMED",
+    "NoOptions",
+    "Setting",
+    "Strategy",
+    "check_strategy",
+    "make_strategy",
+    "read_options",
+    "strategy_names",
+]

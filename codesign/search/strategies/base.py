@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 
 from codesign.errors import ConfigError
-from codesign.search.evaluator import Evaluation, Evaluator, Pair
+from codesign.search.evaluation import Evaluation, Proposal
+from codesign.search.evaluator import Evaluator
+from codesign.search.view import View
 
-BATCH = 16
-"""Proposals a round, fixed: results may not depend on the number of workers."""
+T = TypeVar("T")
 
 
 class Strategy(Protocol):
@@ -23,8 +24,9 @@ class Strategy(Protocol):
     from the generator it was made with, so that it can be replayed from its seed.
     """
 
-    def ask(self, room: int) -> Sequence[Pair]:
-        """At most ``room`` pairs to evaluate next; none to end the search."""
+    def ask(self, room: float) -> Sequence[Proposal]:
+        """Proposals whose prices sum to ``room`` at most, with at most ``BATCH`` full ones; none
+        to end the search. What was paid for before costs nothing and is told again."""
         ...
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
@@ -34,38 +36,77 @@ class Strategy(Protocol):
 
 @dataclass(frozen=True)
 class Setting:
-    """What a strategy is made from.
+    """What a strategy is made from: all that is free, the budget in prices of full evaluations,
+    its source of randomness, and its options as the problem file gives them."""
 
-    ``evaluator`` offers what costs no simulation (bounds, scores, the pairs' shape); calling
-    its `evaluate` is the loop's business alone. ``budget`` is the number of pairs at T2.
-    """
-
-    evaluator: Evaluator
-    budget: int
+    view: View
+    budget: float
     rng: np.random.Generator
+    options: Mapping[str, Any]
 
 
 Factory = Callable[[Setting], Strategy]
 
 
 def strategy_names() -> tuple[str, ...]:
-    return tuple(sorted(_factories()))
+    return tuple(sorted((*_factories(), *INFORMED)))
 
 
-def make_strategy(name: str, setting: Setting) -> Strategy:
-    """The strategy called ``name``; ConfigError lists the names."""
+INFORMED = ("exhaustive",)
+"""Strategies that read every accuracy and score beforehand: truth makers, no search methods."""
+
+
+def make_strategy(name: str, setting: Setting, evaluator: Evaluator | None = None) -> Strategy:
+    """The strategy called ``name``; ConfigError lists the names.
+
+    Only the `INFORMED` ones are handed ``evaluator``, with its accuracies, and need it.
+    """
     check_strategy(name)
+    if name in INFORMED:
+        if evaluator is None:
+            raise ConfigError(f"strategy {name!r} reads every accuracy; it needs an evaluator")
+        from codesign.search.strategies.exhaustive import Exhaustive
+
+        return Exhaustive(setting, evaluator)
     return _factories()[name](setting)
 
 
 def check_strategy(name: str) -> None:
     """ConfigError unless ``name`` is a strategy."""
-    if name not in _factories():
+    if name not in strategy_names():
         raise ConfigError(f"unknown strategy {name!r}; allowed: {', '.join(strategy_names())}")
 
 
+def read_options(setting: Setting, kind: type[T]) -> T:
+    """The dataclass ``kind``, whose fields have defaults, with the setting's options in it.
+
+    Raises
+    ------
+    ConfigError
+        an option is unknown, or of another type than its default.
+    """
+    default = kind()
+    allowed: dict[str, Any] = {f.name: getattr(default, f.name) for f in fields(cast(Any, kind))}
+    for name, value in setting.options.items():
+        if name not in allowed:
+            raise ConfigError(
+                f"[search.options] {name}: no option of this strategy; allowed: "
+                f"{', '.join(allowed) or 'none'}"
+            )
+        wanted = (int, float) if isinstance(allowed[name], float) else allowed[name].__class__
+        if not isinstance(value, wanted):
+            raise ConfigError(
+                f"[search.options] {name} = {value!r}: must be of the type of {allowed[name]!r}"
+            )
+    return kind(**setting.options)
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """Of a strategy without options."""
+
+
 def _factories() -> dict[str, Factory]:
-    from codesign.search.strategies.exhaustive import Exhaustive
     from codesign.search.strategies.random_pairs import RandomPairs
 
-    return {"exhaustive": Exhaustive, "random": RandomPairs}
+    return {"random": RandomPairs}

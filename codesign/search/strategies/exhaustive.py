@@ -1,4 +1,8 @@
-"""Score every pair without simulation, then simulate the best of them."""
+"""Score every pair without simulation, then evaluate the best of them.
+
+The one strategy that reads every accuracy beforehand: where accuracies are a table at hand, it
+finds the best pair for the price of simulating a few. As a search method it is no rival.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.search.evaluator import Evaluation, Evaluator, Pair
+from codesign.search.accounting import BATCH
+from codesign.search.evaluation import Evaluation, Pair, Proposal
+from codesign.search.evaluator import Evaluator
 from codesign.search.fronts import front_pairs
-from codesign.search.strategies.base import BATCH, Setting
+from codesign.search.strategies.base import NoOptions, Setting, read_options
 
 CONFIGS_PER_NETWORK = 3
 """Configurations of one network in the shortlist; the others only repeat its accuracy."""
@@ -29,17 +35,18 @@ class Exhaustive:
     the budget goes to pairs spread over the predicted front within the limits.
     """
 
-    def __init__(self, setting: Setting) -> None:
-        evaluator, budget = setting.evaluator, setting.budget
+    def __init__(self, setting: Setting, evaluator: Evaluator) -> None:
+        read_options(setting, NoOptions)
+        budget = int(setting.budget)
         front = predicted_front(evaluator, int(FRONT_SHARE * budget))
         best = shortlist(evaluator, budget)
         kept = [pair for pair in best if pair not in front][: budget - len(front)]
         self._order = [*kept, *front]
         self._next = 0
 
-    def ask(self, room: int) -> Sequence[Pair]:
-        start, self._next = self._next, self._next + min(room, BATCH)
-        return self._order[start : self._next]
+    def ask(self, room: float) -> Sequence[Proposal]:
+        start, self._next = self._next, self._next + min(int(room), BATCH)
+        return [Proposal(pair) for pair in self._order[start : self._next]]
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         """The order is fixed by the scores."""

@@ -12,6 +12,7 @@ from codesign.errors import ModelError
 from codesign.nn.quantization.quantizers import (
     QUANTIZERS,
     LearnedClip,
+    dorefa_activation,
     dorefa_weight,
     levels,
     naf_activation,
@@ -88,6 +89,19 @@ def test_dorefa_weights_have_no_zero() -> None:
     values = dorefa_weight(torch.linspace(-2, 2, 401), 4)
     assert len(values.unique()) == 16
     assert float(values.abs().min()) > 0.05
+
+
+@given(_SEEDS, _BITS, st.floats(0.1, 4.0))
+def test_dorefa_activations_have_a_fixed_range(seed: int, bits: int, range_: float) -> None:
+    x, clip = _random(seed, 2.0).requires_grad_(), torch.tensor(range_, requires_grad=True)
+    for rectified in (False, True):
+        low, steps = (0.0, 2**bits - 1) if rectified else (-1.0, levels(bits))
+        unit = np.clip(x.detach().numpy() / np.float32(range_), low, 1.0)
+        expected = np.floor(unit * np.float32(steps) + np.float32(0.5)) / steps * range_
+        found = dorefa_activation(x, clip, bits, rectified)
+        assert np.allclose(found.detach().numpy(), expected, atol=1e-4)
+        found.sum().backward()
+    assert clip.grad is None
 
 
 @given(_SEEDS)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from codesign.costmodel.relaxed import Hardware, relaxed_cycles
-from codesign.errors import DataError, ModelError
+from codesign.errors import DataError, ModelError, StoreError
 from codesign.hw.loader import load_config
 from codesign.kernels.workload import ConvWorkload
 from codesign.nn.datasets import digits
@@ -111,6 +112,21 @@ def test_the_hardware_is_updated_every_so_many_batches() -> None:
     assert [step.architecture_loss is None for step in found.steps] == [True] * 4 + [False] * 12
     again = co_search(seeded(_network, 0), DATA, COST, torch.zeros(2), RECIPE)
     assert again == found
+
+
+def test_a_checkpoint_of_another_search_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "search.safetensors"
+    co_search(seeded(_network, 0), DATA, COST, torch.zeros(2), RECIPE, file)
+    with pytest.raises(StoreError, match="belongs to another training"):
+        co_search(seeded(_network, 0), DATA, COST, torch.ones(2), RECIPE, file)
+    said: list[int] = []
+    again = seeded(_network, 1)
+    found = co_search(
+        *(again, DATA, COST, torch.zeros(2), RECIPE, file),
+        progress=lambda step, *_: said.append(step),
+    )
+    assert said == []
+    assert found == co_search(seeded(_network, 0), DATA, COST, torch.zeros(2), RECIPE)
 
 
 def test_one_scalar_of_two_figures() -> None:

@@ -2,50 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tiny_training import Tiny, tiny_data
 
 from codesign.errors import DataError, StoreError
-from codesign.nn import Decision, Genotype, GraphBuilder, NetworkSpace
-from codesign.nn.datasets import DataSet, shapes32
-from codesign.nn.graph import Tensor
+from codesign.nn import Genotype
+from codesign.nn.datasets import shapes32
 from codesign.nn.supernet import OneShotRecipe, SharedWeights, extreme, train_supernet
 
-
-@dataclass(frozen=True)
-class Tiny(NetworkSpace):
-    """Three layers with a kernel of 1 or 3 each, for images [3, 8, 8]."""
-
-    resolution: int | None = 8
-
-    @property
-    def name(self) -> str:
-        return "tiny"
-
-    @property
-    def decisions(self) -> tuple[Decision, ...]:
-        return tuple(Decision(f"kernel{i}", (1, 3)) for i in range(3))
-
-    def network(self, builder: GraphBuilder, x: int, choices: tuple[Any, ...]) -> Tensor:
-        y: Tensor = x
-        for index, kernel in enumerate(choices):
-            name = f"layer{index}_{kernel}x{kernel}"
-            y = builder.relu(builder.conv(y, 8, name, kernel=kernel, padding=kernel // 2))
-        return builder.dense(builder.global_pool(y), self.num_classes, "classifier")
-
-
-def _data() -> DataSet:
-    drawn = shapes32(train=160, test=40)
-    small = [images[:, :, ::4, ::4] for images in (drawn.train_images, drawn.test_images)]
-    return replace(drawn, train_images=small[0], test_images=small[1])
-
-
-SPACE, DATA = Tiny(), _data()
+SPACE, DATA = Tiny(), tiny_data()
 RECIPE = OneShotRecipe(epochs=3, batch=32)
 
 
