@@ -154,9 +154,9 @@ class GraphBuilder:
 
     def pointwise(self, tensor: int, channels: int, name: str) -> int:
         """1x1 convolution with a bias, without batch norm."""
-        inputs, *size = self.shape(tensor)
+        inputs, height, width = self.shape(tensor)
         label = f"{name}_{channels}x{inputs}x1"
-        return self._add(Node("pointwise", (tensor,), channels, *size, label))
+        return self._add(Node("pointwise", (tensor,), channels, height, width, label))
 
     def norm(self, tensor: Tensor, name: str) -> Tensor:
         """Batch norm that no convolution precedes."""
