@@ -94,6 +94,14 @@ def test_malformed_genotypes_are_explained(name: str) -> None:
         space.to_json(Genotype(tuple(wrong)))
 
 
+def test_a_folder_of_images_has_as_many_classes_as_are_named() -> None:
+    space = load_network_space("nbmacro", "folder:37", 64)
+    assert (space.num_classes, space.input_shape) == (37, (3, 64, 64))
+    for wrong in ("folder", "folder:", "folder:1", "folder:x"):
+        with pytest.raises(ModelError, match=f"'{wrong}': .* give folder:CLASSES .at least 2.,"):
+            load_network_space("nbmacro", wrong)
+
+
 def test_macs_of_nas_bench_macro_are_the_published_ones() -> None:
     space = load_network_space("nbmacro")
     for row in read_table("nbmacro_acc.csv.gz")[::81]:
