@@ -107,11 +107,15 @@ class NoOptions:
 
 
 def _factories() -> dict[str, Factory]:
+    from codesign.search.strategies.bottleneck import Bottleneck
+    from codesign.search.strategies.naf import Naf
     from codesign.search.strategies.nahas import NahasPpo, NahasReinforce
     from codesign.search.strategies.neuhardco import NeuHardCo
     from codesign.search.strategies.random_pairs import RandomPairs
 
     return {
+        "bottleneck": Bottleneck,
+        "naf": Naf,
         "nahas-ppo": NahasPpo,
         "nahas-reinforce": NahasReinforce,
         "neuhardco": NeuHardCo,
