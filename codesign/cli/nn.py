@@ -1,4 +1,4 @@
-"""``codesign nn``: network spaces, sampled networks as ONNX, accuracies from tables."""
+"""``codesign nn``: network spaces, sampled networks as ONNX, accuracies of networks."""
 
 from __future__ import annotations
 
