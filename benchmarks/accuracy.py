@@ -57,7 +57,7 @@ SIMULATED = 4
 SHAPES = (1600, 500)
 """Training and held-out images of `shapes32`."""
 FLOAT = {"digits": Recipe(epochs=8, move_pixels=1), "shapes32": Recipe(epochs=8)}
-TUNED = {"epochs": 2, "learning_rate": 3e-4, "weight_decay": 0.0}
+TUNED = {"epochs": 3, "learning_rate": 1e-3, "weight_decay": 0.0}
 STUDIED = {"epochs": 2, "learning_rate": 3e-3, "weight_decay": 0.0}
 SOURCES = (
     *("codesign/frontend", "codesign/kernels", "codesign/compiler", "relay_passes"),
