@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from codesign.costmodel.columns import Columns, Floats, config_columns, take, workload_columns
 from codesign.costmodel.energy_base import counter_prices, energy_base_mj
+from codesign.costmodel.heads import Pairs
 from codesign.costmodel.inputs import pair_inputs
 from codesign.costmodel.intervals import unit_kinds
 from codesign.costmodel.traces import TraceRows
@@ -39,6 +40,17 @@ class Design:
 
     def __len__(self) -> int:
         return len(self.rows.cycles)
+
+    def pairs(self, rows: NDArray[np.intp]) -> Pairs:
+        """What the heads take of these rows."""
+        return Pairs(
+            self.values[rows],
+            self.log_base[rows],
+            np.isfinite(self.t0[rows]),
+            self.roofline[rows],
+            self.energy_base_mj[rows],
+            self.kinds[rows],
+        )
 
 
 def make_design(rows: TraceRows) -> Design:
