@@ -81,7 +81,6 @@ def _measured(
     name = choice.dataset or network.dataset
     if name is None:
         raise ConfigError(f'[accuracy] source = "{choice.source}" needs dataset = "NAME"')
-    data = load_dataset(name, choice.path)
     if choice.source == "evaluate":
         if not network.onnx:
             raise ConfigError(
@@ -91,8 +90,9 @@ def _measured(
         if config is None:
             raise ConfigError('[accuracy] source = "evaluate" needs a configuration to compile for')
         store = None if choice.store is None else Path(choice.store)
-        return EvaluatedAccuracy(data, config, store=store)
+        return EvaluatedAccuracy(load_dataset(name, choice.path), config, store=store)
     space = _space(network, choice)
+    data = load_dataset(name, choice.path, size=space.input_shape[1])
     if choice.source == "supernet":
         recipe = OneShotRecipe(epochs=choice.epochs, seed=choice.seeds[0])
         kept = None if choice.checkpoint is None else Path(choice.checkpoint)

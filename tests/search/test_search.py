@@ -135,7 +135,7 @@ def test_fpga_resources_limit_and_rank(tmp_path: Path) -> None:
     study = quick(tmp_path / "r.db", problem)
     best = study.best
     assert best is not None and best["config"].startswith("8x16_512k")
-    assert (best["dsp"], best["bram36"], best["lut"]) == (128, 132, 16818)
+    assert (best["dsp"], best["bram36"], best["lut"]) == (128, 132, 16827)
     assert study.certificate["levels"]["dsp"] == "estimated, t0"
     assert all(point["dsp"] <= 128 for point in study.front)
     with RunStore.open(tmp_path / "r.db", readonly=True) as store:
