@@ -33,6 +33,9 @@ from codesign.kernels import ConvWorkload, ScheduleResult, Workload, best_schedu
 CACHE = Path(__file__).resolve().parents[1] / ".cache" / "peers"
 TOOLS = Path(__file__).resolve().parent / "peer_tools"
 
+_CONFIGS = 2000
+"""Random configurations of `portable` on which T0 and T1 are timed."""
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -164,20 +167,19 @@ def run_peer(peer: Peer, python: Path, layers: Sequence[ConvWorkload]) -> list[d
 def our_seconds(
     layers: Sequence[ConvWorkload], model: str | None, seed: int
 ) -> dict[str, list[float]]:
-    """CPU seconds of each layer by level; T0 and T1 are shares of one call on a whole space."""
+    """CPU seconds of each layer by level; T0 and T1 are shares of one call on many pairs."""
     config = load_config("pynq")
     placed = [on_config(layer, config) for layer in layers]
     best_schedule(on_config(ConvWorkload(16, 16, 4, 4), config), config)  # loads the core
-    configs = load_space("neuhardco").configs()
+    configs = load_space("portable").sample(_CONFIGS, np.random.default_rng(seed))
     learned = trained(placed, configs, seed) if model is None else CostModel.load(model)
-    many = [*placed] * (len(configs) // len(placed) + 1)
-    pairs = len(many) * len(configs)
+    pairs = len(placed) * len(configs)
 
     def closed_form() -> object:
-        return bound(*grid(workload_columns(many), config_columns(configs)))
+        return bound(*grid(workload_columns(placed), config_columns(configs)))
 
     t0 = timed(closed_form) / pairs
-    t1 = timed(lambda: learned.predict_units(many, configs)) / pairs
+    t1 = timed(lambda: learned.predict_units(placed, configs)) / pairs
     best: list[float] = []
     simulated: list[float] = []
     for unit in placed:

@@ -107,6 +107,13 @@ class NoOptions:
 
 
 def _factories() -> dict[str, Factory]:
+    from codesign.search.strategies.nahas import NahasPpo, NahasReinforce
+    from codesign.search.strategies.neuhardco import NeuHardCo
     from codesign.search.strategies.random_pairs import RandomPairs
 
-    return {"random": RandomPairs}
+    return {
+        "nahas-ppo": NahasPpo,
+        "nahas-reinforce": NahasReinforce,
+        "neuhardco": NeuHardCo,
+        "random": RandomPairs,
+    }
