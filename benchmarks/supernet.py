@@ -35,7 +35,7 @@ SPACE, DATASET = "mobilenet8", "shapes32"
 SOURCES = (
     *(f"codesign/nn/supernet/{name}.py" for name in ("one_shot", "shared", "checkpoint")),
     *(f"codesign/nn/datasets/{name}.py" for name in ("dataset", "shapes")),
-    *("codesign/nn/training.py", "codesign/nn/graph_module.py"),
+    "codesign/nn/training.py",
 )
 """What decides a row, beside the effort and the networks themselves."""
 TAU = 0.6
