@@ -53,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
         progress_lines(),
         exact_regret=args.exact_regret,
     )
+    for text in study.notices:
+        notice(text)
     if study.best is None:
         nearest = study.nearest
         notice("no evaluated pair keeps every constraint; the nearest one is shown as such")
@@ -67,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
                 "nearest": study.nearest,
                 "front": study.front,
                 "certificate": study.certificate,
+                "notices": study.notices,
                 "run": study.run,
                 "folder": str(study.folder),
             }

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import inf
 
 from codesign.costmodel.arrays import Array, Arrays, Columns
+from codesign.costmodel.constants import FITTED, Constants
 from codesign.costmodel.conv_tiling import (
     ChannelCut,
     channel_cut,
@@ -176,6 +177,7 @@ class Pairs:
     c: Columns
     blocks: Blocks
     work: Work
+    fitted: Constants
 
 
 @dataclass(frozen=True)
@@ -249,7 +251,7 @@ def price_conv(
     f = conv_fit(a, p.w, p.c, p.blocks, s, k, sliding=sliding)
     order = {"channels_outside": channels_outside, "sliding": sliding}
     stages = conv_stages(a, p.w, p.c, p.blocks, p.work, s, k, f, **order)
-    cycles = pipeline(a, p.c, stages)
+    cycles = pipeline(a, p.c, stages, p.fitted)
     total = a.fits(a.maximum(cycles.total, p.work.roofline), f.least)
     return Priced(s, stages, cycles, a.where(possible(a, p, s, k, **order), total, inf))
 
@@ -258,13 +260,13 @@ def price_stream(a: Arrays, p: Pairs, s: Plane, cuts: Cuts) -> Priced:
     parts = 1.0 + cuts.by_row * (p.w["kernel_height"] - 1.0)
     groups = a.maximum(a.whole(p.blocks.out_groups / cuts.groups), 1.0)
     stages, room = stream_stages(a, p.w, p.c, p.blocks, p.work, s, groups, parts)
-    cycles = pipeline(a, p.c, stages)
+    cycles = pipeline(a, p.c, stages, p.fitted)
     return Priced(s, stages, cycles, a.fits(a.maximum(cycles.total, p.work.roofline), room))
 
 
-def pairs_of(a: Arrays, w: Columns, c: Columns) -> Pairs:
+def pairs_of(a: Arrays, w: Columns, c: Columns, fitted: Constants = FITTED) -> Pairs:
     b = blocks(a, w, c)
-    return Pairs(w, c, b, work(a, w, c, b))
+    return Pairs(w, c, b, work(a, w, c, b), fitted)
 
 
 def tiling_of(priced: Priced) -> Tiling:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +13,6 @@ import numpy as np
 from codesign.nn import AccuracySource
 from codesign.search.accounting import STALL
 from codesign.search.certificate import certify, describe
-from codesign.search.evaluation import Evaluation
 from codesign.search.evaluator import Evaluator
 from codesign.search.fronts import Fronts, fronts
 from codesign.search.networks import Progress
@@ -62,6 +61,11 @@ class Study:
     @property
     def front(self) -> list[Mapping[str, Any]]:
         return self.result["front"]
+
+    @property
+    def notices(self) -> list[str]:
+        """What the strategy warns of."""
+        return self.result.get("notices", [])
 
     @property
     def certificate(self) -> Mapping[str, Any]:
@@ -127,23 +131,24 @@ def search(
             return Study(run, runs.path, folder, stored)
         runs.add_run(run, _plain(asked), {"version": version("codesign"), "batch": BATCH})
         evaluator = Evaluator(asked, pairs, predictor, simulator)
-        _explore(evaluator, runs, run, progress)
+        notices = _explore(evaluator, runs, run, progress)
         truth = _truth(evaluator, progress) if asked.exact_regret else None
         facts = {"seeds": {"search": asked.seed, "weights": asked.seed}, "hashes": hashes}
         result = _conclude(evaluator, truth, facts, folder, prover, progress)
+        result["notices"] = list(notices)
         runs.add_result(run, result)
     return Study(run, Path(store), folder, result)
 
 
 def _explore(
     evaluator: Evaluator, runs: RunStore, run: str, progress: Progress | None
-) -> list[Evaluation]:
+) -> Sequence[str]:
+    """Spend the budget; what the strategy has to say at the end."""
     problem = evaluator.problem
     rng = np.random.default_rng(problem.seed)
     setting = Setting(View(problem, evaluator.pairs), problem.budget, rng, problem.options)
     strategy = make_strategy(problem.strategy, setting, evaluator)
-    done: list[Evaluation] = []
-    idle = 0
+    stored = idle = 0
     while (spent := evaluator.spent().price) < problem.budget and idle < STALL:
         proposals = list(strategy.ask(problem.budget - spent))
         if not proposals:
@@ -153,14 +158,14 @@ def _explore(
         fresh = evaluator.admit(proposals, problem.budget - spent)
         evaluations = evaluator.evaluate(proposals)
         bought = [e for e, new in zip(evaluations, fresh, strict=True) if new]
-        rows = [e.row(len(done) + i) for i, e in enumerate(bought)]
+        rows = [e.row(stored + i) for i, e in enumerate(bought)]
         runs.add_evaluations(run, rows)
         strategy.tell(evaluations)
-        done += bought
+        stored += len(bought)
         idle = 0 if bought else idle + 1
     if progress is not None:
         progress("pairs at T2", evaluator.spent().t2, evaluator.spent().t2)
-    return done
+    return getattr(strategy, "notices", ())
 
 
 def _truth(evaluator: Evaluator, progress: Progress | None) -> Floats:
