@@ -115,7 +115,7 @@ def main() -> int:
         "alone_networks_of_two_seeds": len(twice),
         "training_images": effort.images,
         "supernet_epochs": effort.supernet_epochs,
-        "seconds_of_measuring": round(sum(row["seconds"] for row in rows)),
+        "processor_seconds_of_measuring": round(sum(row["seconds"] for row in rows)),
         "rows": rows,
     }
     results.show(options.json)
