@@ -108,12 +108,16 @@ class NoOptions:
 
 
 def _factories() -> dict[str, Factory]:
+    from codesign.search.strategies.bottleneck import Bottleneck
+    from codesign.search.strategies.naf import Naf
     from codesign.search.strategies.nahas import NahasPpo, NahasReinforce
     from codesign.search.strategies.neuhardco import NeuHardCo
     from codesign.search.strategies.random_pairs import RandomPairs
     from codesign.search.strategies.semi_decoupled import SemiDecoupled, SemiDecoupledFlops
 
     return {
+        "bottleneck": Bottleneck,
+        "naf": Naf,
         "nahas-ppo": NahasPpo,
         "nahas-reinforce": NahasReinforce,
         "neuhardco": NeuHardCo,
