@@ -24,8 +24,11 @@ Indices = NDArray[np.int64]
 _CHECKED_NETWORKS, _CHECKED_CONFIGS = 200, 64
 """The sample on which the closed form chooses the proxy and checks it."""
 
-_POOL = 128
-"""Networks among which a constrained search chooses its next one."""
+_POOL = 256
+"""Networks under a limit among which its search chooses the next one."""
+
+_OPTIMISM = 0.5
+"""Standard deviations above the expected score at which a network is valued."""
 
 
 @dataclass(frozen=True)
@@ -126,20 +129,47 @@ class SemiDecoupled:
 
     # Stage 1 --------------------------------------------------------------------------------
     def _search_proxy(self, count: int) -> list[Proposal]:
-        """The next networks to pay for on the proxy, each for the limit whose turn it is."""
-        proposals: list[Proposal] = []
-        while len(proposals) < count and self._open.any():
-            limit = self._limits[self._turn % len(self._limits)]
+        """The next networks to pay for on the proxy, each for the limit whose turn it is.
+
+        Limits under which no network is expected to beat the best pair so far are passed over, as
+        long as there are others.
+        """
+        pool = self._pool()
+        networks = self._networks[pool]
+        hope = self._accuracies.scores(networks) + _OPTIMISM * self._accuracies.spread(networks)
+        needed = self._needed()
+        chosen: list[int] = []
+        passed = 0
+        while len(chosen) < min(count, len(pool)):
+            within = self._costs[pool] <= self._limits[self._turn % len(self._limits)]
             self._turn += 1
-            within = self._open & (self._costs <= limit)
-            places = np.flatnonzero(within if within.any() else self._open).astype(np.int64)
-            places = _some(places, _POOL, self._rng)
-            networks = self._networks[places]
-            hope = self._accuracies.scores(networks) + self._accuracies.spread(networks)
-            chosen = int(hope.argmax())
-            self._open[places[chosen]] = False
-            proposals.append(Proposal(Pair(int(networks[chosen]), self._proxy)))
-        return proposals
+            under = np.where(within, hope, -np.inf)
+            best = int(under.argmax())
+            if under[best] < needed or np.isneginf(under[best]):
+                passed += 1
+                if passed <= len(self._limits):
+                    continue
+                best = int(hope.argmax())
+            passed = 0
+            chosen.append(best)
+            hope[best] = -np.inf
+        self._open[pool[chosen]] = False
+        return [Proposal(Pair(int(networks[best]), self._proxy)) for best in chosen]
+
+    def _pool(self) -> Indices:
+        """Places of networks not yet paid for: some under each limit, and some of all."""
+        ends = (*np.unique(self._limits), np.inf)
+        drawn = [
+            _some(np.flatnonzero(self._open & (self._costs <= end)), _POOL, self._rng)
+            for end in ends
+        ]
+        return np.unique(np.concatenate(drawn)).astype(np.int64)
+
+    def _needed(self) -> float:
+        """The score that a network must have to be part of a better pair."""
+        if self._best is None or self._view.objectives[0].metric != "accuracy":
+            return -np.inf
+        return self._accuracies.score(self._best.figures["accuracy"])
 
     def _set(self) -> Indices:
         """P: Stage 1's K answers by the figures paid for."""
