@@ -13,8 +13,8 @@ A network's cycles are the sum of its layers' on configurations that were traced
 families count alike, and a family without such a sum fails the claim. T1 is what `codesign train`
 makes: its setting, its number of trees and its intervals come from the split's training rows, and
 every number here from its own predictions. Rivals are fitted on the same rows and choose among as
-many settings. T0 itself, which T1 corrects, was made by hand from the timing model and looked at on
-other draws of these spaces and networks; its errors stand in the rivals' table.
+many settings. T0, which T1 corrects, was made by hand from the timing model and looked at on other
+draws of these spaces and networks, and two of its constants were fitted there.
 
 Pairs with a schedule that the closed form has no tiling for are scored too, and counted.
 """

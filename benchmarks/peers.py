@@ -14,15 +14,16 @@ import venv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 
 import numpy as np
 from claims import STDERR, Claim, Results, parser
+from costmodel_speed import trained
 from peer_tools.seconds import cpu_seconds
 from resnet18 import units
 
 from codesign import load_config
-from codesign.costmodel import CostModel, make_rows, on_config, train
+from codesign.costmodel import CostModel, on_config
 from codesign.costmodel.closed_form import bound
 from codesign.costmodel.columns import config_columns, grid, workload_columns
 from codesign.errors import CodesignError, MissingDependencyError
@@ -171,23 +172,29 @@ def our_seconds(
     config = load_config("pynq")
     placed = [on_config(layer, config) for layer in layers]
     best_schedule(on_config(ConvWorkload(16, 16, 4, 4), config), config)  # loads the core
-    configs = load_space("portable").sample(_CONFIGS, np.random.default_rng(seed))
-    learned = trained(placed, configs, seed) if model is None else CostModel.load(model)
+    rng = np.random.default_rng(seed)
+    configs = load_space("portable").sample(_CONFIGS, rng)
+    if model is None:
+        learned = trained(placed, load_space("neuhardco").configs(), seed, rng)
+    else:
+        learned = CostModel.load(model)
     pairs = len(placed) * len(configs)
 
     def closed_form() -> object:
         return bound(*grid(workload_columns(placed), config_columns(configs)))
 
-    t0 = timed(closed_form) / pairs
-    t1 = timed(lambda: learned.predict_units(placed, configs)) / pairs
+    def cost_model() -> object:
+        return learned.predict_units(placed, configs)
+
+    t0, t1 = (median(timed(work) for _ in range(5)) / pairs for work in (closed_form, cost_model))
     best: list[float] = []
     simulated: list[float] = []
     for unit in placed:
         found: list[ScheduleResult] = []
         best.append(timed(lambda unit=unit, found=found: found.append(searched(unit, config))))
         schedule = found[0].schedule
-        runs = [timed(lambda unit=unit, s=schedule: measure(unit, config, s)) for _ in range(20)]
-        simulated.append(mean(runs))
+        runs = [timed(lambda unit=unit, s=schedule: measure(unit, config, s)) for _ in range(9)]
+        simulated.append(median(runs))
     count = len(placed)
     return {
         "T0 closed form": [t0] * count,
@@ -202,18 +209,6 @@ def searched(unit: Workload, config: VtaConfig) -> ScheduleResult:
     found = best_schedule(unit, config)
     assert isinstance(found, ScheduleResult)
     return found
-
-
-def trained(layers: Sequence[Workload], configs: Sequence[VtaConfig], seed: int) -> CostModel:
-    """A model of T0 with noise: speed does not depend on the truth."""
-    rng = np.random.default_rng(seed)
-    cycles = bound(*grid(workload_columns(layers), config_columns(configs))).cycles
-    noisy = np.round(cycles * np.exp(rng.normal(0, 0.05, cycles.shape)))
-    usable = np.flatnonzero(np.isfinite(noisy))
-    chosen = rng.permutation(usable)[:1000]
-    places = [divmod(int(i), len(configs)) for i in chosen]
-    model, _ = train(make_rows([(layers[u], configs[c], float(noisy[u, c])) for u, c in places]))
-    return model
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from claims import STDERR, Claim, Results, parser
-from stored import NOTHING_STORED, ROOT, StoredRows, product_key, sources_key
+from stored import NOTHING_STORED, StoredRows, product_key, sources_key
 
 import codesign
 from codesign.compiler import DECISIONS
@@ -68,8 +68,8 @@ def measure(name: str, text: str, seed: int) -> dict[str, Any]:
 def key_of(name: str) -> str:
     """Content key of the sources that decide the rows of a space."""
     module = sys.modules[type(load_network_space(name)).__module__]
-    own = Path(str(module.__file__)).relative_to(ROOT)
-    return content_key([sources_key(str(own), *_SHARED), product_key()])
+    own = Path(str(module.__file__)).read_text()
+    return content_key([own, sources_key(*_SHARED), product_key()])
 
 
 def drawn(name: str, count: int, seed: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""``codesign nn``: network spaces, sampled networks as ONNX, accuracies from tables."""
+"""``codesign nn``: network spaces, sampled networks as ONNX, accuracies of networks."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _accuracy(args: argparse.Namespace) -> int:
     text = space.to_json(space.from_json(args.genotype))
     choice = AccuracyChoice(
         args.source,
-        args.dataset,
+        args.dataset if args.source == "table" else args.dataset or space.dataset,
         args.split or None,
         path=args.path,
         seeds=tuple(args.seeds),

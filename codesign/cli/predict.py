@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the layers' predictions and their sum; layers on the host are not priced."""
     from codesign.costmodel import CostModel
+    from codesign.costmodel.intervals import NOMINAL
     from codesign.hw.loader import load_config
 
     config = load_config(args.config)
@@ -63,10 +64,10 @@ def run(args: argparse.Namespace) -> int:
         notice("a layer fits no schedule: no sum")
     if args.json:
         facts = {"model": args.network, "config": config.name, "level": "T1"}
-        interval = {"nominal": model.nominal, "config_extrapolation": of_config}
+        interval = {"nominal": NOMINAL, "config_extrapolation": of_config}
         print_json({**facts, **total, "latency_ms": latency, **interval, "layers": layers})
         return 0
-    _print(args.network, config, model.nominal, layers, total, latency)
+    _print(args.network, config, layers, total, latency)
     return 0
 
 
@@ -139,11 +140,12 @@ def _sum(layers: Sequence[dict[str, Any]], key: str) -> Any:
 def _print(
     network: str,
     config: VtaConfig,
-    nominal: float,
     layers: Sequence[dict[str, Any]],
     total: dict[str, Any],
     latency: float | None,
 ) -> None:
+    from codesign.costmodel.intervals import NOMINAL
+
     columns = ("name", "op", "count", "macs", "cycles", "low", "high", "bound", "energy_mj")
     rows = [
         [*(layer[key] for key in columns), "yes" if layer["extrapolation"] else ""]
@@ -152,11 +154,11 @@ def _print(
     macs, bound = (sum(la["count"] * la[key] for la in layers) for key in ("macs", "bound"))
     limits = (*(total[name] for name in ("cycles", "sum_of_low", "sum_of_high")), bound)
     sums = (sum(layer["count"] for layer in layers), macs, *limits, total["energy_mj"])
-    headings = ("layer", "op", "count", "MACs", "cycles (predicted)", f"{nominal:.0%}* from", "to")
+    headings = ("layer", "op", "count", "MACs", "cycles (predicted)", f"{NOMINAL:.0%}* from", "to")
     print_table(
         (*headings, "lower bound", "mJ (estimated)", "extrapolated"),
         [*rows, ("sum; limits are sums of limits", "", *sums, "")],
         title=f"{network} on {config.name}"
         + ("" if latency is None else f": {latency:.4g} ms predicted (T1)"),
     )
-    notice(f"* limits hold {nominal:.0%} of the pairs of layers like those traced, on new hardware")
+    notice(f"* limits hold {NOMINAL:.0%} of the pairs of layers like those traced, on new hardware")

@@ -28,7 +28,7 @@ from codesign.costmodel.energy_base import counter_prices, energy_base_mj
 from codesign.costmodel.extrapolation import beyond
 from codesign.costmodel.heads import Heads, Pairs, Prediction, predict_pairs, whole_cycles
 from codesign.costmodel.inputs import Inputs, pair_inputs
-from codesign.costmodel.intervals import NOMINAL, Quantiles, unit_kinds
+from codesign.costmodel.intervals import Quantiles, unit_kinds
 from codesign.costmodel.trees import Spread, predict
 from codesign.errors import StoreError
 from codesign.hw.config import VtaConfig
@@ -48,11 +48,6 @@ class CostModel:
 
     heads: Heads
     manifest: dict[str, Any] = field(default_factory=dict[str, Any])
-
-    @property
-    def nominal(self) -> float:
-        """The share of pairs that an interval is made to hold, for unseen configurations."""
-        return NOMINAL
 
     @property
     def other_simulator(self) -> str | None:

@@ -94,7 +94,7 @@ class Database:
     def _locked(self) -> StoreError:
         return StoreError(
             f"store {self.path} is locked by another writer; wait for it to end, stop it, or use "
-            f"another --store file"
+            f"another store file"
         )
 
     def _check_or_create(self) -> None:

@@ -58,3 +58,25 @@ def test_the_spread_of_a_table(capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["nn", "accuracy", space, text, "--json"]) == 0
         spread = json.loads(capsys.readouterr().out)["spread"]
         assert spread is not None if known else spread is None
+
+
+def test_a_supernet_keeps_its_weights_in_a_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from codesign.nn import load_network_space
+
+    space = load_network_space("nbmacro", "cifar10")
+    text = space.to_json(space.sample(np.random.default_rng(0)))
+    _cifar10(tmp_path)
+    file = tmp_path / "net.safetensors"
+    command = ["nn", "accuracy", "nbmacro", text, "--dataset", "cifar10", "--source", "supernet"]
+    command += ["--path", str(tmp_path), "--epochs", "1", "--json"]
+    assert main([*command, "--store", str(file)]) == 4
+    assert 'source = "supernet" keeps no measurements; "checkpoint"' in capsys.readouterr().err
+    found: list[str] = []
+    for _ in range(2):
+        assert main([*command, "--checkpoint", str(file)]) == 0
+        found.append(capsys.readouterr().out)
+    assert found[0] == found[1]
+    assert json.loads(found[0])["kind"] == "supernet (inherited weights)"
+    assert file.is_file()

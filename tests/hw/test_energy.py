@@ -62,9 +62,10 @@ def test_horowitz_operations_and_caches() -> None:
         assert 1.3 < picojoules / (8 * sram_pj_per_byte(int(nbytes))) < 1.65
 
 
-def test_every_figure_names_a_source() -> None:
+def test_every_figure_and_rule_names_a_source() -> None:
     table = energy_table()
-    cited = {entry["source"] for entry in table["published"].values()}
+    entries = (*table["published"].values(), *table["rules"].values())
+    cited = {entry["source"] for entry in entries}
     assert cited | {table["process"]["source"]} <= set(table["sources"])
     assert all(len(text) > 30 for text in table["sources"].values())
 

@@ -21,7 +21,8 @@ class Strategy(Protocol):
 
     The loop calls `ask`, evaluates, calls `tell` with the evaluations in the order proposed, and
     so on, until the budget is spent or `ask` returns nothing. A strategy draws randomness only
-    from the generator it was made with, so that it can be replayed from its seed.
+    from the generator it was made with, so that it can be replayed from its seed. Where it has
+    something to say to the user, it does so by an attribute ``notices``, a sequence of texts.
     """
 
     def ask(self, room: float) -> Sequence[Proposal]:
@@ -107,13 +108,20 @@ class NoOptions:
 
 
 def _factories() -> dict[str, Factory]:
+    from codesign.search.strategies.bottleneck import Bottleneck
+    from codesign.search.strategies.naf import Naf
     from codesign.search.strategies.nahas import NahasPpo, NahasReinforce
     from codesign.search.strategies.neuhardco import NeuHardCo
     from codesign.search.strategies.random_pairs import RandomPairs
+    from codesign.search.strategies.semi_decoupled import SemiDecoupled, SemiDecoupledFlops
 
     return {
+        "bottleneck": Bottleneck,
+        "naf": Naf,
         "nahas-ppo": NahasPpo,
         "nahas-reinforce": NahasReinforce,
         "neuhardco": NeuHardCo,
         "random": RandomPairs,
+        "semi-decoupled": SemiDecoupled,
+        "semi-decoupled-flops": SemiDecoupledFlops,
     }
