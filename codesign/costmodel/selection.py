@@ -4,11 +4,12 @@
 
 Pairs of a `Kind` share a tape, in which what they have in common is a number. One tape compares
 all tilings, for each dataflow; others give all that is known of those chosen. Pairs that only
-differ in the dataflow are compared once. For few pairs numpy does the same.
+differ in the dataflow are compared once. For few pairs numpy does the same, bit for bit.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -41,8 +42,10 @@ from codesign.costmodel.tilings import (
 _JOB = 1 << 14
 """Pairs that one thread takes at once."""
 
-_FEW = 1000
-"""Fewer pairs are cheaper without a tape, which takes a second to record."""
+_FEW = 2000
+"""Fewer pairs of a kind, all asked for so far, are cheaper without a tape, which takes a second to
+record."""
+_asked: Counter[Kind] = Counter()
 _KINDS = ("is_conv", "is_max_pool", "is_avg_pool", "is_elementwise", "is_gather")
 _FLOWS = ("flow_auto", "flow_ws", "flow_os", "flow_is", "flow_rs")
 _ORDERS = ("flow_ws", "flow_is")
@@ -164,6 +167,7 @@ def kinds(w: Columns, c: Columns) -> list[tuple[Kind, NDArray[np.bool_]]]:
 def _price(pairs: _Numbers, kind: Kind, members: NDArray[np.intp], found: Floats) -> None:
     """Write what is cheaper than what was ``found`` before."""
     rows = tuple(numbers[members] for numbers in pairs.rows)
+    _asked[kind] += len(members)
     best, choice = _compare(pairs, kind, rows)
     better = np.flatnonzero(best < found[0, members])
     chosen = choice[better].astype(np.int64)
@@ -180,7 +184,7 @@ _Rows: TypeAlias = tuple[NDArray[np.int64], ...]
 
 def _compare(pairs: _Numbers, kind: Kind, rows: _Rows) -> Floats:
     """Cycles of the best tiling, and its number."""
-    if len(rows[0]) < _FEW:
+    if _asked[kind] < _FEW:
         w, c = _columns(pairs, rows)
         with np.errstate(all="ignore"):
             p = pairs_of(Exact(), {**w, **kind.fixed}, c, pairs.fitted)
@@ -213,7 +217,7 @@ def _describe(
 ) -> Floats:
     """float64[fields of `Tiling`, pairs] of the cuts chosen."""
     table = _CUTS[kind.kind == "is_conv"]
-    if len(rows[0]) < _FEW:
+    if _asked[kind] < _FEW:
         w, c = _columns(pairs, rows)
         with np.errstate(all="ignore"):
             p = pairs_of(Exact(), {**w, **kind.fixed}, c, pairs.fitted)
