@@ -208,7 +208,7 @@ def test_missing_files_and_unknown_strategies(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         Problem.load(tmp_path / "no.toml")
     problem = Problem(NetworkChoice("nasbench201"), HardwareChoice("neuhardco"))
-    with pytest.raises(ConfigError, match="unknown strategy 'magic'; allowed: exhaustive, random"):
+    with pytest.raises(ConfigError, match="unknown strategy 'magic'; allowed: .*exhaustive"):
         search(problem, "magic", store=tmp_path / "r.db")
     assert not (tmp_path / "r.db").exists()
 

@@ -107,6 +107,18 @@ class NoOptions:
 
 
 def _factories() -> dict[str, Factory]:
+    from codesign.search.strategies import coupled, decoupled, optuna_samplers
     from codesign.search.strategies.random_pairs import RandomPairs
+    from codesign.search.strategies.surrogate import Surrogate
 
-    return {"random": RandomPairs}
+    return {
+        "coupled-hw-outer": coupled.hw_outer,
+        "coupled-nn-outer": coupled.nn_outer,
+        "decoupled-hw-first": decoupled.hw_first,
+        "decoupled-nn-first": decoupled.nn_first,
+        "gp": optuna_samplers.gp,
+        "nsga2": optuna_samplers.nsga2,
+        "random": RandomPairs,
+        "surrogate": Surrogate,
+        "tpe": optuna_samplers.tpe,
+    }
