@@ -2,10 +2,10 @@
 
 Networks like ResNet-20, MobileNetV2 and ConvNeXt (with batch norm and ReLU), small enough to be
 trained here, on `digits` (real) and `shapes32` (drawn). "PTQ" calibrates the float network: in the
-compiler at 8 bits, in `codesign.nn.quantization` at 8, 6 and 4. "QAT" goes on training it as what
-the accelerator computes, by shifts and, at 8 bits, by multipliers. Every figure is top-1 of the
-compiled integer network on all held-out images, by its integer reference; every element of it must
-be the trained network's, and for some images the simulator's too (T2).
+compiler at 8 bits, in `codesign.nn.quantization` at 8, 6 and 4. "QAT" goes on training it, for
+three epochs, as what the accelerator computes, by shifts and, at 8 bits, by multipliers. Every
+figure is top-1 of the compiled integer network on all held-out images, by its integer reference;
+every element of it must be the trained network's, and for some images the simulator's too (T2).
 
 The quantiser study trains NAF's, DoReFa's and PACT's quantisers at 4 bits from the same calibrated
 network, without an accelerator. NAF and PACT learn the range of activations from there, DoReFa
@@ -57,7 +57,7 @@ SIMULATED = 4
 SHAPES = (1600, 500)
 """Training and held-out images of `shapes32`."""
 FLOAT = {"digits": Recipe(epochs=8, move_pixels=1), "shapes32": Recipe(epochs=8)}
-TUNED = {"epochs": 2, "learning_rate": 3e-4, "weight_decay": 0.0}
+TUNED = {"epochs": 3, "learning_rate": 1e-3, "weight_decay": 0.0}
 STUDIED = {"epochs": 2, "learning_rate": 3e-3, "weight_decay": 0.0}
 SOURCES = (
     *("codesign/frontend", "codesign/kernels", "codesign/compiler", "relay_passes"),
@@ -114,14 +114,16 @@ def main() -> int:
         STDERR.print(NOTHING_STORED)
         return 1
     results = Results("Accuracy of quantised networks on the accelerator (T2)")
-    results.claims += claims(rows)
+    results.claims.append(exactness(rows))
+    if not options.quick:
+        results.claims += loss_claims(rows)
     compared = sum(form["elements"] for row in rows for form in row["forms"])
     results.figures |= {
         "cells": len(rows),
         "elements_compared": compared,
         "cells_missing": len(cells) - len(rows),
         "cells_from_older_sources": sum(str(cell) in stored.rows for cell in old),
-        "seconds_of_measuring": round(sum(row["seconds"] for row in rows)),
+        "processor_seconds_of_measuring": round(sum(row["seconds"] for row in rows)),
         "rows": rows,
     }
     if not options.json:
@@ -132,7 +134,7 @@ def main() -> int:
 
 def measure(cell: Cell, quick: bool) -> dict[str, Any]:
     """Train the float network, then every quantised form of it."""
-    started = time.perf_counter()
+    started = time.process_time()
     data = digits(cell.seed) if cell.dataset == "digits" else shapes32(cell.seed, *SHAPES)
     float_recipe = replace(FLOAT[cell.dataset], seed=cell.seed)
     if quick:
@@ -143,7 +145,7 @@ def measure(cell: Cell, quick: bool) -> dict[str, Any]:
         seeded(lambda: NETWORKS[cell.network](channels, side), cell.seed), data, float_recipe
     )
     in_float = top1(network, data.test_images, data.test_labels)
-    STDERR.print(f"{cell}: float {in_float:.2f} %, {time.perf_counter() - started:.0f} s")
+    STDERR.print(f"{cell}: float {in_float:.2f} %, {time.process_time() - started:.0f} s")
     configs = {
         machine: replace(codesign.load_config("pynq"), has_mul=has_mul)
         for machine, has_mul in MACHINES.items()
@@ -158,7 +160,7 @@ def measure(cell: Cell, quick: bool) -> dict[str, Any]:
             forms.append({"form": "QAT", **start, **checked(hardened, data, cfg)})
             STDERR.print(
                 f"  {machine}, {bits} bits: PTQ {forms[-2]['top1']:.2f} %, "
-                f"QAT {forms[-1]['top1']:.2f} %, {time.perf_counter() - started:.0f} s"
+                f"QAT {forms[-1]['top1']:.2f} %, {time.process_time() - started:.0f} s"
             )
     study = {
         name: top1(
@@ -168,7 +170,7 @@ def measure(cell: Cell, quick: bool) -> dict[str, Any]:
         )
         for name in QUANTIZERS
     }
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     return {
         **{"dataset": cell.dataset, "network": cell.network, "seed": cell.seed},
         **{"float": in_float, "images": len(data.test_labels), "forms": forms, "study": study},
@@ -223,10 +225,14 @@ def accuracy(outputs: Any, data: DataSet) -> float:
     return float(100.0 * (outputs.argmax(axis=1) == data.test_labels).mean())
 
 
-def claims(rows: Sequence[dict[str, Any]]) -> list[Claim]:
-    """Losses are means over all cells of a network, in points of top-1."""
+def exactness(rows: Sequence[dict[str, Any]]) -> Claim:
     unequal = sum(form["unequal"] for row in rows for form in row["forms"])
-    found = [Claim("elements unlike the trained network's", unequal, "", "0", unequal == 0)]
+    return Claim("elements unlike the trained network's", unequal, "", "0", unequal == 0)
+
+
+def loss_claims(rows: Sequence[dict[str, Any]]) -> list[Claim]:
+    """Losses are means over all cells of a network, in points of top-1."""
+    found: list[Claim] = []
     for (network, machine), target in PTQ_LOSS.items():
         lost = losses(rows, network, machine, "PTQ, compiler", 8)
         if lost:

@@ -64,14 +64,16 @@ class Results:
         Console(highlight=False).print(table)
 
 
-def parser(description: str) -> argparse.ArgumentParser:
+def parser(description: str, seed: int = 0) -> argparse.ArgumentParser:
     """A parser with the options that every script has."""
     made = argparse.ArgumentParser(description=description)
     made.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     made.add_argument(
         "--quick", action="store_true", help="a short form, for continuous integration"
     )
-    made.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
+    made.add_argument(
+        "--seed", type=int, default=seed, help=f"seed of everything random (default {seed})"
+    )
     return made
 
 

@@ -1,16 +1,20 @@
 """How far the closed form (T0) is from the best simulated schedule, by kind of unit and by space,
 where the two disagree about feasibility, and how many pairs a second it prices.
 
-Units and configurations are random; none was used to make T0.
+Units and configurations are random; none was used to make T0. With ``--calibrate traces.db``
+nothing else is done than to fit T0's constants on those traces and to print the new
+codesign/costmodel/data/closed_form.json.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from claims import STDERR, Claim, Results, parser
@@ -18,7 +22,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from codesign.costmodel import on_config, pair_features
+from codesign.costmodel import on_config, pair_features, read
+from codesign.costmodel.calibration import calibrate, described
 from codesign.costmodel.closed_form import bound
 from codesign.costmodel.columns import config_columns, grid, workload_columns
 from codesign.errors import Infeasible
@@ -32,6 +37,7 @@ from codesign.kernels import (
     best_schedule,
     lower_bound,
 )
+from codesign.store import TraceStore
 
 SPACES = ("neuhardco", "portable", "edge")
 LONGEST = 1_500_000
@@ -85,7 +91,15 @@ def per_second(work: Callable[[], object], pairs: int, repeats: int) -> list[flo
 
 
 def main() -> int:
-    options = parser(__doc__ or "").parse_args()
+    arguments = parser(__doc__ or "")
+    arguments.add_argument("--calibrate", type=Path, metavar="traces.db", help="fit T0's constants")
+    options = arguments.parse_args()
+    if options.calibrate is not None:
+        with TraceStore.open(options.calibrate) as store:
+            rows = read(store)
+        json.dump(described(calibrate(rows, threads=2), rows), sys.stdout, indent=1)
+        sys.stdout.write("\n")
+        return 0
     rng = np.random.default_rng([options.seed, 23])
     results = Results("Closed form (T0) against the best simulated schedule")
     residuals: dict[str, list[float]] = defaultdict(list)

@@ -112,7 +112,7 @@ def trained(
         (units[i // len(configs)], configs[i % len(configs)], float(noisy.flat[i]))
         for i in map(int, rng.permutation(t0.size)[:_TRACES])
     ]
-    design, every = make_design(make_rows(triples)), np.arange(_TRACES)
+    design, every = make_design(make_rows(triples)), np.arange(len(triples))
     heads, _ = fit_heads(design, every, seed)
     trees = fit_rounds(residual_task(design, every, seed), None, MAX_ROUNDS)
     return CostModel(replace(heads, cycles=trees))

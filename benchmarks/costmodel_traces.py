@@ -12,7 +12,7 @@ from codesign.costmodel import UnitCounts
 from codesign.hw.config import VtaConfig
 from codesign.hw.space import load_space
 from codesign.kernels import Workload
-from codesign.nn import load_network_space
+from codesign.nn import MnasNet, NasBench201, NasBenchMacro, NetworkSpace
 
 Layers = Sequence[tuple[Workload, int]]
 SPACES = ("neuhardco", "edge", "portable")
@@ -72,15 +72,14 @@ def judged(plan: Plan, seed: int) -> Judged:
 
 
 def _families(plan: Plan, rng: np.random.Generator) -> dict[str, list[Layers]]:
-    def drawn(name: str, count: int, resolution: int | None = None) -> list[Layers]:
-        space = load_network_space(name, resolution=resolution)
+    def drawn(space: NetworkSpace, count: int) -> list[Layers]:
         networks = [space.layers(space.sample(rng)) for _ in range(count)]
         return [layers for layers in networks if layers]
 
     return {
-        "nasbench201": drawn("nasbench201", plan.networks),
-        "nbmacro": drawn("nbmacro", plan.networks),
-        "mnasnet": drawn("mnasnet", _MNASNETS, 224),
+        "nasbench201": drawn(NasBench201(), plan.networks),
+        "nbmacro": drawn(NasBenchMacro(), plan.networks),
+        "mnasnet": drawn(MnasNet(resolution=224, excitation=False), _MNASNETS),
         "mobilenet_v2": [
             mobilenet_v2(size, width) for size, width in ((224, 1.0), (160, 0.75), (128, 0.5))
         ],

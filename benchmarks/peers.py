@@ -1,7 +1,8 @@
-"""Seconds a layer of the peers and ours, side by side in one run: ZigZag's search, SCALE-Sim's
+"""CPU seconds a layer of the peers and ours, side by side in one run: ZigZag's search, SCALE-Sim's
 simulation, our closed form (T0), cost model (T1), simulator (T2) and best-schedule search.
 
-The peers come from the package index into environments of their own, under .cache/peers.
+The peers come from the package index into environments of their own, under .cache/peers. Seconds
+are of all threads and processes of a tool; its start and its imports are not counted.
 """
 
 from __future__ import annotations
@@ -9,28 +10,32 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 import venv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 
 import numpy as np
 from claims import STDERR, Claim, Results, parser
+from costmodel_speed import trained
+from peer_tools.seconds import cpu_seconds
 from resnet18 import units
 
 from codesign import load_config
-from codesign.costmodel import CostModel, make_rows, on_config, train
+from codesign.costmodel import CostModel, on_config
 from codesign.costmodel.closed_form import bound
 from codesign.costmodel.columns import config_columns, grid, workload_columns
-from codesign.errors import MissingDependencyError
+from codesign.errors import CodesignError, MissingDependencyError
 from codesign.hw.config import VtaConfig
 from codesign.hw.space import load_space
 from codesign.kernels import ConvWorkload, ScheduleResult, Workload, best_schedule, measure
 
 CACHE = Path(__file__).resolve().parents[1] / ".cache" / "peers"
 TOOLS = Path(__file__).resolve().parent / "peer_tools"
+
+_CONFIGS = 2000
+"""Random configurations of `portable` on which T0 and T1 are timed."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ PEERS = (
 def main() -> int:
     try:
         return compare()
-    except MissingDependencyError as error:
+    except CodesignError as error:
         STDERR.print(f"peers.py: {error}", style="red", markup=False)
         return error.exit_code
 
@@ -61,7 +66,7 @@ def compare() -> int:
     arguments = parser(__doc__ or "")
     arguments.add_argument("--model", help="cost model to time (default: one trained here)")
     options = arguments.parse_args()
-    results = Results("Seconds a layer, ResNet-18")
+    results = Results("CPU seconds a layer, ResNet-18")
     layers = convolutions()
     if options.quick:
         layers = sorted(layers, key=lambda layer: layer.macs)[:2]
@@ -103,7 +108,7 @@ def installed(peer: Peer) -> Path:
     Raises
     ------
     MissingDependencyError
-        pip cannot get the packages.
+        The environment cannot be made, or pip cannot get the packages.
     """
     folder = CACHE / peer.name.lower()
     stamp, python = folder / "installed", folder / "bin" / "python"
@@ -111,7 +116,13 @@ def installed(peer: Peer) -> Path:
     if stamp.is_file() and stamp.read_text() == wanted:
         return python
     STDERR.print(f"{peer.name}: installing into {folder}", markup=False)
-    venv.create(folder, with_pip=True, clear=True)
+    try:
+        venv.create(folder, with_pip=True, clear=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise MissingDependencyError(
+            f"{peer.name}: no Python environment can be made in {folder} ({error}); Debian has "
+            "what it takes in python3-venv"
+        ) from error
     command = [str(python), "-m", "pip", "install", "--quiet", *peer.requirements]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -125,7 +136,7 @@ def installed(peer: Peer) -> Path:
 
 
 def run_peer(peer: Peer, python: Path, layers: Sequence[ConvWorkload]) -> list[dict[str, float]]:
-    """Seconds and cycles of each layer; start of the process and imports are not counted.
+    """CPU seconds and cycles of each layer.
 
     Raises
     ------
@@ -157,27 +168,33 @@ def run_peer(peer: Peer, python: Path, layers: Sequence[ConvWorkload]) -> list[d
 def our_seconds(
     layers: Sequence[ConvWorkload], model: str | None, seed: int
 ) -> dict[str, list[float]]:
-    """Seconds of each layer by level; T0 and T1 are shares of one call on a whole space."""
+    """CPU seconds of each layer by level; T0 and T1 are shares of one call on many pairs."""
     config = load_config("pynq")
     placed = [on_config(layer, config) for layer in layers]
     best_schedule(on_config(ConvWorkload(16, 16, 4, 4), config), config)  # loads the core
-    configs = load_space("neuhardco").configs()
-    learned = trained(placed, configs, seed) if model is None else CostModel.load(model)
-    many = [*placed] * (len(configs) // len(placed) + 1)
-    pairs = len(many) * len(configs)
+    rng = np.random.default_rng(seed)
+    configs = load_space("portable").sample(_CONFIGS, rng)
+    if model is None:
+        learned = trained(placed, load_space("neuhardco").configs(), seed, rng)
+    else:
+        learned = CostModel.load(model)
+    pairs = len(placed) * len(configs)
 
     def closed_form() -> object:
-        return bound(*grid(workload_columns(many), config_columns(configs)))
+        return bound(*grid(workload_columns(placed), config_columns(configs)))
 
-    t0 = timed(closed_form) / pairs
-    t1 = timed(lambda: learned.predict_units(many, configs)) / pairs
+    def cost_model() -> object:
+        return learned.predict_units(placed, configs)
+
+    t0, t1 = (median(timed(work) for _ in range(5)) / pairs for work in (closed_form, cost_model))
     best: list[float] = []
     simulated: list[float] = []
     for unit in placed:
         found: list[ScheduleResult] = []
         best.append(timed(lambda unit=unit, found=found: found.append(searched(unit, config))))
         schedule = found[0].schedule
-        simulated.append(timed(lambda unit=unit, s=schedule: measure(unit, config, s)))
+        runs = [timed(lambda unit=unit, s=schedule: measure(unit, config, s)) for _ in range(9)]
+        simulated.append(median(runs))
     count = len(placed)
     return {
         "T0 closed form": [t0] * count,
@@ -194,23 +211,11 @@ def searched(unit: Workload, config: VtaConfig) -> ScheduleResult:
     return found
 
 
-def trained(layers: Sequence[Workload], configs: Sequence[VtaConfig], seed: int) -> CostModel:
-    """A model of T0 with noise: speed does not depend on the truth."""
-    rng = np.random.default_rng(seed)
-    cycles = bound(*grid(workload_columns(layers), config_columns(configs))).cycles
-    noisy = np.round(cycles * np.exp(rng.normal(0, 0.05, cycles.shape)))
-    usable = np.flatnonzero(np.isfinite(noisy))
-    chosen = rng.permutation(usable)[:1000]
-    places = [divmod(int(i), len(configs)) for i in chosen]
-    model, _ = train(make_rows([(layers[u], configs[c], float(noisy[u, c])) for u, c in places]))
-    return model
-
-
 def timed(work: Callable[[], object]) -> float:
-    """Wall seconds of one call."""
-    start = time.perf_counter()
+    """CPU seconds of one call."""
+    start = cpu_seconds()
     work()
-    return time.perf_counter() - start
+    return cpu_seconds() - start
 
 
 if __name__ == "__main__":

@@ -191,7 +191,7 @@ class Study:
         evaluations = evaluation_count(networks, count, K)
         control = self.optimum - self.found(self.macs_set)
         first, second = self._two_proxies()
-        several = several_proxies(self.table, [first, second], K // 2)
+        several = several_proxies(self.table, [first, second], K)
         worst = int(self.own_loss.mean(axis=(1, 2)).argmax())
         expanded = self._expanded(worst)
         return {
@@ -219,7 +219,7 @@ class Study:
             "loss of the most alike proxy, mean": float(self.loss[self.medoid].mean()),
             "loss of the FLOPs proxy, mean": float(control.mean()),
             "loss of the FLOPs proxy, greatest": float(control.max()),
-            "loss of two proxies with half of K each, mean": float(
+            "loss of two proxies together, mean": float(
                 (self.optimum - self.found(several)).mean()
             ),
             "loss of the worst proxy, mean": float(self.loss[worst].mean()),

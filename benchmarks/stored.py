@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -69,8 +72,9 @@ class StoredRows:
         what: str,
     ) -> None:
         """Make the rows of ``arguments``, each kept as soon as it is there; a process takes the
-        next row when it is free. ``what`` stands before the progress bar."""
-        with ProcessPoolExecutor(processes) as pool:
+        next row when it is free. ``what`` stands before the progress bar. The processes end when
+        this one is killed."""
+        with ProcessPoolExecutor(processes, initializer=_end_with, initargs=(os.getpid(),)) as pool:
             waiting = {pool.submit(make, *given): row for row, given in arguments.items()}
             for done in track(as_completed(waiting), what, len(waiting), console=STDERR):
                 row = waiting[done]
@@ -84,3 +88,14 @@ class StoredRows:
         lines = (f"{json.dumps(n)}: {json.dumps(self.rows[n])}" for n in sorted(self.rows))
         self.path.parent.mkdir(exist_ok=True)
         write_text(self.path, '{"rows": {\n' + ",\n".join(lines) + "\n}}\n")
+
+
+def _end_with(parent: int) -> None:
+    """Let this process end within seconds of its parent: a pool's processes would wait for ever."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,8 +1,10 @@
-"""``codesign nn``: network spaces, sampled networks as ONNX, accuracies from tables."""
+"""``codesign nn``: network spaces, sampled networks as ONNX, accuracies of networks."""
 
 from __future__ import annotations
 
 import argparse
+import math
+from dataclasses import replace
 from typing import Any
 
 from codesign.cli.common import positive, print_json, print_table, seed
@@ -34,11 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds", type=seed, nargs="+", default=[0], metavar="N", help="of training (default 0)"
     )
     accuracy.add_argument("--path", metavar="FOLDER", help="files of the data set, if it has any")
-    accuracy.add_argument(
-        "--store",
-        metavar="FILE",
-        help="keeps measured accuracies (train), or the shared weights (supernet)",
-    )
+    accuracy.add_argument("--store", metavar="FILE", help="keeps measured accuracies (train)")
+    accuracy.add_argument("--checkpoint", metavar="FILE", help="keeps the weights (supernet)")
     for verb in (sample, accuracy):
         verb.add_argument("--dataset", help="data set, default the space's own")
         verb.add_argument(
@@ -101,7 +100,8 @@ def _sample(args: argparse.Namespace) -> int:
 
 
 def _accuracy(args: argparse.Namespace) -> int:
-    from codesign.nn import load_network_space
+    from codesign.nn import TableAccuracy, load_network_space
+    from codesign.nn.trained import SupernetAccuracy, TrainedAccuracy
     from codesign.search import AccuracyChoice, NetworkChoice
     from codesign.search.accuracy import accuracy_source
 
@@ -109,21 +109,30 @@ def _accuracy(args: argparse.Namespace) -> int:
     text = space.to_json(space.from_json(args.genotype))
     choice = AccuracyChoice(
         args.source,
-        args.dataset,
+        args.dataset if args.source == "table" else args.dataset or space.dataset,
         args.split or None,
         path=args.path,
         seeds=tuple(args.seeds),
         epochs=args.epochs,
         store=args.store,
+        checkpoint=args.checkpoint,
     )
     networks = NetworkChoice(args.space, args.dataset, resolution=args.resolution)
     source = accuracy_source(networks, choice)
     value = float(source.lookup([text])[0])
+    what = source.what
+    if isinstance(source, TableAccuracy):
+        between = float(source.spread([text])[0])  # nan: the table has one figure for the network
+        what = replace(what, spread=None if math.isnan(between) else between)
+    final = None
+    if isinstance(source, (TrainedAccuracy, SupernetAccuracy)):
+        final = float(source.tested([text])[0])
     if args.json:
-        print_json({"genotype": text, "accuracy": value, **vars(source.what)})
-    else:
-        what = source.what
-        spread = "" if what.spread is None else f" ± {what.spread:.2f}"
-        on = f"{what.dataset} {what.split}, {what.kind}"
-        print(f"{value:.2f}{spread} % top-1, {on}, {what.source}, seeds: {what.seeds}")
+        print_json({"genotype": text, "accuracy": value, "test": final, **vars(what)})
+        return 0
+    spread = "" if what.spread is None else f" ± {what.spread:.2f}"
+    on = f"{what.dataset} {what.split}, {what.kind}"
+    print(f"{value:.2f}{spread} % top-1, {on}, {what.source}, seeds: {what.seeds}")
+    if final is not None:
+        print(f"{final:.2f} % top-1, {what.dataset} test")
     return 0

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 NAME = "predict"
 HELP = "predict a network's cycles on a configuration"
 
-_SUMMED = ("cycles", "low", "high", "energy_mj")
+_SUMMED = {"cycles": "cycles", "low": "sum_of_low", "high": "sum_of_high", "energy_mj": "energy_mj"}
+"""What layers have -> the name of its sum: limits of a sum are no interval of it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,13 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the layers' predictions and their sum; layers on the host are not priced."""
     from codesign.costmodel import CostModel
+    from codesign.costmodel.intervals import NOMINAL
     from codesign.hw.loader import load_config
 
     config = load_config(args.config)
     model = CostModel.load(args.model)
     units = _named_units(args.network, config, args.calibration)
     layers = _layers(model, units, config)
-    total = {key: _sum(layers, key) for key in _SUMMED}
+    total = {name: _sum(layers, key) for key, name in _SUMMED.items()}
     cycles = total["cycles"]
     latency = None if cycles is None else cycles / config.frequency_mhz / 1e3
     if model.other_simulator is not None:
@@ -62,10 +64,10 @@ def run(args: argparse.Namespace) -> int:
         notice("a layer fits no schedule: no sum")
     if args.json:
         facts = {"model": args.network, "config": config.name, "level": "T1"}
-        interval = {"nominal": model.nominal, "config_extrapolation": of_config}
+        interval = {"nominal": NOMINAL, "config_extrapolation": of_config}
         print_json({**facts, **total, "latency_ms": latency, **interval, "layers": layers})
         return 0
-    _print(args.network, config, model.nominal, layers, total, latency)
+    _print(args.network, config, layers, total, latency)
     return 0
 
 
@@ -128,8 +130,8 @@ def _whole(value: float) -> int | None:
 
 
 def _sum(layers: Sequence[dict[str, Any]], key: str) -> Any:
-    """Over all executions, None where one is missing. The limits are those of layers whose errors
-    all point the same way: wider than the nominal interval."""
+    """Over all executions, None where one is missing. Summed limits are those of layers whose
+    errors all point the same way."""
     if any(layer[key] is None for layer in layers):
         return None
     return sum(layer["count"] * layer[key] for layer in layers)
@@ -138,22 +140,25 @@ def _sum(layers: Sequence[dict[str, Any]], key: str) -> Any:
 def _print(
     network: str,
     config: VtaConfig,
-    nominal: float,
     layers: Sequence[dict[str, Any]],
     total: dict[str, Any],
     latency: float | None,
 ) -> None:
+    from codesign.costmodel.intervals import NOMINAL
+
     columns = ("name", "op", "count", "macs", "cycles", "low", "high", "bound", "energy_mj")
     rows = [
         [*(layer[key] for key in columns), "yes" if layer["extrapolation"] else ""]
         for layer in layers
     ]
     macs, bound = (sum(la["count"] * la[key] for la in layers) for key in ("macs", "bound"))
-    limits = (total["cycles"], total["low"], total["high"], bound, total["energy_mj"])
-    headings = ("layer", "op", "count", "MACs", "cycles (predicted)", f"{nominal:.0%} from", "to")
+    limits = (*(total[name] for name in ("cycles", "sum_of_low", "sum_of_high")), bound)
+    sums = (sum(layer["count"] for layer in layers), macs, *limits, total["energy_mj"])
+    headings = ("layer", "op", "count", "MACs", "cycles (predicted)", f"{NOMINAL:.0%}* from", "to")
     print_table(
         (*headings, "lower bound", "mJ (estimated)", "extrapolated"),
-        [*rows, ("sum", "", sum(layer["count"] for layer in layers), macs, *limits, "")],
+        [*rows, ("sum; limits are sums of limits", "", *sums, "")],
         title=f"{network} on {config.name}"
         + ("" if latency is None else f": {latency:.4g} ms predicted (T1)"),
     )
+    notice(f"* limits hold {NOMINAL:.0%} of the pairs of layers like those traced, on new hardware")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from codesign.costmodel.arrays import Columns, Exact
 from codesign.costmodel.columns import Floats
+from codesign.costmodel.constants import FITTED, Constants
 from codesign.costmodel.demand import Blocks, blocks
 from codesign.costmodel.selection import best_tilings
 from codesign.costmodel.tilings import Tiling
@@ -34,8 +35,8 @@ class Bound:
 
 
 def infeasible(w: Columns, c: Columns) -> NDArray[np.bool_]:
-    """Pairs without a schedule: no tiling of T0 fits, or `impossible`. Nearly always what the
-    schedule generator finds, which knows more tilings."""
+    """Pairs that no tiling of T0 fits, or `impossible`. Nearly always what the schedule generator
+    finds, which knows more tilings."""
     return ~np.isfinite(bound(w, c).cycles)
 
 
@@ -54,11 +55,11 @@ def work(w: Columns, c: Columns) -> Work:
     return work_of(_EXACT, w, c, blocks(_EXACT, w, c))
 
 
-def bound(w: Columns, c: Columns, threads: int = 1) -> Bound:
+def bound(w: Columns, c: Columns, threads: int = 1, fitted: Constants = FITTED) -> Bound:
     """T0: positive, inf where nothing fits, and never larger for a wider bus, a shorter latency
     or a deeper buffer."""
     with np.errstate(all="ignore"):
         b = blocks(_EXACT, w, c)
         amount = work_of(_EXACT, w, c, b)
-        tiling = Tiling(*best_tilings(w, c, impossible(w, c), threads))
+        tiling = Tiling(*best_tilings(w, c, impossible(w, c), threads, fitted))
         return Bound(b, amount, tiling, tiling.cycles)

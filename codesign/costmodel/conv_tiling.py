@@ -26,6 +26,7 @@ REUSE_DISTANCE = 3.0
 class ChannelCut:
     """Output channels cut into tiles of ``groups``, their inputs into ``parts``.
 
+    ``turns``: tiles as the order of loops counts them, a ragged group with the one before it;
     ``reads``: input groups of a tile; ``chunk``: INP elements of a pixel in a step; ``load``: LOAD
     cycles of a tile's weights; ``room``: steps whose weights fit at once; ``stays``: share of a
     tile's weights that stays for the next, all or none where ``whole``; ``extra``: instructions of
@@ -36,6 +37,7 @@ class ChannelCut:
 
     groups: Array
     tiles: Array
+    turns: Array
     blocks: Array
     reads: Array
     parts: Array
@@ -81,6 +83,7 @@ def channel_cut(
     return ChannelCut(
         groups=groups,
         tiles=tiles,
+        turns=a.whole(b.out_groups / groups),
         blocks=blocks,
         reads=reads,
         parts=parts,

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from codesign.costmodel.columns import Columns, Floats, config_columns, take, workload_columns
 from codesign.costmodel.energy_base import counter_prices, energy_base_mj
-from codesign.costmodel.inputs import Inputs, pair_inputs
+from codesign.costmodel.heads import Pairs
+from codesign.costmodel.inputs import pair_inputs
 from codesign.costmodel.intervals import unit_kinds
 from codesign.costmodel.traces import TraceRows
 
@@ -18,9 +19,9 @@ from codesign.costmodel.traces import TraceRows
 class Design:
     """Everything that a learner may use of ``rows``; arrays are [N] unless said otherwise.
 
-    ``w``, ``c``: workload and configuration columns; ``log_base``: what T1 corrects, finite
-    everywhere; ``t0``, ``roofline``, ``cycles``: cycles; ``energy_base_mj``: what the energy head
-    corrects; ``kinds``: index into `intervals.KINDS`.
+    ``w``, ``c``: workload and configuration columns; ``log_base``: what T1 corrects; ``t0``,
+    ``roofline``, ``cycles``: cycles; ``energy_base_mj``: what the energy head corrects; ``kinds``:
+    index into `intervals.KINDS`.
     """
 
     rows: TraceRows
@@ -40,6 +41,17 @@ class Design:
     def __len__(self) -> int:
         return len(self.rows.cycles)
 
+    def pairs(self, rows: NDArray[np.intp]) -> Pairs:
+        """What the heads take of these rows."""
+        return Pairs(
+            self.values[rows],
+            self.log_base[rows],
+            np.isfinite(self.t0[rows]),
+            self.roofline[rows],
+            self.energy_base_mj[rows],
+            self.kinds[rows],
+        )
+
 
 def make_design(rows: TraceRows) -> Design:
     """The arrays of all rows."""
@@ -53,7 +65,7 @@ def make_design(rows: TraceRows) -> Design:
         w=w,
         c=c,
         values=found.values,
-        log_base=finite_base(found),
+        log_base=found.log_base,
         t0=found.t0.cycles,
         roofline=roofline,
         energy_base_mj=energy_base_mj(found.t0, c, prices),
@@ -66,9 +78,3 @@ def misfit_inputs(rows: TraceRows) -> NDArray[np.float32]:
     w = take(workload_columns(rows.workloads), rows.misfits[:, 0])
     c = take(config_columns(rows.configs), rows.misfits[:, 1])
     return pair_inputs(w, c).values
-
-
-def finite_base(found: Inputs) -> Floats:
-    """The log base, the roofline's where no tiling of the closed form fits."""
-    roofline = np.log(found.t0.work.roofline)
-    return np.where(np.isfinite(found.log_base), found.log_base, roofline)

@@ -129,7 +129,7 @@ FEATURE_NAMES: tuple[str, ...] = tuple(FEATURES)
 def pair_features(w: Columns, c: Columns, threads: int = 1) -> tuple[NDArray[np.float32], Bound]:
     """Features float32[..., F] of pairs of columns that broadcast together, and their T0.
 
-    Pairs that fit no tiling have features 0 and an infinite T0.
+    Pairs that fit no tiling have an infinite T0; what would describe their tiling is 0.
     """
     t0 = bound(w, c, threads)
     b = t0.blocks
@@ -143,7 +143,8 @@ def pair_features(w: Columns, c: Columns, threads: int = 1) -> tuple[NDArray[np.
     out = np.empty((*t0.cycles.shape, len(FEATURE_NAMES)), dtype=np.float32)
     for index, name in enumerate(FEATURE_NAMES):
         out[..., index] = values[name]
-    out[~np.isfinite(t0.cycles)] = 0.0
+    nothing = ~np.isfinite(t0.cycles)
+    out[nothing] = np.nan_to_num(out[nothing], nan=0.0, posinf=0.0)
     return out, t0
 
 
@@ -211,7 +212,7 @@ def _ratios(w: Columns, c: Columns, b: Blocks, t0: Bound) -> dict[str, Floats]:
 
 
 def _modules(w: Columns, c: Columns, t0: Bound) -> dict[str, Floats]:
-    # Where nothing fits T0 is inf, and every value is replaced by 0 later.
+    # Where nothing fits T0 is inf, and what is not finite is replaced by 0 later.
     with np.errstate(invalid="ignore", over="ignore"):
         cycles, t, least = t0.cycles, t0.tiling, t0.work
         inp = t.input_loads * (least.inputs * c["inp_bytes"])

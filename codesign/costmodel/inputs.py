@@ -7,6 +7,9 @@ and from ``MONOTONE``, under XGBoost's monotone constraints. With ``s`` = log(T0
 reference), which only grows with latency and with a narrower bus, base = T0 at the reference x
 exp(``_SHARE`` s): the base alone moves less than T0, and the trees, which may only add, learn how
 much more. The product of two functions that never fall never falls.
+
+Where no tiling of T0 fits, which is nearly always where no schedule exists, the base is what the
+modules do at least, one after the other: neither buffers nor T0 say more.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.costmodel.closed_form import Bound, bound
+from codesign.costmodel.closed_form import Bound, bound, impossible
 from codesign.costmodel.columns import Columns, Floats
 from codesign.costmodel.features import FEATURE_NAMES, pair_features
 
@@ -48,10 +51,11 @@ _LARGEST_BURST = 4096.0
 @dataclass(frozen=True, eq=False)
 class Inputs:
     """Arrays of the pairs' shape; ``values`` float32[..., len(INPUT_NAMES)], ``log_base`` what the
-    trees correct (inf where nothing fits)."""
+    trees correct, finite; ``possible``: whether there can be a schedule (`impossible`)."""
 
     values: NDArray[np.float32]
     log_base: Floats
+    possible: NDArray[np.bool_]
     t0: Bound
 
 
@@ -72,7 +76,11 @@ def pair_inputs(w: Columns, c: Columns) -> Inputs:
     values[..., count + 1] = c["read_latency"]
     values[..., count + 2] = c["write_address_latency"] + c["write_response_latency"]
     values[..., count + 3] = c["bus_bytes"]
-    return Inputs(values, np.log(near.cycles) + _SHARE * slowdown, t0)
+    least = t0.work
+    in_a_row = np.log(least.compute + least.load + least.store + least.fetch)
+    log_base = np.log(near.cycles) + _SHARE * slowdown
+    log_base = np.where(np.isfinite(near.cycles), log_base, in_a_row)
+    return Inputs(values, log_base, np.broadcast_to(~impossible(w, c), shape), t0)
 
 
 def _at_reference(c: Columns) -> dict[str, Floats]:

@@ -24,11 +24,11 @@ from codesign.costmodel.columns import (
     take,
     workload_columns,
 )
-from codesign.costmodel.design import finite_base
 from codesign.costmodel.energy_base import counter_prices, energy_base_mj
 from codesign.costmodel.extrapolation import beyond
+from codesign.costmodel.heads import Heads, Pairs, Prediction, predict_pairs, whole_cycles
 from codesign.costmodel.inputs import Inputs, pair_inputs
-from codesign.costmodel.intervals import NOMINAL, Quantiles, unit_kinds
+from codesign.costmodel.intervals import Quantiles, unit_kinds
 from codesign.costmodel.trees import Spread, predict
 from codesign.errors import StoreError
 from codesign.hw.config import VtaConfig
@@ -36,33 +36,6 @@ from codesign.kernels.workload import Workload
 from codesign.store import simulator_version
 
 _CHUNK_PAIRS = 1 << 14
-
-
-@dataclass(frozen=True, eq=False)
-class Heads:
-    """The trees: cycles and their spread; energy and feasibility where the traces had them."""
-
-    cycles: xgb.Booster
-    spread: Spread
-    energy: xgb.Booster | None = None
-    feasible: xgb.Booster | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """Arrays [U, C] of units on configurations.
-
-    ``cycles`` whole numbers, nan where no tiling of the closed form fits: nearly always no schedule
-    exists there, but the generator knows more tilings; ``low``, ``high``: limits of the interval
-    around them; ``energy_mj`` estimated millijoules, nan without that head; ``feasible``
-    probability that a schedule exists, 0 where ``cycles`` is nan.
-    """
-
-    cycles: Floats
-    low: Floats
-    high: Floats
-    energy_mj: Floats
-    feasible: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,11 +50,6 @@ class CostModel:
     manifest: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
-    def nominal(self) -> float:
-        """The share of pairs that an interval is made to hold, for unseen configurations."""
-        return NOMINAL
-
-    @property
     def other_simulator(self) -> str | None:
         """The simulator version of the traces where it is not this codesign's, else None."""
         made = self.manifest.get("simulator")
@@ -93,7 +61,9 @@ class CostModel:
         configs: Sequence[VtaConfig],
         threads: int | None = None,
     ) -> Floats:
-        """Predicted cycles float64[U, C], whole; nan where no tiling of the closed form fits.
+        """Predicted cycles float64[U, C], whole; nan where there can be no schedule
+        (`closed_form.impossible`). Buffers may still be too small for any: `predict` says how
+        likely a schedule is.
 
         A longer read or write latency and a narrower bus never give fewer cycles, and no
         prediction is below the roofline. ``threads``: how many share the work, None for one a
@@ -116,29 +86,30 @@ class CostModel:
         return out
 
     def predict(self, workloads: Sequence[Workload], configs: Sequence[VtaConfig]) -> Prediction:
-        """All heads, on every pair."""
+        """All heads on every pair, arrays [U, C].
+
+        ``cycles``, the limits and ``energy_mj`` are nan and ``feasible`` is 0 where there can be no
+        schedule (`closed_form.impossible`).
+        """
         arrays = [np.full((len(workloads), len(configs)), np.nan) for _ in range(5)]
-        cycles, low, high, energy, feasible = arrays
-        quantiles, prices = self.heads.spread.quantiles, counter_prices(configs)
+        prices = {k: v[None, :] for k, v in counter_prices(configs).items()}
         for rows, w, c in _chunks(workloads, configs):
             found = pair_inputs(w, c)
-            impossible = ~np.isfinite(found.t0.cycles)
-            log_cycles, shape = self._log_cycles(found), found.t0.cycles.shape
-            values = found.values.reshape(-1, found.values.shape[-1])
-            scale = self.heads.spread.scale(values).reshape(shape)
-            kinds = unit_kinds(w)
-            limits = quantiles.limits(log_cycles, scale, np.broadcast_to(kinds, shape))
-            cycles[rows] = _whole(log_cycles, found)
-            low[rows] = np.minimum(_whole(np.log(limits[0]), found), cycles[rows])
-            high[rows] = np.maximum(_whole(np.log(limits[1]), found), cycles[rows])
-            if self.heads.energy is not None:
-                ratio = predict(self.heads.energy, values).reshape(shape)
-                known = energy_base_mj(found.t0, c, {k: v[None, :] for k, v in prices.items()})
-                energy[rows] = np.where(impossible, np.nan, known * np.exp(ratio))
-            feasible[rows] = np.where(impossible, 0.0, 1.0)
-            if self.heads.feasible is not None:
-                feasible[rows] *= predict(self.heads.feasible, values).reshape(shape)
-        return Prediction(cycles, low, high, energy, feasible)
+            fits = np.isfinite(found.t0.cycles)
+            pairs = Pairs(
+                values=found.values,
+                log_base=found.log_base,
+                fits=fits,
+                roofline=found.t0.work.roofline,
+                energy_base_mj=energy_base_mj(found.t0, c, prices),
+                kinds=np.broadcast_to(unit_kinds(w), fits.shape),
+            )
+            made = predict_pairs(self.heads, pairs)
+            told = (made.cycles, made.low, made.high, made.energy_mj)
+            for array, values in zip(arrays, told, strict=False):
+                array[rows] = np.where(found.possible, values, np.nan)
+            arrays[-1][rows] = np.where(found.possible, made.feasible, 0.0)
+        return Prediction(*arrays)
 
     def extrapolation(
         self, workloads: Sequence[Workload], configs: Sequence[VtaConfig]
@@ -149,7 +120,7 @@ class CostModel:
 
     def _log_cycles(self, found: Inputs) -> Floats:
         flat = found.values.reshape(-1, found.values.shape[-1])
-        return finite_base(found) + predict(self.heads.cycles, flat).reshape(found.t0.cycles.shape)
+        return found.log_base + predict(self.heads.cycles, flat).reshape(found.t0.cycles.shape)
 
     def save(self, path: str | Path) -> None:
         """Write ``path`` (XGBoost's .ubj), the other heads and the manifest (.json) beside it.
@@ -205,8 +176,8 @@ def _booster(path: Path, raw: bytes) -> xgb.Booster:
 
 
 def _whole(log_cycles: Floats, found: Inputs) -> Floats:
-    cycles = np.rint(np.maximum(np.exp(log_cycles), np.ceil(found.t0.work.roofline)))
-    return np.where(np.isfinite(found.t0.cycles), cycles, np.nan)
+    cycles = whole_cycles(np.exp(log_cycles), found.t0.work.roofline)
+    return np.where(found.possible, cycles, np.nan)
 
 
 def _chunks(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codesign.costmodel.arrays import Array, Arrays, Columns
+from codesign.costmodel.constants import Constants
 
 GEMM_OVERHEAD = 7.0
 """Cycles of a GEMM or ALU instruction beside its micro-ops (VTA_TIMING.md 4, 5)."""
@@ -17,9 +18,6 @@ LOAD_OVERHEAD = 5.0
 """Cycles of a LOAD beside latency and beats (VTA_TIMING.md 3)."""
 FETCH = 3.3
 """Cycles an instruction takes to fetch: 3, and a share of its chunk's (VTA_TIMING.md 1)."""
-PART_OUT, PART_IN = 28.0, 40.0
-"""Cycles that one part more of the last outputs, or of the first weights, costs: four instructions
-(csrc/output.cc), and a LOAD that is hidden in part."""
 START = 3.0
 """Cycles from launch to the first instruction, the read of its chunk apart (VTA_TIMING.md 1).
 
@@ -92,16 +90,16 @@ def indicator(a: Arrays, x: Array) -> Array:
     return a.minimum(a.maximum(x, 0.0), 1.0)
 
 
-def pipeline(a: Arrays, c: Columns, s: Stages) -> Cycles:
+def pipeline(a: Arrays, c: Columns, s: Stages, fitted: Constants) -> Cycles:
     """Never falls where a load, a step, a store or a latency grows, or a slot is lost."""
     latency = c["read_latency"] + LOAD_OVERHEAD
     work = s.chunks * s.step + s.end
     burst = a.minimum(s.instructions * c["instruction_bytes"], c["burst_bytes"])
     fill = (burst + s.uops * c["uop_bytes"]) / c["bus_bytes"]
     fill = fill + (c["read_latency"] + START + latency)
-    first = s.inp / s.parts + in_pieces(a, s.wgt / s.chunks, PART_IN, s.wgt_pieces)
+    first = s.inp / s.parts + in_pieces(a, s.wgt / s.chunks, fitted.part_in, s.wgt_pieces)
     drain = s.store / s.tiles
-    last = in_pieces(a, drain, PART_OUT, s.out_pieces)
+    last = in_pieces(a, drain, fitted.part_out, s.out_pieces)
     done = s.step + s.end
     # LOAD runs ahead by the free slots, then waits for the tile's end.
     waits = done * indicator(a, s.chunks - s.free + 1.0)

@@ -4,7 +4,8 @@
 """What T1 is compared with: other ways to predict cycles, fitted and tuned on the same rows.
 
 A rival is fitted on rows of a `Design` and predicts log cycles of others. Those with settings have
-``BUDGET`` of them each; `tune` takes the one with the least error on an inner grouped split.
+as many as T1 has (`training.SETTINGS`), and choose among them as T1 does: by the error on an inner
+split of the rows that holds new layers and new configurations out.
 """
 
 from __future__ import annotations
@@ -19,79 +20,68 @@ from numpy.typing import NDArray
 
 from codesign.costmodel.columns import Floats
 from codesign.costmodel.design import Design
-from codesign.costmodel.inputs import CONSTRAINTS, INPUT_NAMES
-from codesign.costmodel.trees import Settings, Task, fit, inner_split, predict
+from codesign.costmodel.inputs import INPUT_NAMES
+from codesign.costmodel.training import SETTINGS
+from codesign.costmodel.trees import Settings, Task, chosen, fit_rounds, inner_split, predict
 
 Rows = NDArray[np.intp]
 Predict = Callable[[Rows], Floats]
 """Rows of the design -> predicted log cycles."""
 
-BUDGET = 4
-"""Settings tried for each rival that has any."""
-
 
 @dataclass(frozen=True)
 class Rival:
-    """``fit(design, rows, seed, setting)`` gives the prediction."""
+    """``fit(design, rows, seed, settings)`` gives the prediction with the best of ``settings``."""
 
     name: str
-    fit: Callable[[Design, Rows, int, Settings], Predict]
-    settings: tuple[Settings, ...] = ({},)
+    fit: Callable[[Design, Rows, int, Sequence[Settings]], Predict]
+    settings: Sequence[Settings] = ({},)
 
 
-def tune(rival: Rival, design: Design, rows: Rows, seed: int) -> Settings:
-    """The setting with the least mean error where a tenth of layers and configurations is new."""
-    groups = (design.rows.layer_ids[rows], design.rows.config_ids[rows])
-    split = inner_split(groups, seed)
-    if len(rival.settings) == 1 or split is None:
-        return rival.settings[0]
-    train, check = rows[split[0]], rows[split[1]]
-    true = np.log(design.cycles[check])
+def _best_of(fit: Callable[[Design, Rows, int, Settings], Predict]) -> Any:
+    """A rival's ``fit`` from the one for a given setting."""
 
-    def error(setting: Settings) -> float:
-        found = rival.fit(design, train, seed, setting)(check)
-        return float(np.abs(np.expm1(found - true)).mean())
+    def tuned(design: Design, rows: Rows, seed: int, settings: Sequence[Settings]) -> Predict:
+        groups = (design.rows.layer_ids[rows], design.rows.config_ids[rows])
+        split = inner_split(groups, seed)
+        if len(settings) == 1 or split is None:
+            return fit(design, rows, seed, settings[0])
+        train, check = rows[split[0]], rows[split[1]]
+        true = np.log(design.cycles[check])
 
-    return min(rival.settings, key=error)
+        def error(setting: Settings) -> float:
+            found = fit(design, train, seed, setting)(check)
+            return float(np.square(found - true).mean())
+
+        return fit(design, rows, seed, min(settings, key=error))
+
+    return tuned
 
 
-def _mac_count(design: Design, rows: Rows, seed: int, setting: Settings) -> Predict:
+def _mac_count(design: Design, rows: Rows, seed: int, settings: Sequence[Settings]) -> Predict:
     macs = np.log1p(design.w["macs"] * design.c["batch"])
     columns = np.stack([np.ones_like(macs), macs], axis=1)
     weights = np.linalg.lstsq(columns[rows], np.log(design.cycles[rows]), rcond=None)[0]
     return lambda test: columns[test] @ weights
 
 
-def _roofline(design: Design, rows: Rows, seed: int, setting: Settings) -> Predict:
+def _roofline(design: Design, rows: Rows, seed: int, settings: Sequence[Settings]) -> Predict:
     return lambda test: np.log(design.roofline[test])
 
 
-def _closed_form(design: Design, rows: Rows, seed: int, setting: Settings) -> Predict:
+def _closed_form(design: Design, rows: Rows, seed: int, settings: Sequence[Settings]) -> Predict:
     fits = np.isfinite(design.t0)
     return lambda test: np.log(np.where(fits, design.t0, design.roofline)[test])
 
 
-def _xgboost(design: Design, rows: Rows, seed: int, setting: Settings) -> Predict:
+def _xgboost(design: Design, rows: Rows, seed: int, settings: Sequence[Settings]) -> Predict:
     """The inputs of T1, but cycles themselves as the target."""
-    trees, _ = fit(_task(design, rows, np.log(design.cycles[rows]), seed, setting))
-    return lambda test: predict(trees, design.values[test])
-
-
-def _t1(design: Design, rows: Rows, seed: int, setting: Settings) -> Predict:
-    target = np.log(design.cycles[rows]) - design.log_base[rows]
-    constrained = {**setting, "monotone_constraints": CONSTRAINTS}
-    trees, _ = fit(_task(design, rows, target, seed, constrained))
-
-    def found(test: Rows) -> Floats:
-        log_cycles = design.log_base[test] + predict(trees, design.values[test])
-        return np.maximum(log_cycles, np.log(design.roofline[test]))
-
-    return found
-
-
-def _task(design: Design, rows: Rows, target: Floats, seed: int, setting: Settings) -> Task:
     groups = (design.rows.layer_ids[rows], design.rows.config_ids[rows])
-    return Task(design.values[rows], target, groups, seed, setting, INPUT_NAMES)
+    logs = np.log(design.cycles[rows])
+    task = Task(design.values[rows], logs, groups, seed, names=INPUT_NAMES)
+    best, rounds = chosen(task, settings)
+    trees = fit_rounds(best, None, rounds)
+    return lambda test: predict(trees, design.values[test])
 
 
 def architecture_and_hardware(design: Design) -> NDArray[np.float32]:
@@ -166,25 +156,20 @@ def _gaussian_process(design: Design, rows: Rows, seed: int, setting: Settings) 
     return lambda test: np.asarray(process.predict(values[test]), dtype=np.float64)
 
 
-_TREES: tuple[Settings, ...] = tuple(
-    {"max_depth": depth, "eta": eta} for depth in (6, 8) for eta in (0.08, 0.15)
-)
-
 RIVALS: Sequence[Rival] = (
     Rival("MAC count", _mac_count),
     Rival("roofline", _roofline),
     Rival("closed form (T0)", _closed_form),
-    Rival("XGBoost, no residual", _xgboost, _TREES),
+    Rival("XGBoost, no residual", _xgboost, SETTINGS),
     Rival(
         "MLP",
-        _mlp,
+        _best_of(_mlp),
         tuple({"hidden": n, "rate": rate} for n in (128, 256) for rate in (1e-3, 4e-3)),
     ),
     Rival(
         "Gaussian process",
-        _gaussian_process,
+        _best_of(_gaussian_process),
         tuple({"points": n, "kernel": k} for n in (300, 700) for k in ("rbf", "matern")),
     ),
-    Rival("XGBoost on the residual (T1)", _t1, _TREES),
 )
 """In the order of the table."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import fields
 from math import ceil, log2
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import xgboost as xgb
@@ -20,7 +20,6 @@ from codesign.hw.config import VtaConfig
 from codesign.kernels.workload import Workload
 
 Sampling = Literal["random", "sobol", "active"]
-SAMPLINGS: tuple[Sampling, ...] = get_args(Sampling)
 
 IndexPairs = NDArray[np.int64]
 """int64[n, 2]: layer index, configuration index."""

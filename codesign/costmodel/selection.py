@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from codesign.costmodel.arrays import Array, Arrays, Columns, Exact
 from codesign.costmodel.columns import CONFIG_COLUMNS, WORKLOAD_COLUMNS, Floats
+from codesign.costmodel.constants import FITTED, Constants
 from codesign.costmodel.tape import RecordedColumns, Recorder, Tape
 from codesign.costmodel.tilings import (
     CONV_CUTS,
@@ -68,7 +69,11 @@ class Kind:
 
 
 def best_tilings(
-    w: Columns, c: Columns, impossible: NDArray[np.bool_], threads: int
+    w: Columns,
+    c: Columns,
+    impossible: NDArray[np.bool_],
+    threads: int = 1,
+    fitted: Constants = FITTED,
 ) -> list[Floats]:
     """The fields of `Tiling` of the pairs of columns that broadcast together; inf where none
     fits."""
@@ -76,6 +81,7 @@ def best_tilings(
     pairs = _Numbers(
         (_matrix(w, WORKLOAD_COLUMNS), _matrix(c, CONFIG_COLUMNS)),
         (_row_numbers(w["height"], shape), _row_numbers(c["batch"], shape)),
+        fitted,
     )
     found = np.full((len(fields(Tiling)), impossible.size), inf)
     possible = ~impossible.reshape(-1)
@@ -98,10 +104,12 @@ def best_tilings(
 
 @dataclass(frozen=True)
 class _Numbers:
-    """Tables float64[columns, rows] of workloads and configurations, and rows of each pair."""
+    """Tables float64[columns, rows] of workloads and configurations, rows of each pair, and the
+    constants to price them with."""
 
     tables: tuple[Floats, Floats]
     rows: tuple[NDArray[np.int64], NDArray[np.int64]]
+    fitted: Constants
 
 
 def _matrix(columns: Columns, names: tuple[str, ...]) -> Floats:
@@ -157,10 +165,11 @@ def _compare(pairs: _Numbers, kind: Kind, rows: _Rows) -> Floats:
     if len(rows[0]) < _FEW:
         w, c = _columns(pairs, rows)
         with np.errstate(all="ignore"):
-            values = cheapest(Exact(), kind, pairs_of(Exact(), {**w, **kind.fixed}, c))
+            p = pairs_of(Exact(), {**w, **kind.fixed}, c, pairs.fitted)
+            values = cheapest(Exact(), kind, p)
             return np.stack(np.broadcast_arrays(*values, w["height"])[:2])
     none = np.zeros(len(rows[0]), np.int64)
-    return _comparison(kind).run((*pairs.tables, np.zeros((1, 1))), (*rows, none))
+    return _comparison(kind, pairs.fitted).run((*pairs.tables, np.zeros((1, 1))), (*rows, none))
 
 
 def _describe(
@@ -171,10 +180,10 @@ def _describe(
     if len(rows[0]) < _FEW:
         w, c = _columns(pairs, rows)
         with np.errstate(all="ignore"):
-            p = pairs_of(Exact(), {**w, **kind.fixed}, c)
+            p = pairs_of(Exact(), {**w, **kind.fixed}, c, pairs.fitted)
             values = _all_fields(Exact(), kind, p, Cuts(*table[:, choice]), outside)
             return np.stack(np.broadcast_arrays(*values, w["height"])[:-1])
-    return _details(kind, outside).run((*pairs.tables, table), (*rows, choice))
+    return _details(kind, outside, pairs.fitted).run((*pairs.tables, table), (*rows, choice))
 
 
 def _columns(pairs: _Numbers, rows: _Rows) -> tuple[dict[str, Floats], dict[str, Floats]]:
@@ -208,22 +217,22 @@ def _all_fields(a: Arrays, kind: Kind, p: Pairs, cuts: Cuts, outside: bool) -> l
     return [getattr(tiling, f.name) for f in fields(Tiling)]
 
 
-def _recorded(kind: Kind) -> tuple[Recorder, Pairs]:
+def _recorded(kind: Kind, fitted: Constants) -> tuple[Recorder, Pairs]:
     a = Recorder()
     w = RecordedColumns(a, "workloads", WORKLOAD_COLUMNS, kind.fixed)
     c = RecordedColumns(a, "configs", CONFIG_COLUMNS, {})
-    return a, pairs_of(a, w, c)
+    return a, pairs_of(a, w, c, fitted)
 
 
 @lru_cache(maxsize=256)
-def _comparison(kind: Kind) -> Tape:
-    a, p = _recorded(kind)
+def _comparison(kind: Kind, fitted: Constants) -> Tape:
+    a, p = _recorded(kind, fitted)
     return a.tape(cheapest(a, kind, p))
 
 
 @lru_cache(maxsize=512)
-def _details(kind: Kind, outside: bool) -> Tape:
-    a, p = _recorded(kind)
+def _details(kind: Kind, outside: bool, fitted: Constants) -> Tape:
+    a, p = _recorded(kind, fitted)
     cuts = Cuts(*(a.column("cuts", index) for index in range(len(fields(Cuts)))))
     return a.tape(_all_fields(a, kind, p, cuts, outside))
 

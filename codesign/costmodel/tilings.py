@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import inf
 
 from codesign.costmodel.arrays import Array, Arrays, Columns
+from codesign.costmodel.constants import FITTED, Constants
 from codesign.costmodel.conv_tiling import (
     ChannelCut,
     channel_cut,
@@ -40,17 +41,16 @@ class Cuts:
     by_row: Array = 0.0
 
 
-# Chosen greedily, most gain first, of 2100 (convolutions) and 630 tilings by their prices for 3000
-# pairs of all kinds of units and the three spaces; for convolutions then also from those that the
-# tuner finds best where none of the first came near it (small WGT, INP or ACC: narrow tiles of
-# large planes, weights that come row by row), and without those that hardly matter any more.
+# Chosen greedily. Other units than convolutions: of 630 by their prices for random pairs of all
+# kinds and the three spaces, most gain first. Convolutions: so of 2100, then also from those that
+# the tuner finds best where none of the first came near it (small WGT, INP or ACC: narrow tiles of
+# large planes, weights that come row by row) and from 8 600 others, without those that matter least
+# to the error on simulated pairs and to the prices of random ones.
 CONV_CUTS = tuple(
     Cuts(*numbers)
     for numbers in (
         (inf, inf, inf, inf, 1.0),
-        (1.0, 1.0, 8.0, 8.0),
         (1.0, 1.0, inf, inf, 1.0),
-        (inf, inf, 3.0, 1.0),
         (inf, 2.0, inf, inf, 1.0),
         (inf, 2.0, 1.0, inf),
         (12.0, 1.0, inf, 2.0),
@@ -63,16 +63,13 @@ CONV_CUTS = tuple(
         (inf, inf, 1.0, inf),
         (2.0, 2.0, inf, inf, 1.0),
         (inf, 8.0, 1.0, inf),
-        (1.0, 1.0, 1.0, inf),
         (2.0, 8.0, inf, inf, 1.0),
-        (1.0, 1.0, 1.0, 1.0),
         (1.0, 1.0, 16.0, 1.0),
         (3.0, 1.0, 1.0, inf, 1.0),
         (12.0, 1.0, 8.0, 1.0),
         (1.0, 1.0, 4.0, inf, 1.0),
         (8.0, inf, inf, inf, 1.0),
         (19.0, 6.0, inf, inf, 1.0),
-        (inf, 1.0, 2.0, 4.0),
         (2.0, 1.0, inf, 1.0),
         (4.0, 6.0, inf, 3.0),
         (14.0, inf, inf, inf, 1.0),
@@ -90,14 +87,22 @@ CONV_CUTS = tuple(
         (inf, 1.0, 6.0, 14.0),
         (2.0, inf, 4.0, inf),
         (6.0, 6.0, 1.0, inf, 1.0),
-        (4.0, 1.0, inf, 3.0),
         (19.0, 11.0, inf, inf, 1.0),
         (1.0, inf, inf, 8.0),
-        (10.0, 6.0, inf, inf, 1.0),
         (1.0, 6.0, 2.0, inf),
         (1.0, inf, 14.0, 4.0),
         (8.0, 1.0, 8.0, 2.0),
-        (12.0, inf, 3.0, 8.0),
+        (19.0, 6.0, 1.0, 4.0),
+        (28.0, 1.0, 2.0, 1.0),
+        (1.0, 1.0, 8.0, 2.0),
+        (8.0, 8.0, inf, inf, 1.0),
+        (14.0, 8.0, 2.0, inf, 1.0),
+        (12.0, 8.0, 8.0, 6.0),
+        (1.0, 1.0, 1.0, 6.0),
+        (3.0, 2.0, 3.0, inf, 1.0),
+        (8.0, 1.0, 1.0, 6.0),
+        (1.0, 1.0, 1.0, inf, 1.0),
+        (4.0, 1.0, inf, 1.0),
     )
 )
 STREAM_CUTS = tuple(
@@ -172,6 +177,7 @@ class Pairs:
     c: Columns
     blocks: Blocks
     work: Work
+    fitted: Constants
 
 
 @dataclass(frozen=True)
@@ -234,8 +240,8 @@ def possible(
     if sliding:
         return k.possible if channels_outside else k.possible & (p.w["groups"] == 1)
     if channels_outside:
-        return k.possible & (((s.tiles > 1) & (c["flow_is"] == 0)) | (k.tiles == 1))
-    return k.possible & (((k.tiles > 1) & (c["flow_ws"] == 0)) | (s.tiles == 1))
+        return k.possible & (((s.tiles > 1) & (c["flow_is"] == 0)) | (k.turns == 1))
+    return k.possible & (((k.turns > 1) & (c["flow_ws"] == 0)) | (s.tiles == 1))
 
 
 def price_conv(
@@ -245,7 +251,7 @@ def price_conv(
     f = conv_fit(a, p.w, p.c, p.blocks, s, k, sliding=sliding)
     order = {"channels_outside": channels_outside, "sliding": sliding}
     stages = conv_stages(a, p.w, p.c, p.blocks, p.work, s, k, f, **order)
-    cycles = pipeline(a, p.c, stages)
+    cycles = pipeline(a, p.c, stages, p.fitted)
     total = a.fits(a.maximum(cycles.total, p.work.roofline), f.least)
     return Priced(s, stages, cycles, a.where(possible(a, p, s, k, **order), total, inf))
 
@@ -254,13 +260,13 @@ def price_stream(a: Arrays, p: Pairs, s: Plane, cuts: Cuts) -> Priced:
     parts = 1.0 + cuts.by_row * (p.w["kernel_height"] - 1.0)
     groups = a.maximum(a.whole(p.blocks.out_groups / cuts.groups), 1.0)
     stages, room = stream_stages(a, p.w, p.c, p.blocks, p.work, s, groups, parts)
-    cycles = pipeline(a, p.c, stages)
+    cycles = pipeline(a, p.c, stages, p.fitted)
     return Priced(s, stages, cycles, a.fits(a.maximum(cycles.total, p.work.roofline), room))
 
 
-def pairs_of(a: Arrays, w: Columns, c: Columns) -> Pairs:
+def pairs_of(a: Arrays, w: Columns, c: Columns, fitted: Constants = FITTED) -> Pairs:
     b = blocks(a, w, c)
-    return Pairs(w, c, b, work(a, w, c, b))
+    return Pairs(w, c, b, work(a, w, c, b), fitted)
 
 
 def tiling_of(priced: Priced) -> Tiling:

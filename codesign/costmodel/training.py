@@ -11,19 +11,22 @@ from numpy.typing import NDArray
 from codesign.costmodel import manifest
 from codesign.costmodel.design import Design, make_design, misfit_inputs
 from codesign.costmodel.extrapolation import ranges
+from codesign.costmodel.heads import Heads, Prediction, predict_pairs
 from codesign.costmodel.inputs import CONSTRAINTS, INPUT_NAMES
 from codesign.costmodel.metrics import Errors, SplitError, split_error
-from codesign.costmodel.model import CostModel, Heads
+from codesign.costmodel.model import CostModel
 from codesign.costmodel.splits import MIN_ROWS, Networks, Split, make_splits
 from codesign.costmodel.traces import TraceRows
-from codesign.costmodel.trees import Spread, Task, fit, fit_rounds, fit_spread, predict
+from codesign.costmodel.trees import Settings, Task, chosen, fit_rounds, fit_spread
 from codesign.errors import StoreError
 
 RESIDUAL = {"monotone_constraints": CONSTRAINTS}
 """Settings of the head of cycles: its inputs are constrained (`inputs`)."""
 
-_INTERVALS = ("unseen_configs",)
-"""Splits on which interval and energy are judged: what they are calibrated for."""
+SETTINGS: tuple[Settings, ...] = tuple(
+    {"max_depth": depth, "eta": eta} for depth in (5, 6) for eta in (0.08, 0.15)
+)
+"""Settings of the head of cycles that are tried."""
 
 _FEASIBLE = {"objective": "binary:logistic", "base_score": 0.5, "max_depth": 5}
 _FEASIBLE_ROUNDS = 100
@@ -66,8 +69,8 @@ def evaluate(
 ) -> Errors:
     """Errors on networks, layers, configurations and a block size that training never saw.
 
-    Call with several seeds for a spread. Each split trains a model of its own; its early stopping
-    sees training rows only.
+    Call with several seeds for a spread. Each split trains a model of its own, which chooses its
+    setting and its number of trees on training rows alone.
     """
     return _evaluate(make_design(rows), seed, networks, held_out_share)
 
@@ -82,25 +85,18 @@ def _evaluate(
         if isinstance(split, str):
             missing[name] = split
             continue
-        task = residual_task(design, split.train, seed)
-        trees, rounds = fit(task)
-        spread = None
-        if name in _INTERVALS:
-            spread = fit_spread(
-                task, design.rows.config_ids[split.train], design.kinds[split.train], rounds
-            )
-        by_split[name] = cycles_error(trees, spread, design, split)
-        if name in _INTERVALS and np.isfinite(design.rows.energy_mj).all():
-            energy[name] = energy_error(
-                fit_energy(design, split.train, rounds, seed), design, split
-            )
+        heads, _ = fit_heads(design, split.train, seed)
+        made = predict_pairs(heads, design.pairs(split.test))
+        by_split[name] = cycles_error(made, design, split)
+        if np.isfinite(made.energy_mj).all() and np.isfinite(design.rows.energy_mj).all():
+            energy[name] = energy_error(made, design, split)
     return Errors(by_split, missing, energy)
 
 
 def fit_heads(design: Design, part: NDArray[np.intp], seed: int) -> tuple[Heads, int]:
     """Every head on the rows ``part``, and the number of trees for cycles."""
-    task = residual_task(design, part, seed)
-    cycles, rounds = fit(task)
+    task, rounds = chosen(residual_task(design, part, seed), SETTINGS)
+    cycles = fit_rounds(task, None, rounds)
     spread = fit_spread(task, design.rows.config_ids[part], design.kinds[part], rounds)
     known = part[np.isfinite(design.rows.energy_mj[part])]
     energy = fit_energy(design, known, rounds, seed) if known.size >= MIN_ROWS else None
@@ -129,33 +125,23 @@ def residual_task(design: Design, part: NDArray[np.intp], seed: int) -> Task:
     return Task(design.values[part], target, groups, seed, RESIDUAL, INPUT_NAMES)
 
 
-def cycles_error(
-    trees: xgb.Booster, spread: Spread | None, design: Design, split: Split
-) -> SplitError:
-    """Errors, and the interval's coverage where a spread is given, on the split's test rows."""
-    test = split.test
-    values, true = design.values[test], design.cycles[test]
-    log_cycles = design.log_base[test] + predict(trees, values)
-    coverage = None
-    if spread is not None:
-        low, high = spread.quantiles.limits(log_cycles, spread.scale(values), design.kinds[test])
-        high = np.maximum(high, design.roofline[test])
-        coverage = float(((low <= true) & (true <= high)).mean())
+def cycles_error(made: Prediction, design: Design, split: Split) -> SplitError:
+    """Errors of the predictions of a split's test rows, and how many lie in their interval."""
+    true = design.cycles[split.test]
     return split_error(
-        np.maximum(np.exp(log_cycles), design.roofline[test]),
+        made.cycles,
         true,
         held_out=split.held_out,
         train_rows=len(split.train),
-        coverage=coverage,
+        coverage=float(((made.low <= true) & (true <= made.high)).mean()),
     )
 
 
-def energy_error(trees: xgb.Booster, design: Design, split: Split) -> SplitError:
+def energy_error(made: Prediction, design: Design, split: Split) -> SplitError:
     """Errors of the energy head against the energy of the simulated counters."""
-    test = split.test
     return split_error(
-        design.energy_base_mj[test] * np.exp(predict(trees, design.values[test])),
-        design.rows.energy_mj[test],
+        made.energy_mj,
+        design.rows.energy_mj[split.test],
         held_out=split.held_out,
         train_rows=len(split.train),
     )

@@ -9,8 +9,8 @@ from importlib import resources
 from codesign.store import estimates_version
 
 SOURCES = (
-    *("arrays", "closed_form", "columns", "conv_tiling", "demand", "energy_base", "features"),
-    *("inputs", "pipeline", "selection", "stream_tiling", "tape", "tilings", "work"),
+    *("arrays", "closed_form", "columns", "constants", "conv_tiling", "demand", "energy_base"),
+    *("features", "inputs", "pipeline", "selection", "stream_tiling", "tape", "tilings", "work"),
 )
 """The files that decide inputs and bases: `inputs` and `energy_base` with all that they import."""
 
@@ -24,7 +24,8 @@ def inputs_version() -> str:
     root = resources.files("codesign") / "costmodel"
     digest = hashlib.sha256(estimates_version().encode())
     core = sorted((root / "csrc").iterdir(), key=lambda item: item.name)
-    for entry in (*(root / f"{name}.py" for name in SOURCES), *core):
+    data = root / "data" / "closed_form.json"
+    for entry in (*(root / f"{name}.py" for name in SOURCES), data, *core):
         if entry.is_file():
             digest.update(entry.name.encode() + b"\0" + entry.read_bytes())
     return f"inputs-{digest.hexdigest()[:16]}"

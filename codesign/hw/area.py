@@ -10,7 +10,9 @@ The unit is an UltraScale+ device as Yosys 0.70 maps it (``synth_xilinx -family 
 * memories: blocks of at most 64 bits, as upstream lays them out, each in the cheapest shape of a
   RAMB36; upstream's instruction queue of 512 entries beside them;
 * ``ports``: one LUT a bit of the multiplexers before ACC (three writers), OUT (two) and the bus;
-* ``control``: fetch, queues, address generators and AXI: what is left of the anchor, a constant.
+* ``control``: instruction and micro-op registers and the counters that address the memories, by
+  their widths, one FF a bit and for a counter one LUT; fetch, queues and AXI are what is left of
+  the anchor, a constant.
 
 The anchor is upstream's 1x16x16 with the buffers of ``pynq``: 18 914 LUTs, 7 275 FFs, 256 DSPs and
 122 RAMB36. Lou et al. (NAF) give two other rules, `naf_dsp` and `naf_bram36`; ``rule="naf"``
@@ -36,6 +38,8 @@ _SHAPES = ((72, 512), (36, 1024), (18, 2048), (9, 4096), (4, 8192), (2, 16384), 
 
 _BLOCK_BITS = 64
 _QUEUE_ENTRIES = 512
+_MODULES = 4
+"""Fetch, load, compute and store."""
 _DSP_PRODUCT_BITS = 9
 _SOFT_PRODUCT_LUT = 26 / 16
 """LUTs a pair of operand bits of a product without DSP: 26 for 4 x 4 bits."""
@@ -66,9 +70,7 @@ def area(cfg: VtaConfig, rule: Rule = "yosys") -> Area:
 @lru_cache(maxsize=4096)
 def area_parts(cfg: VtaConfig, rule: Rule = "yosys") -> Mapping[str, Area]:
     """Estimated resources by module: the compute units, each memory, ports and control."""
-    control_lut, control_ff = _control()
-    parts = _datapath(cfg, rule)
-    return {**parts, **_memories(cfg, rule), "control": Area(lut=control_lut, ff=control_ff)}
+    return {**_datapath(cfg, rule), **_memories(cfg, rule), "control": _control(cfg)}
 
 
 def _datapath(cfg: VtaConfig, rule: Rule) -> dict[str, Area]:
@@ -95,10 +97,23 @@ def _datapath(cfg: VtaConfig, rule: Rule) -> dict[str, Area]:
     }
 
 
-def _control() -> tuple[int, int]:
-    """LUTs and FFs that the other modules leave of the anchor."""
-    known = sum(_datapath(VtaConfig(), "yosys").values(), Area())
-    return _ANCHOR_LUT - known.lut, _ANCHOR_FF - known.ff
+def _control(cfg: VtaConfig) -> Area:
+    """Registers and counters by their widths, and what all modules leave of the anchor."""
+    here, anchor = _addressing(cfg), _addressing(VtaConfig())
+    known = sum(_datapath(VtaConfig(), "yosys").values(), anchor)
+    return Area(lut=here.lut + _ANCHOR_LUT - known.lut, ff=here.ff + _ANCHOR_FF - known.ff)
+
+
+def _addressing(cfg: VtaConfig) -> Area:
+    """Instruction registers of four modules, the micro-op register, and address counters.
+
+    GEMM keeps an index of ACC, INP and WGT for either loop and their sum, the ALU two of ACC;
+    both count micro-ops, and each memory has a counter of transfers.
+    """
+    acc, inp, wgt, uop = cfg.log_acc_depth, cfg.log_inp_depth, cfg.log_wgt_depth, cfg.log_uop_depth
+    counters = 3 * (acc + inp + wgt) + 3 * 2 * acc + 2 * uop + (uop + inp + wgt + 2 * acc)
+    registers = 8 * (_MODULES * cfg.instruction_bytes + cfg.uop_bytes)
+    return Area(lut=counters, ff=counters + registers)
 
 
 def _uses_dsp(cfg: VtaConfig, rule: Rule) -> bool:

@@ -10,6 +10,7 @@ from codesign.nn.graph import Graph, GraphBuilder, Layers
 from codesign.nn.mnasnet import MnasNet
 from codesign.nn.nasbench201 import NasBench201
 from codesign.nn.nbmacro import NasBenchMacro
+from codesign.nn.predicted import PredictedAccuracy
 from codesign.nn.registry import load_network_space, space_names
 from codesign.nn.space import Decision, Genotype, NetworkSpace
 from codesign.nn.tables import TableAccuracy
@@ -29,6 +30,7 @@ __all__ = [
     "NasBench201",
     "NasBenchMacro",
     "NetworkSpace",
+    "PredictedAccuracy",
     "TableAccuracy",
     "TunableSpace",
     "choice",

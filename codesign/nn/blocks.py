@@ -31,6 +31,7 @@ def inverted_bottleneck(
     groups: int = 1,
     fused: bool = False,
     shortcut: bool = True,
+    squeeze: int = 0,
 ) -> int:
     """Expand, convolve each channel, project (MobileNetV2).
 
@@ -38,6 +39,7 @@ def inverted_bottleneck(
 
     Expansion 1 has no expanding convolution. ``fused``: one dense convolution with the kernel
     and the stride in place of the first two. ``groups`` are those of the expanding convolution.
+    ``squeeze``: squeeze-and-excitation with so many inner channels before the projection.
     """
     inputs = builder.shape(x)[0]
     hidden = x
@@ -49,10 +51,21 @@ def inverted_bottleneck(
             hidden = conv_relu(builder, x, inputs * expansion, f"{name}_expand", groups=groups)
         width, label = builder.shape(hidden)[0], f"{name}_depthwise"
         hidden = conv_relu(builder, hidden, width, label, kernel, stride, groups=width)
+    if squeeze:
+        hidden = squeeze_excite(builder, hidden, squeeze, name)
     y = builder.conv(hidden, channels, f"{name}_project")
     y = builder.add([x, y]) if shortcut and stride == 1 and inputs == channels else y
     assert y is not None
     return y
+
+
+def squeeze_excite(builder: GraphBuilder, x: int, inner: int, name: str) -> int:
+    """Each channel times what two 1x1 convolutions make of all channels' means (sigmoid)."""
+    means = builder.global_pool(x)
+    assert means is not None
+    hidden = builder.relu(builder.pointwise(means, inner, f"{name}_squeeze"))
+    assert hidden is not None
+    return builder.gate(x, builder.pointwise(hidden, builder.shape(x)[0], f"{name}_excite"))
 
 
 def rounded(width: float) -> int:

@@ -18,7 +18,7 @@ from codesign.hw.config import VtaConfig
 from codesign.nn.accuracy import AccuracyKind
 from codesign.nn.datasets import DataSet, real
 from codesign.nn.measurements import Measurements
-from codesign.nn.trained import data_facts
+from codesign.nn.trained import data_facts, judged
 
 if TYPE_CHECKING:
     from codesign.nn.trained import TrainedAccuracy
@@ -59,7 +59,7 @@ class EvaluatedAccuracy:
         return AccuracyKind(
             "evaluated (integer network)",
             self.data.name,
-            f"test, {len(self.data.test_labels)} images",
+            f"{judged(self.data)}; a search selects on them",
             "",
             f"compiled for {machine}, {self.simulated} images simulated",
         )

@@ -25,6 +25,7 @@ from codesign.kernels.workload import (
 Kind = Literal[
     "input",
     "conv",
+    "pointwise",
     "norm",
     "relu",
     "relu6",
@@ -35,6 +36,7 @@ Kind = Literal[
     "max_pool",
     "global_pool",
     "dense",
+    "gate",
 ]
 Tensor = int | None
 Shape = tuple[int, int, int]
@@ -150,6 +152,12 @@ class GraphBuilder:
         label = f"{name}_{channels}x{inputs // groups}x{kernel}"
         return self._add(Node("conv", (tensor,), channels, *size, label, window, groups))
 
+    def pointwise(self, tensor: int, channels: int, name: str) -> int:
+        """1x1 convolution with a bias, without batch norm."""
+        inputs, height, width = self.shape(tensor)
+        label = f"{name}_{channels}x{inputs}x1"
+        return self._add(Node("pointwise", (tensor,), channels, height, width, label))
+
     def norm(self, tensor: Tensor, name: str) -> Tensor:
         """Batch norm that no convolution precedes."""
         if tensor is None:
@@ -198,6 +206,10 @@ class GraphBuilder:
             return None
         return self._add(Node("global_pool", (tensor,), self.nodes[tensor].channels, 1, 1))
 
+    def gate(self, tensor: int, weights: int) -> int:
+        """Each channel times the sigmoid of its weight; ``weights`` is [C, 1, 1]."""
+        return self._add(Node("gate", (tensor, weights), *self.shape(tensor)))
+
     def dense(self, tensor: Tensor, features: int, name: str) -> Tensor:
         if tensor is None:
             return None
@@ -230,14 +242,15 @@ class Graph:
 
         A batch norm that no convolution precedes is the 1x1 convolution that it equals. A ReLU
         that is the only consumer of a convolution, sum or average pooling is part of that unit;
-        any other ReLU is a unit of its own.
+        any other ReLU is a unit of its own. A gate is no unit: products of two activations are
+        the host's.
         """
         live = self.live()
         consumers = Counter(source for index in live for source in self.nodes[index].inputs)
         counts: Counter[Workload] = Counter()
         for index in live:
             node = self.nodes[index]
-            if node.kind == "input" or self._is_fused(node, consumers):
+            if node.kind in ("input", "gate") or self._is_fused(node, consumers):
                 continue
             shapes = tuple(self.nodes[source].shape for source in node.inputs)
             counts[_workload(node.kind, shapes, node.shape, node.window, node.groups)] += 1
@@ -246,7 +259,7 @@ class Graph:
     def _is_fused(self, node: Node, consumers: Counter[int]) -> bool:
         if node.kind not in ("relu", "relu6") or consumers[node.inputs[0]] > 1:
             return False
-        return self.nodes[node.inputs[0]].kind not in ("input", "relu", "relu6")
+        return self.nodes[node.inputs[0]].kind not in ("input", "relu", "relu6", "gate")
 
 
 @lru_cache(maxsize=4096)
@@ -257,7 +270,7 @@ def _workload(
     (channels, height, width), kernel = shapes[0], (window.kernel, window.kernel)
     stride, padding = (window.stride, window.stride), (window.padding,) * 4
     assert len(padding) == 4
-    if kind in ("conv", "norm"):
+    if kind in ("conv", "pointwise", "norm"):
         return _convolution(shapes[0], output[0], window, groups)
     if kind == "dense":
         return ConvWorkload(channels, output[0], 1, 1)

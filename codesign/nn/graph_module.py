@@ -52,6 +52,8 @@ class GraphModule(nn.Module):
                 values[index] = torch.cat(operands, 1)
             elif node.kind == "crop":
                 values[index] = operands[0][:, :, 1:, 1:]
+            elif node.kind == "gate":
+                values[index] = operands[0] * torch.sigmoid(operands[1])
             elif node.kind == "dense":
                 values[index] = self.parts[node.name](operands[0].flatten(1))
             else:
@@ -61,7 +63,7 @@ class GraphModule(nn.Module):
 
 def _part(graph: Graph, node: Node) -> nn.Module | None:
     """The module of a node; None for what has neither weights nor a window."""
-    if node.kind in ("input", "relu", "relu6", "add", "concat", "crop"):
+    if node.kind in ("input", "relu", "relu6", "add", "concat", "crop", "gate"):
         return None
     channels, *size = graph.nodes[node.inputs[0]].shape
     kernel, stride, padding, dilation = node.window
@@ -70,6 +72,8 @@ def _part(graph: Graph, node: Node) -> nn.Module | None:
             channels, node.channels, kernel, stride, padding, dilation, node.groups, bias=False
         )
         return nn.Sequential(conv, nn.BatchNorm2d(node.channels))
+    if node.kind == "pointwise":
+        return nn.Conv2d(channels, node.channels, 1)
     if node.kind == "norm":
         return nn.BatchNorm2d(node.channels)
     if node.kind == "dense":
@@ -96,6 +100,8 @@ def initialise(module: GraphModule, seed: int) -> GraphModule:
             if isinstance(part, nn.Conv2d):
                 fan_in = part.weight[0].numel()
                 part.weight.normal_(0.0, (2.0 / fan_in) ** 0.5, generator=generator)
+                if part.bias is not None:
+                    part.bias.zero_()
             elif isinstance(part, nn.Linear):
                 part.weight.normal_(0.0, (1.0 / part.in_features) ** 0.5, generator=generator)
                 part.bias.zero_()

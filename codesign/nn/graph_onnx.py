@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _OPERATORS = {
     "conv": "Conv",
+    "pointwise": "Conv",
     "norm": "Conv",
     "relu": "Relu",
     "relu6": "Clip",
@@ -32,6 +33,7 @@ _OPERATORS = {
     "max_pool": "MaxPool",
     "global_pool": "GlobalAveragePool",
     "dense": "Gemm",
+    "gate": "Mul",
 }
 _CONSTANTS = {
     "zero": np.float32(0),
@@ -62,7 +64,7 @@ def save_onnx(module: GraphModule, input_shape: tuple[int, ...], path: str | Pat
         if node.kind == "input":
             continue
         inputs = [names[source] for source in node.inputs]
-        if node.kind in ("conv", "norm", "dense"):
+        if node.kind in ("conv", "pointwise", "norm", "dense"):
             part: Any = module.parts[node.name]
             parameters = [f"{node.name}.weight", f"{node.name}.bias"]
             weights |= zip(parameters, (part.weight, part.bias), strict=True)
@@ -71,6 +73,9 @@ def save_onnx(module: GraphModule, input_shape: tuple[int, ...], path: str | Pat
                 nodes.append(helper.make_node("Flatten", inputs, [flat], axis=1))
                 inputs = [flat]
             inputs += parameters
+        if node.kind == "gate":
+            nodes.append(helper.make_node("Sigmoid", inputs[1:], [f"gate{index}"]))
+            inputs[1] = f"gate{index}"
         constants = _constants(node)
         used.update(constants)
         operator, operands = _OPERATORS[node.kind], [*inputs, *constants]
@@ -110,7 +115,7 @@ def _attributes(node: Node) -> dict[str, Any]:
         return {"transB": 1}
     if node.kind == "concat":
         return {"axis": 1}
-    if node.kind not in ("conv", "norm", "max_pool", "avg_pool"):
+    if node.kind not in ("conv", "pointwise", "norm", "max_pool", "avg_pool"):
         return {}
     kernel, stride, padding, dilation = node.window
     window = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [padding] * 4}

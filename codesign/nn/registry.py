@@ -28,8 +28,8 @@ _SPACES: dict[str, type[NetworkSpace]] = {
     "nahas-s2": NahasS2,
     "nahas-s3": NahasS3,
     "alphanet": AlphaNet,
-    "darts": Darts,
     "naf": Naf,
+    "darts": Darts,
 }
 
 

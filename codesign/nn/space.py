@@ -62,12 +62,23 @@ DATASETS: dict[str, tuple[int, tuple[int, int, int]]] = {
     "digits": (10, (1, 8, 8)),
 }
 """Classes and image shape [C, H, W] of the data sets that networks are built for."""
+FOLDER = "folder"
+"""Images in folders have as many classes as there are folders: ``folder:CLASSES``, 224 wide."""
 
 
 def dataset_shape(dataset: str) -> tuple[int, tuple[int, int, int]]:
     """Classes and image shape of a data set; ModelError for an unknown name."""
+    name, _, classes = dataset.partition(":")
+    if name == FOLDER and classes.isdecimal() and int(classes) > 1:
+        return int(classes), (3, 224, 224)
+    if name == FOLDER:
+        raise ModelError(
+            f"data set {dataset!r}: a network needs the number of classes; "
+            f"give {FOLDER}:CLASSES (at least 2), for example {FOLDER}:1000"
+        )
     if dataset not in DATASETS:
-        raise ModelError(f"unknown data set {dataset!r}; allowed: {', '.join(DATASETS)}")
+        allowed = ", ".join((*DATASETS, f"{FOLDER}:CLASSES"))
+        raise ModelError(f"unknown data set {dataset!r}; allowed: {allowed}")
     return DATASETS[dataset]
 
 

@@ -36,7 +36,7 @@ def _nasbench201(dataset: str, split: str) -> _Table:
 
 def _mnasnet(split: str) -> _Table:
     seeds = "one run (mean where a network was trained twice)"
-    source = "Accel-NASBench (shortened schedule; networks without squeeze-and-excitation)"
+    source = "Accel-NASBench (shortened schedule)"
     return _Table("accelnasbench_acc.csv.gz", "network", (f"imagenet-{split}",), seeds, source)
 
 
@@ -85,7 +85,7 @@ class TableAccuracy:
 
     Splits of ``nasbench201``: ``test-200`` (200 epochs, the benchmark's figure), ``val-short`` and
     ``test-short`` (a short schedule, a low fidelity); of ``nbmacro``: ``test``; of ``mnasnet``:
-    ``top1`` and ``top5`` (1 810 of its networks are known).
+    ``top1`` and ``top5`` (5 125 of its networks are known).
     """
 
     space: str

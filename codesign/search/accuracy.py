@@ -13,6 +13,7 @@ from codesign.nn import (
     CallableAccuracy,
     GivenAccuracy,
     NetworkSpace,
+    PredictedAccuracy,
     TableAccuracy,
     load_network_space,
 )
@@ -46,6 +47,11 @@ def accuracy_source(
         return GivenAccuracy(dict(zip(network.onnx, choice.values, strict=True)))
     if choice.source == "callable":
         return CallableAccuracy(_function(choice.function), choice.dataset or "user's function")
+    if choice.source == "predicted":
+        if choice.path is None:
+            raise ConfigError('[accuracy] source = "predicted" needs path = "FILE"')
+        name = choice.dataset or network.dataset or "not stated"
+        return PredictedAccuracy(Path(choice.path), name)
     return _measured(network, choice, config)
 
 
@@ -75,8 +81,6 @@ def _measured(
     name = choice.dataset or network.dataset
     if name is None:
         raise ConfigError(f'[accuracy] source = "{choice.source}" needs dataset = "NAME"')
-    data = load_dataset(name, choice.path)
-    store = None if choice.store is None else Path(choice.store)
     if choice.source == "evaluate":
         if not network.onnx:
             raise ConfigError(
@@ -85,12 +89,22 @@ def _measured(
             )
         if config is None:
             raise ConfigError('[accuracy] source = "evaluate" needs a configuration to compile for')
-        return EvaluatedAccuracy(data, config, store=store)
+        store = None if choice.store is None else Path(choice.store)
+        return EvaluatedAccuracy(load_dataset(name, choice.path), config, store=store)
     space = _space(network, choice)
+    data = load_dataset(name, choice.path, size=space.input_shape[1])
     if choice.source == "supernet":
         recipe = OneShotRecipe(epochs=choice.epochs, seed=choice.seeds[0])
-        return SupernetAccuracy(space, data, recipe, store)
-    return TrainedAccuracy(space, data, Recipe(epochs=choice.epochs), choice.seeds, store)
+        kept = None if choice.checkpoint is None else Path(choice.checkpoint)
+        return SupernetAccuracy(space, data.validation(), recipe, kept, final=data)
+    return TrainedAccuracy(
+        space,
+        data.validation(),
+        Recipe(epochs=choice.epochs),
+        choice.seeds,
+        None if choice.store is None else Path(choice.store),
+        final=data,
+    )
 
 
 def _space(network: NetworkChoice, choice: AccuracyChoice) -> NetworkSpace:

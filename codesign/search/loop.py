@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,11 +13,11 @@ import numpy as np
 from codesign.nn import AccuracySource
 from codesign.search.accounting import STALL
 from codesign.search.certificate import certify, describe
-from codesign.search.evaluation import Evaluation
 from codesign.search.evaluator import Evaluator
 from codesign.search.fronts import Fronts, fronts
 from codesign.search.networks import Progress
 from codesign.search.pairs import Floats, Pairs, load_pairs
+from codesign.search.pools import make_pool
 from codesign.search.problem import Problem
 from codesign.search.ranking import pareto, rank
 from codesign.search.scores import UnitPredictor, load_predictor
@@ -64,6 +64,11 @@ class Study:
         return self.result["front"]
 
     @property
+    def notices(self) -> list[str]:
+        """What the strategy warns of."""
+        return self.result.get("notices", [])
+
+    @property
     def certificate(self) -> Mapping[str, Any]:
         return self.result["certificate"]
 
@@ -79,6 +84,7 @@ def search(
     *,
     accuracy: AccuracySource | None = None,
     exact_regret: bool | None = None,
+    cluster: str | None = None,
     tuner: Tuner = best,
     prover: Prover = prove,
 ) -> Study:
@@ -93,6 +99,7 @@ def search(
     workers : processes that simulate; the result does not depend on it
     progress : called with (what, done, in all)
     accuracy : a source in place of the problem's
+    cluster : address of a Dask scheduler whose workers simulate in place of local processes
     tuner : what answers "how many cycles has this unit on this configuration"
     prover : what compiles and runs the winner
 
@@ -102,13 +109,18 @@ def search(
         The problem is malformed.
     StoreError
         The store is locked, foreign, corrupt or full.
+    WorkerError
+        Processes that simulate were killed or are out of reach; run again to resume.
     """
     asked = problem if isinstance(problem, Problem) else Problem.load(problem)
     given = {"strategy": strategy, "budget": budget, "seed": seed, "exact_regret": exact_regret}
     asked = replace(asked, **{key: value for key, value in given.items() if value is not None})
     check_strategy(asked.strategy)
     predictor = load_predictor(asked.cost_model)
-    with RunStore.open(store) as runs, UnitSimulator(runs.traces, workers, tuner) as simulator:
+    with (
+        RunStore.open(store) as runs,
+        UnitSimulator(runs.traces, make_pool(workers, cluster), tuner) as simulator,
+    ):
         pairs = load_pairs(asked, accuracy, progress)
         hashes = _hashes(asked, pairs, predictor)
         run = content_key(
@@ -127,23 +139,24 @@ def search(
             return Study(run, runs.path, folder, stored)
         runs.add_run(run, _plain(asked), {"version": version("codesign"), "batch": BATCH})
         evaluator = Evaluator(asked, pairs, predictor, simulator)
-        _explore(evaluator, runs, run, progress)
+        notices = _explore(evaluator, runs, run, progress)
         truth = _truth(evaluator, progress) if asked.exact_regret else None
         facts = {"seeds": {"search": asked.seed, "weights": asked.seed}, "hashes": hashes}
         result = _conclude(evaluator, truth, facts, folder, prover, progress)
+        result["notices"] = list(notices)
         runs.add_result(run, result)
     return Study(run, Path(store), folder, result)
 
 
 def _explore(
     evaluator: Evaluator, runs: RunStore, run: str, progress: Progress | None
-) -> list[Evaluation]:
+) -> Sequence[str]:
+    """Spend the budget; what the strategy has to say at the end."""
     problem = evaluator.problem
     rng = np.random.default_rng(problem.seed)
     setting = Setting(View(problem, evaluator.pairs), problem.budget, rng, problem.options)
     strategy = make_strategy(problem.strategy, setting, evaluator)
-    done: list[Evaluation] = []
-    idle = 0
+    stored = idle = 0
     while (spent := evaluator.spent().price) < problem.budget and idle < STALL:
         proposals = list(strategy.ask(problem.budget - spent))
         if not proposals:
@@ -153,14 +166,14 @@ def _explore(
         fresh = evaluator.admit(proposals, problem.budget - spent)
         evaluations = evaluator.evaluate(proposals)
         bought = [e for e, new in zip(evaluations, fresh, strict=True) if new]
-        rows = [e.row(len(done) + i) for i, e in enumerate(bought)]
+        rows = [e.row(stored + i) for i, e in enumerate(bought)]
         runs.add_evaluations(run, rows)
         strategy.tell(evaluations)
-        done += bought
+        stored += len(bought)
         idle = 0 if bought else idle + 1
     if progress is not None:
         progress("pairs at T2", evaluator.spent().t2, evaluator.spent().t2)
-    return done
+    return getattr(strategy, "notices", ())
 
 
 def _truth(evaluator: Evaluator, progress: Progress | None) -> Floats:

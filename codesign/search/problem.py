@@ -10,7 +10,7 @@ from typing import Any, Literal
 from codesign.errors import ConfigError
 
 Goal = Literal["max", "min"]
-AccuracyName = Literal["table", "given", "train", "supernet", "evaluate", "callable"]
+AccuracyName = Literal["table", "given", "train", "supernet", "evaluate", "callable", "predicted"]
 HARDWARE_METRICS = ("sram_kib", "dsp", "bram36", "lut", "ff")
 """Figures of a configuration alone: memory, exact, and estimated FPGA resources."""
 
@@ -72,9 +72,10 @@ class AccuracyChoice:
     ``table`` (trained accuracies of the space), ``given`` (percent, one per ONNX file), ``train``
     (each network of the space for ``epochs``, once for each of ``seeds``), ``supernet`` (weights
     shared by the space, trained for ``epochs``), ``evaluate`` (ONNX files, compiled for the first
-    configuration, on labelled images) or ``callable`` (``function``, as "module:name", of a
-    network's text). ``dataset`` is the network's and ``split`` the table's first where not given;
-    ``path`` is where a data set's files lie, ``store`` keeps what was measured.
+    configuration, on labelled images), ``callable`` (``function``, as "module:name", of a
+    network's text) or ``predicted`` (figures of an accuracy predictor, in the file ``path``).
+    ``dataset`` is the network's and ``split`` the table's first where not given; ``path`` is where
+    a data set's files lie, ``store`` keeps what was measured, ``checkpoint`` a supernet's weights.
     """
 
     source: AccuracyName = "table"
@@ -86,8 +87,19 @@ class AccuracyChoice:
     epochs: int = 10
     function: str | None = None
     store: str | None = None
+    checkpoint: str | None = None
 
     def __post_init__(self) -> None:
+        if self.checkpoint is not None and self.source != "supernet":
+            raise ConfigError(
+                f'[accuracy] checkpoint: source = "{self.source}" trains no supernet; '
+                '"store" keeps what was measured'
+            )
+        if self.store is not None and self.source not in ("train", "evaluate"):
+            raise ConfigError(
+                f'[accuracy] store: source = "{self.source}" keeps no measurements; '
+                '"checkpoint" keeps a supernet'
+            )
         if self.epochs < 1 or not self.seeds:
             raise ConfigError(
                 f"[accuracy] epochs = {self.epochs}, seeds = {list(self.seeds)}: at least one of "

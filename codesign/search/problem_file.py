@@ -50,6 +50,7 @@ class _Accuracy(_Table):
     epochs: int = 10
     function: str | None = None
     store: str | None = None
+    checkpoint: str | None = None
 
 
 class _Search(_Table):
@@ -122,6 +123,7 @@ def parse_problem(document: dict[str, Any], folder: Path, where: str) -> Problem
                 parsed.accuracy.epochs,
                 parsed.accuracy.function,
                 _resolved(parsed.accuracy.store, folder),
+                _resolved(parsed.accuracy.checkpoint, folder),
             ),
             objectives or DEFAULT_OBJECTIVES,
             tuple(Constraint(metric, float(limit)) for metric, limit in limits),

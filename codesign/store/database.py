@@ -6,10 +6,15 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 from codesign.errors import StoreError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 SCHEMA_VERSION = 1
 _APPLICATION_ID = 0x56544143  # "VTAC"
@@ -89,7 +94,7 @@ class Database:
     def _locked(self) -> StoreError:
         return StoreError(
             f"store {self.path} is locked by another writer; wait for it to end, stop it, or use "
-            f"another --store file"
+            f"another store file"
         )
 
     def _check_or_create(self) -> None:
@@ -167,3 +172,33 @@ class Database:
         if self._inode is not None:
             _held.discard(self._inode)
             self._inode = None
+
+
+class DatabaseView(AbstractContextManager["DatabaseView"]):
+    """Some tables of a `Database`, opened and closed with it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, path: str | Path, readonly: bool = False) -> Self:
+        """Made where it is missing; StoreError for a foreign, corrupt or locked file."""
+        return cls(Database(path, readonly))
+
+    def __enter__(self) -> Self:
+        return self
+
+    @property
+    def path(self) -> Path:
+        return self._database.path
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from codesign.errors import StoreError
 from codesign.store.content import canonical_json
-from codesign.store.database import Database
+from codesign.store.database import Database, DatabaseView
 from codesign.store.traces import TraceStore
 
 
@@ -37,7 +34,7 @@ class RunRow:
     result: Mapping[str, Any] | None
 
 
-class RunStore(AbstractContextManager["RunStore"]):
+class RunStore(DatabaseView):
     """Append-only store of searches; ``traces`` is the table of simulated units in the same file.
 
     A search is keyed by the content of its problem, strategy, budget and seed. Adding what is
@@ -46,16 +43,8 @@ class RunStore(AbstractContextManager["RunStore"]):
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database)
         self.traces = TraceStore(database)
-
-    @classmethod
-    def open(cls, path: str | Path, readonly: bool = False) -> RunStore:
-        return cls(Database(path, readonly))
-
-    @property
-    def path(self) -> Path:
-        return self._database.path
 
     def add_run(self, key: str, problem: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
         """Record a search's start; starting it again changes nothing."""
@@ -139,14 +128,3 @@ class RunStore(AbstractContextManager["RunStore"]):
                 f"search command again to finish it"
             )
         return finished[-1]
-
-    def close(self) -> None:
-        self._database.close()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

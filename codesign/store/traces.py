@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from codesign.errors import Infeasible
@@ -22,7 +19,7 @@ from codesign.store.content import (
     workload_from_plain,
     workload_text,
 )
-from codesign.store.database import Database
+from codesign.store.database import DatabaseView
 
 _COLUMNS = (
     "key, workload, config, config_name, schedule, simulator, cycles, counters, infeasible, message"
@@ -81,7 +78,7 @@ def make_row(
     return TraceRow(key, workload, config, schedule, simulator, int(outcome.cycles), counters)
 
 
-class TraceStore(AbstractContextManager["TraceStore"]):
+class TraceStore(DatabaseView):
     """Append-only SQLite table of simulated units.
 
     ::
@@ -100,17 +97,6 @@ class TraceStore(AbstractContextManager["TraceStore"]):
     corrupt or locked file. A run store (``run.db``) holds such a table too, so that it can be
     opened here.
     """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    @classmethod
-    def open(cls, path: str | Path, readonly: bool = False) -> TraceStore:
-        return cls(Database(path, readonly))
-
-    @property
-    def path(self) -> Path:
-        return self._database.path
 
     def get(self, key: str) -> TraceRow | None:
         """The row with this content key, or None."""
@@ -155,17 +141,6 @@ class TraceStore(AbstractContextManager["TraceStore"]):
         with self._database.errors("read"):
             query = "SELECT count(*) FROM unit"
             return int(self._database.connection.execute(query).fetchone()[0])
-
-    def close(self) -> None:
-        self._database.close()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _values(row: TraceRow) -> tuple[object, ...]:

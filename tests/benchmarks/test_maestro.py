@@ -19,6 +19,19 @@ def test_the_published_target_is_reproduced() -> None:
     assert (cycles, round(energy)) == TARGET_FIGURES
 
 
+def test_the_accelerators_lie_in_the_published_space() -> None:
+    allowed = {
+        "num_pes": {512, 256, 128, 64, 32, 16},
+        "noc_bw_cstr": set(range(300, 1001, 100)),
+        "offchip_bw_cstr": {50, 100, 150, 200, 250, 275, 300, 325, 350},
+    }
+    assert np.prod([len(values) for values in allowed.values()]) * 3 == 1296
+    points = {tuple(row[name] for name in allowed) for row in accelerators()}
+    assert len(points) == 50
+    for point in points:
+        assert all(value in values for value, values in zip(point, allowed.values(), strict=True))
+
+
 @pytest.mark.parametrize("space", SPACES)
 def test_every_space_has_132_configurations(space: str) -> None:
     tables = Maestro.load(space)

@@ -187,7 +187,9 @@ def test_predict_lists_layers_and_their_sum(
     assert facts["latency_ms"] == pytest.approx(facts["cycles"] / 1e5)
     assert "random inputs" in captured.err
     assert main(arguments) == 0
-    assert "sum" in capsys.readouterr().out
+    captured = capsys.readouterr()
+    assert "sum; limits" in captured.out
+    assert "limits hold 90% of the pairs of layers like those traced" in captured.err
 
 
 def test_predict_flags_what_the_traces_did_not_cover(
@@ -199,7 +201,8 @@ def test_predict_flags_what_the_traces_did_not_cover(
     facts = json.loads(capsys.readouterr().out)
     total = sum(layer["count"] * layer["cycles"] for layer in facts["layers"])
     assert facts["cycles"] == total > 0
-    assert facts["low"] <= facts["cycles"] <= facts["high"]
+    assert facts["sum_of_low"] <= facts["cycles"] <= facts["sum_of_high"]
+    assert facts["sum_of_low"] == sum(layer["count"] * layer["low"] for layer in facts["layers"])
     assert facts["energy_mj"] > 0
     assert facts["config_extrapolation"] == []
     assert main([*arguments, "edge:4x4_64k-wgt_bus64_lat120_ws"]) == 0

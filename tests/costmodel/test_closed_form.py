@@ -89,7 +89,8 @@ def test_estimate_is_at_least_the_roofline_and_finite_where_feasible() -> None:
 def test_better_hardware_is_never_slower(better: Callable[[VtaConfig], VtaConfig]) -> None:
     # One encoding for both: deeper buffers may need wider instructions, which cost fetch cycles.
     before = [replace(c, encoding="wide") for c in CONFIGS]
-    assert (t0([better(c) for c in before]).cycles <= t0(before).cycles).all()
+    # Sums in another order differ in the last bit.
+    assert (t0([better(c) for c in before]).cycles <= t0(before).cycles * (1 + 1e-15)).all()
 
 
 def test_pairs_equal_the_grid() -> None:

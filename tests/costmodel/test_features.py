@@ -40,12 +40,14 @@ def test_columns_are_complete() -> None:
     assert workload_columns([])["height"].shape == (0,)
 
 
-def test_finite_everywhere_and_zero_where_nothing_fits() -> None:
+def test_finite_everywhere_and_without_a_tiling_where_nothing_fits() -> None:
     found, t0 = pair_features(*grid(workload_columns(LAYERS), config_columns(CONFIGS)))
     assert np.isfinite(found).all()
     nothing = ~np.isfinite(t0.cycles)
     assert nothing.any()
-    assert (found[nothing] == 0).all()
+    of_tiling = [FEATURE_NAMES.index(name) for name in ("load_share", "tile_rows", "estimate")]
+    assert (found[nothing][:, of_tiling] == 0).all()
+    assert (found[nothing][:, FEATURE_NAMES.index("block_in")] > 0).all()
 
 
 def test_pairs_equal_the_grid() -> None:

@@ -239,7 +239,7 @@ def test_heads_agree_with_the_law(rows: TraceRows, model: CostModel) -> None:
     np.testing.assert_allclose(found.energy_mj, rows.energy_mj.reshape(16, 12), rtol=0.1)
     assert (found.feasible > 0.9).all()
     tiny = rows.configs[-1]
-    assert (model.predict(layers, [tiny]).feasible < 0.1).all()
+    assert (model.predict(layers, [tiny]).feasible < 0.2).all()
 
 
 def test_what_the_traces_did_not_cover_is_flagged(model: CostModel) -> None:

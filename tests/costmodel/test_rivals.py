@@ -7,7 +7,8 @@ import pytest
 from samples import synthetic_rows
 
 from codesign.costmodel.design import Design, make_design
-from codesign.costmodel.rivals import BUDGET, RIVALS, Rival, tune
+from codesign.costmodel.rivals import RIVALS, Rival
+from codesign.costmodel.training import SETTINGS
 
 
 @pytest.fixture(scope="module")
@@ -19,23 +20,28 @@ def design() -> Design:
 def test_predicts_rows_it_was_not_fitted_on(design: Design, rival: Rival) -> None:
     rows = np.arange(len(design))
     train, test = rows[design.rows.config_ids < 9], rows[design.rows.config_ids >= 9]
-    setting = {**rival.settings[0], "epochs": 20} if rival.name == "MLP" else rival.settings[0]
-    found = rival.fit(design, train, 0, setting)(test)
+    short = {"epochs": 20} if rival.name == "MLP" else {}
+    settings = ({**rival.settings[0], **short},)
+    found = rival.fit(design, train, 0, settings)(test)
     assert found.shape == test.shape
     assert np.isfinite(found).all()
-    known = rival.fit(design, train, 0, setting)(train)
+    known = rival.fit(design, train, 0, settings)(train)
     assert np.corrcoef(known, np.log(design.cycles[train]))[0, 1] > 0.7
-    np.testing.assert_array_equal(rival.fit(design, train, 0, setting)(test), found)
+    np.testing.assert_array_equal(rival.fit(design, train, 0, settings)(test), found)
 
 
-def test_the_tuning_budget_is_the_same() -> None:
-    assert {len(rival.settings) for rival in RIVALS} == {1, BUDGET}
+def test_the_tuning_budget_is_that_of_t1() -> None:
+    assert {len(rival.settings) for rival in RIVALS} == {1, len(SETTINGS)}
 
 
-def test_tuning_takes_the_best_on_new_groups(design: Design) -> None:
-    def constant(design: Design, rows: object, seed: int, setting: object):
-        return lambda test: np.full(len(test), setting["log"])  # type: ignore[index]
-
-    middle = float(np.median(np.log(design.cycles)))
-    rival = Rival("constant", constant, ({"log": 0.0}, {"log": middle}, {"log": 99.0}))
-    assert tune(rival, design, np.arange(len(design)), 0) == {"log": middle}
+@pytest.mark.parametrize("name", ["XGBoost, no residual", "Gaussian process"])
+def test_tuning_takes_the_best_on_new_groups(design: Design, name: str) -> None:
+    useless: dict[str, dict[str, object]] = {
+        "XGBoost, no residual": {"eta": 1e-6},
+        "Gaussian process": {"points": 2, "kernel": "rbf"},
+    }
+    rival = next(rival for rival in RIVALS if rival.name == name)
+    rows = np.arange(len(design))
+    good = rival.settings[0]
+    best = rival.fit(design, rows, 0, (useless[name], good))(rows)
+    np.testing.assert_array_equal(best, rival.fit(design, rows, 0, (good,))(rows))

@@ -29,6 +29,15 @@ def test_columns_equal_their_synthesis(log_in: int, lut: int) -> None:
     assert gemm == Area(dsp=1 << log_in, lut=lut, ff=16 << log_in)
 
 
+def test_control_grows_with_the_widths_of_its_registers() -> None:
+    control = area_parts(PYNQ)["control"]
+    wide = area_parts(replace(PYNQ, encoding="wide"))["control"]
+    # Four instructions of 16 bytes more and a micro-op of 4; half as many micro-ops fit.
+    assert (wide.ff - control.ff, wide.lut - control.lut) == (8 * (4 * 16 + 4) - 3, -3)
+    shallower = area_parts(replace(PYNQ, log_inp_buff_size=14))["control"]
+    assert (control.ff - shallower.ff, control.lut - shallower.lut) == (4, 4)
+
+
 def test_small_products_take_no_dsp() -> None:
     narrow = replace(PYNQ, log_inp_width=2, log_wgt_width=2)
     assert area(narrow).dsp == 0
@@ -85,7 +94,7 @@ def test_more_hardware_takes_more() -> None:
                 continue
             compared += 1
             before, after = area(cfg), area(grown)
-            names = ("bram36",) if field in DEEPER else ("lut", "ff")
+            names = ("bram36", "lut", "ff") if field in DEEPER else ("lut", "ff")
             if field in ("log_inp_width", "log_wgt_width"):
                 names = ("dsp", "ff")  # a product that becomes a DSP gives its LUTs back
             for name in (*names, *(("dsp",) if field.startswith("log_b") else ())):

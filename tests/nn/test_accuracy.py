@@ -13,7 +13,13 @@ import pytest
 import codesign
 from codesign.errors import ConfigError, DataError, StoreError
 from codesign.hw.config import VtaConfig
-from codesign.nn import AccuracySource, Decision, GraphBuilder, NetworkSpace
+from codesign.nn import (
+    AccuracySource,
+    Decision,
+    GraphBuilder,
+    NetworkSpace,
+    PredictedAccuracy,
+)
 from codesign.nn.accuracy import CallableAccuracy
 from codesign.nn.datasets import DataSet, digits, real, shapes32
 from codesign.nn.evaluate import EvaluatedAccuracy, trained_models
@@ -21,7 +27,7 @@ from codesign.nn.graph import Tensor
 from codesign.nn.measurements import Measurements
 from codesign.nn.supernet import OneShotRecipe
 from codesign.nn.trained import SupernetAccuracy, TrainedAccuracy
-from codesign.nn.training import Recipe
+from codesign.nn.training import Recipe, top1
 from codesign.search import Problem
 from codesign.search.accuracy import accuracy_source
 
@@ -127,6 +133,48 @@ def test_supernet_accuracies(tmp_path: Path) -> None:
     assert (again.lookup(["8", "16"]) == values).all()
 
 
+def test_a_search_selects_on_images_that_no_final_figure_sees(tmp_path: Path) -> None:
+    selection = DATA.validation()
+    assert (len(selection.train_labels), len(selection.test_labels)) == (240, 60)
+    asked: list[str] = []
+    store = tmp_path / "trained.jsonl"
+    trained = TrainedAccuracy(SPACE, selection, RECIPE, (0,), store, asked.append, DATA)
+    supernet = SupernetAccuracy(SPACE, selection, OneShotRecipe(epochs=1), final=DATA)
+    for source in (trained, supernet):
+        assert source.what.split == "validation, 60 images"
+        chosen, final = source.lookup(["16"])[0], source.tested(["16"])[0]
+        assert 0 <= min(chosen, final) <= max(chosen, final) <= 100
+    assert len(asked) == 1  # one training gave both figures
+    network = trained.network("16", 0)
+    judged = [top1(network, part.test_images, part.test_labels) for part in (selection, DATA)]
+    assert judged == [trained.lookup(["16"])[0], trained.tested(["16"])[0]]
+
+
+def test_predicted_accuracies_come_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "predicted.csv"
+    file.write_text("network,accuracy\na,71.5\nb,69\n")
+    source = _source(
+        {"space": "alphanet"}, {"source": "predicted", "path": str(file), "dataset": "imagenet"}
+    )
+    assert isinstance(source, PredictedAccuracy)
+    assert source.lookup(["b", "a"]).tolist() == [69.0, 71.5]
+    what = source.what
+    assert (what.kind, what.dataset) == ("predicted (not trained)", "imagenet")
+    with pytest.raises(DataError, match="no prediction for 'c'; it has 2 networks"):
+        source.lookup(["c"])
+    for text, message in (
+        ("network,accuracy\n", "no predicted accuracies; columns are network, accuracy"),
+        ("network,top1\na,3\n", "line 2 has no network and accuracy"),
+        ("network,accuracy\na,3\nb,much\n", "line 3 has no network and accuracy"),
+        ("network,accuracy\na,0.7\nb,300\n", "line 3: accuracy 300; 0..100 percent"),
+    ):
+        file.write_text(text)
+        with pytest.raises(DataError, match=message):
+            PredictedAccuracy(file, "imagenet")
+    with pytest.raises(DataError, match="cannot read predicted accuracies"):
+        PredictedAccuracy(tmp_path / "none.csv", "imagenet")
+
+
 def test_evaluation_runs_the_compiled_network(tmp_path: Path) -> None:
     trained = TrainedAccuracy(SPACE, DATA, Recipe(epochs=4))
     models = trained_models(trained, tmp_path)
@@ -209,6 +257,9 @@ def test_sources_of_a_problem_file() -> None:
         ({"space": "mnasnet"}, {"source": "callable"}, '"callable" needs "module:function"'),
         ({"space": "mnasnet"}, {"source": "callable", "function": "no:x"}, "No module named 'no'"),
         ({"space": "mnasnet"}, {"source": "train", "epochs": 0}, "epochs = 0, seeds = .0.: at le"),
+        ({"space": "mnasnet"}, {"source": "predicted"}, '"predicted" needs path = "FILE"'),
+        ({"space": "mnasnet"}, {"checkpoint": "a"}, '"table" trains no supernet; "store" keeps'),
+        ({"space": "mnasnet"}, {"source": "supernet", "store": "a"}, "keeps no measurements"),
         ({"space": "mnasnet"}, {"source": "train", "seeds": [-1]}, "seeds: -1 given; a number fr"),
     ],
 )

@@ -15,7 +15,7 @@ from codesign.nn.tables import read_table
 SIZES = {
     "nasbench201": 5**6,
     "nbmacro": 3**8,
-    "mnasnet": (3 * 2 * 3) ** 6 * (3 * 2 * 4),
+    "mnasnet": (3 * 2 * 3 * 2) ** 6 * (3 * 2 * 4 * 2),
     "mobilenet8": 8**9,
     "nahas-s1": 3 * (3 * 2) ** 16,
     "nahas-s2": 3 * (3 * 2) ** 15,
@@ -94,6 +94,14 @@ def test_malformed_genotypes_are_explained(name: str) -> None:
         space.to_json(Genotype(tuple(wrong)))
 
 
+def test_a_folder_of_images_has_as_many_classes_as_are_named() -> None:
+    space = load_network_space("nbmacro", "folder:37", 64)
+    assert (space.num_classes, space.input_shape) == (37, (3, 64, 64))
+    for wrong in ("folder", "folder:", "folder:1", "folder:x"):
+        with pytest.raises(ModelError, match=f"'{wrong}': .* give folder:CLASSES .at least 2.,"):
+            load_network_space("nbmacro", wrong)
+
+
 def test_macs_of_nas_bench_macro_are_the_published_ones() -> None:
     space = load_network_space("nbmacro")
     for row in read_table("nbmacro_acc.csv.gz")[::81]:
@@ -152,7 +160,7 @@ def test_tables_know_their_networks() -> None:
     assert float(values.max()) == pytest.approx(93.13, abs=0.005)
     assert np.isfinite(macro.spread(names)).all()
     mnasnet = TableAccuracy("mnasnet")
-    assert len(mnasnet.networks()) == 1810
+    assert len(mnasnet.networks()) == 5125
     assert mnasnet.lookup(mnasnet.networks()).max() < 75
     top5 = TableAccuracy("mnasnet", split="top5").lookup(mnasnet.networks())
     assert (top5 > mnasnet.lookup(mnasnet.networks())).all()

@@ -36,6 +36,7 @@ def load_dataset(
 
     Parameters
     ----------
+    name : one of `DATA_SETS`; ``folder:CLASSES``, as spaces have it, is ``folder``
     path : where the files of cifar10, cifar100 or folder lie
     seed : of the split (digits) or the drawing (shapes32)
     size : side of the images of ``folder``, pixels
@@ -45,6 +46,7 @@ def load_dataset(
     DataError
         an unknown name, a missing path, or files that are not what they should be.
     """
+    name = "folder" if name.startswith("folder:") else name
     if name in _MADE_HERE:
         return _MADE_HERE[name](seed)
     if name not in _FROM_FILES:

@@ -21,7 +21,8 @@ class Strategy(Protocol):
 
     The loop calls `ask`, evaluates, calls `tell` with the evaluations in the order proposed, and
     so on, until the budget is spent or `ask` returns nothing. A strategy draws randomness only
-    from the generator it was made with, so that it can be replayed from its seed.
+    from the generator it was made with, so that it can be replayed from its seed. Where it has
+    something to say to the user, it does so by an attribute ``notices``, a sequence of texts.
     """
 
     def ask(self, room: float) -> Sequence[Proposal]:
@@ -108,17 +109,29 @@ class NoOptions:
 
 def _factories() -> dict[str, Factory]:
     from codesign.search.strategies import coupled, decoupled, optuna_samplers
+    from codesign.search.strategies.bottleneck import Bottleneck
+    from codesign.search.strategies.expected_improvement import ExpectedImprovement
+    from codesign.search.strategies.naf import Naf
+    from codesign.search.strategies.nahas import NahasPpo, NahasReinforce
+    from codesign.search.strategies.neuhardco import NeuHardCo
     from codesign.search.strategies.random_pairs import RandomPairs
-    from codesign.search.strategies.surrogate import Surrogate
+    from codesign.search.strategies.semi_decoupled import SemiDecoupled, SemiDecoupledFlops
 
     return {
+        "bottleneck": Bottleneck,
         "coupled-hw-outer": coupled.hw_outer,
         "coupled-nn-outer": coupled.nn_outer,
         "decoupled-hw-first": decoupled.hw_first,
         "decoupled-nn-first": decoupled.nn_first,
         "gp": optuna_samplers.gp,
+        "naf": Naf,
+        "nahas-ppo": NahasPpo,
+        "nahas-reinforce": NahasReinforce,
+        "neuhardco": NeuHardCo,
         "nsga2": optuna_samplers.nsga2,
         "random": RandomPairs,
-        "surrogate": Surrogate,
+        "semi-decoupled": SemiDecoupled,
+        "semi-decoupled-flops": SemiDecoupledFlops,
+        "surrogate": ExpectedImprovement,
         "tpe": optuna_samplers.tpe,
     }

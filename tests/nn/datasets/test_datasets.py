@@ -165,3 +165,14 @@ def test_wrong_shapes_and_labels_are_refused(changes: dict[str, object], text: s
     data = DataSet("mine", 10, images, np.array([0, 9]), images[:1], np.array([3]))
     with pytest.raises(DataError, match=text):
         dataclasses.replace(data, **changes)  # pyright: ignore[reportArgumentType]
+
+
+def test_validation_leaves_the_test_part_alone() -> None:
+    data = shapes32(train=40, test=7)
+    chosen = data.validation()
+    assert (data.judged, chosen.judged) == ("test", "validation")
+    assert (chosen.test_images == data.train_images[::5]).all()
+    assert (chosen.train_labels == np.delete(data.train_labels, np.s_[::5])).all()
+    assert chosen.digest != data.digest == shapes32(train=40, test=7).digest
+    moved = dataclasses.replace(data, test_labels=data.test_labels[::-1].copy())
+    assert moved.digest != data.digest

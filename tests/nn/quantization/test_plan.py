@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from codesign.errors import ModelError
-from codesign.nn import load_network_space
+from codesign.nn import MnasNet, NasBench201, NasBenchMacro
 from codesign.nn.quantization import Scheme, plan
 from tests.small_networks import MobileNet, ResidualNet
 
@@ -49,8 +51,8 @@ def test_planning_changes_nothing() -> None:
 
 
 def test_networks_of_spaces_are_read() -> None:
-    for name in ("nasbench201", "nbmacro", "mnasnet"):
-        space = load_network_space(name, "cifar10", 32)
+    for kind in (NasBench201, NasBenchMacro, partial(MnasNet, excitation=False)):
+        space = kind("cifar10", 32)
         genotype = space.sample(np.random.default_rng(1))
         steps = plan(space.build(genotype), space.input_shape)
         assert (steps[-1].kind, steps[-1].shape) == ("dense", (10,))

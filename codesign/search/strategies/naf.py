@@ -1,0 +1,163 @@
+"""NAF's bi-level search: networks outside, an elitist genetic search of the hardware inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.search.accounting import BATCH
+from codesign.search.evaluation import Evaluation, Pair, Proposal
+from codesign.search.pairs import Floats
+from codesign.search.ranking import rank
+from codesign.search.strategies.base import Setting, read_options
+from codesign.search.strategies.genetic import GeneticRecipe, elitist_search
+from codesign.search.strategies.surrogate import Surrogate, unpaid
+
+_FACTOR_RANGE = (1e-2, 1e3)
+_IMPOSSIBLE = 1e9
+
+
+@dataclass(frozen=True)
+class NafOptions:
+    """Each round breeds ``children`` networks from the ``parents`` best ones paid for; every
+    ``hardware_every`` rounds the inner search renews the hardware of the ``hardware_networks``
+    best ones, and ``pool`` configurations found last serve all children.
+
+    ``factor`` is where lambda starts, the weight of expected excess against the accuracy model's
+    score, and ``factor_rate`` how fast it follows figure / limit. ``optimism`` as in
+    `Surrogate.merit`.
+    """
+
+    children: int = 300
+    parents: int = 24
+    hardware_every: int = 4
+    hardware_networks: int = 4
+    pool: int = 12
+    factor: float = 10.0
+    factor_rate: float = 1.0
+    optimism: float = 0.5
+
+
+class Naf:
+    """Outer level: evolution of networks by L_val + lambda L_hw, on what paid evaluations taught.
+    Inner level: ``hardware_of``, for fixed networks and free of cost, as figures are expected.
+
+    ``factors`` lists lambda after each round; ``inner`` counts the pairs that inner searches
+    looked at.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self.options = read_options(setting, NafOptions)
+        self.view, self._rng = setting.view, setting.rng
+        self.surrogate = Surrogate(self.view)
+        self.factors = [self.options.factor]
+        self.inner = 0
+        self._paid: dict[Pair, Evaluation] = {}
+        self._pool: dict[int, None] = {}
+        self._round = 0
+
+    def ask(self, room: float) -> Sequence[Proposal]:
+        wanted = min(BATCH, int(room + 1e-9))
+        best = [e.pair.network for e in rank(list(self._paid.values()), self.view.objectives)]
+        parents = list(dict.fromkeys(best))[: self.options.parents]
+        children = self._children(parents)
+        if self._round % self.options.hardware_every == 0:
+            leaders = (parents + children)[: self.options.hardware_networks]
+            for network in leaders:
+                self._pool.pop(found := self.hardware_of(network), None)
+                self._pool[found] = None
+            self._pool = dict.fromkeys(list(self._pool)[-self.options.pool :])
+        self._round += 1
+        chosen = self._select(children, wanted)
+        if len(chosen) < wanted:
+            taken = {*self._paid, *chosen}
+            chosen += unpaid(self.view.shape, taken, wanted - len(chosen), self._rng)
+        return [Proposal(pair) for pair in chosen]
+
+    def tell(self, evaluations: Sequence[Evaluation]) -> None:
+        self.surrogate.learn(evaluations)
+        self._paid |= {e.pair: e for e in evaluations}
+        self.factors.append(self._adapted(evaluations))
+
+    def hardware_of(self, network: int) -> int:
+        """The inner search: the configuration with the least expected excess for a network, and
+        among those that keep the limits the first figure but accuracy, else the fewest cycles."""
+        forecast = self.surrogate.forecast
+        objectives = [o for o in self.view.objectives if o.metric != "accuracy"]
+
+        def cost(genes: NDArray[np.int64]) -> Floats:
+            configs = np.array([self.view.config_at(row) for row in genes], np.int64)
+            networks = np.full(len(configs), network, np.int64)
+            excess = forecast.excess(networks, configs)
+            figures = forecast.figure("cycles", networks, configs)
+            if objectives:
+                wanted = forecast.figure(objectives[0].metric, networks, configs)
+                wanted = wanted if objectives[0].goal == "min" else 1.0 / wanted
+                figures = np.where(np.isnan(wanted), figures, wanted)
+            found = np.where(excess > 0.0, 1e3 * (1.0 + excess), np.log1p(figures))
+            return np.nan_to_num(found, nan=_IMPOSSIBLE, posinf=_IMPOSSIBLE)
+
+        known = [self.view.config_choices[config] for config in self._pool]
+        start = np.array(known, np.int64) if known else None
+        recipe = GeneticRecipe()
+        found = elitist_search(self.view.config_options, cost, self._rng, recipe, start)
+        self.inner += found.evaluations
+        return self.view.config_at(found.genes)
+
+    def _children(self, parents: Sequence[int]) -> list[int]:
+        """Networks one or two decisions, or a crossover, away from parents; random ones too."""
+        rng, options = self._rng, np.array(self.view.network_options, np.int64)
+        count = self.options.children
+        rows = rng.integers(options, size=(count, len(options)))
+        if parents:
+            # Better parents have more children.
+            places = rng.integers(len(parents), size=(3, 2, count)).min(axis=0)
+            genes = self.view.network_choices[np.array(parents, np.int64)]
+            crossed = rng.random((count, 1)) < 0.3
+            first = rng.random(rows.shape) < 0.5
+            bred = np.where(crossed & first, genes[places[1]], genes[places[0]])
+            changes = rng.random((count, 1)) * 2.0 / len(options) + 1.0 / len(options)
+            mutated = rng.random(rows.shape) < changes
+            fresh = rng.random((count, 1)) < 0.1
+            rows = np.where(fresh | mutated, rows, bred)
+        return list(dict.fromkeys(self.view.network_at(row) for row in rows))
+
+    def _select(self, children: Sequence[int], count: int) -> list[Pair]:
+        """Children with the configuration of the pool that suits each best, best merit first."""
+        configs = np.array(list(self._pool), np.int64)
+        networks = np.repeat(np.array(children, np.int64), len(configs))
+        choices = np.tile(configs, len(children))
+        value, excess = self.surrogate.merit(networks, choices, self.options.optimism)
+        merit = np.nan_to_num(value - self.factors[-1] * excess, nan=-_IMPOSSIBLE)
+        cycles = self.surrogate.forecast.figure("cycles", networks, choices)
+        known = {pair.network for pair, e in self._paid.items() if e.feasible}
+        chosen: dict[int, Pair] = {}
+        for place in map(int, np.lexsort([cycles, -merit])):
+            pair = Pair(int(networks[place]), int(choices[place]))
+            if len(chosen) == count:
+                break
+            if pair in self._paid or (pair.network in known and self._accuracy_first):
+                continue
+            chosen.setdefault(pair.network, pair)
+        return list(chosen.values())
+
+    @property
+    def _accuracy_first(self) -> bool:
+        return self.view.objectives[0].metric == "accuracy"
+
+    def _adapted(self, evaluations: Sequence[Evaluation]) -> float:
+        """Lambda times (figure / limit) to the power ``factor_rate``: of the worst limit, in the
+        mean of the pairs just paid for."""
+        ratios: list[float] = []
+        for constraint in self.view.constraints:
+            metric = constraint.metric
+            figures = [e.figures[metric] for e in evaluations if e.figures.get(metric)]
+            if figures:
+                ratio = float(np.mean(figures)) / constraint.limit
+                ratios.append(1.0 / ratio if constraint.metric == "accuracy" else ratio)
+        low, high = _FACTOR_RANGE
+        change = max(ratios, default=1.0) ** self.options.factor_rate
+        return min(high, max(low, self.factors[-1] * change))
