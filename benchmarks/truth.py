@@ -23,6 +23,7 @@ from codesign.cli.search import progress_lines
 from codesign.compiler import DECISIONS
 from codesign.errors import StoreError
 from codesign.search.pairs import Pairs, load_pairs, sums
+from codesign.search.pools import make_pool
 from codesign.search.problem import HardwareChoice, NetworkChoice, Problem
 from codesign.search.simulate import UnitSimulator
 from codesign.search.truth import TruthTable, simulate_table, unit_figures
@@ -95,7 +96,7 @@ def _made(table: Table, store: Path | None, workers: int, quick: bool) -> TruthT
         report = progress_lines()
         with (
             TraceStore.open(store or Path(folder, "units.db")) as traces,
-            UnitSimulator(traces, workers) as simulator,
+            UnitSimulator(traces, make_pool(workers)) as simulator,
         ):
             found = simulate_table(pairs, simulator, lambda n, of: report(table.name, n, of))
     FOLDER.mkdir(parents=True, exist_ok=True)

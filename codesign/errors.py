@@ -44,6 +44,10 @@ class StrategyError(CodesignError):
     """A search strategy breaks its contract: a round over budget, a pair that does not exist."""
 
 
+class WorkerError(CodesignError):
+    """The processes that simulate were killed, are out of reach or have another simulator."""
+
+
 class StoreError(CodesignError):
     """A trace store, run store or model file is corrupt, foreign or locked."""
 

@@ -21,9 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--strategy", metavar="S", help="overrides the problem's")
     parser.add_argument("--budget", type=positive, metavar="N", help="pairs to simulate")
-    parser.add_argument(
+    scale = parser.add_mutually_exclusive_group()
+    scale.add_argument(
         "--workers", type=positive, default=1, metavar="N", help="processes (default 1)"
     )
+    scale.add_argument("--cluster", metavar="ADDRESS", help="a Dask scheduler's, tcp://host:8786")
     parser.add_argument("--seed", type=seed, metavar="N", help="overrides the problem's")
     parser.add_argument("-m", "--model", metavar="MODEL", help="cost model that scores all pairs")
     parser.add_argument(
@@ -52,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
         args.seed,
         progress_lines(),
         exact_regret=args.exact_regret,
+        cluster=args.cluster,
     )
     for text in study.notices:
         notice(text)

@@ -17,6 +17,7 @@ from codesign.search.evaluator import Evaluator
 from codesign.search.fronts import Fronts, fronts
 from codesign.search.networks import Progress
 from codesign.search.pairs import Floats, Pairs, load_pairs
+from codesign.search.pools import make_pool
 from codesign.search.problem import Problem
 from codesign.search.ranking import pareto, rank
 from codesign.search.scores import UnitPredictor, load_predictor
@@ -83,6 +84,7 @@ def search(
     *,
     accuracy: AccuracySource | None = None,
     exact_regret: bool | None = None,
+    cluster: str | None = None,
     tuner: Tuner = best,
     prover: Prover = prove,
 ) -> Study:
@@ -97,6 +99,7 @@ def search(
     workers : processes that simulate; the result does not depend on it
     progress : called with (what, done, in all)
     accuracy : a source in place of the problem's
+    cluster : address of a Dask scheduler whose workers simulate in place of local processes
     tuner : what answers "how many cycles has this unit on this configuration"
     prover : what compiles and runs the winner
 
@@ -106,13 +109,18 @@ def search(
         The problem is malformed.
     StoreError
         The store is locked, foreign, corrupt or full.
+    WorkerError
+        Processes that simulate were killed or are out of reach; run again to resume.
     """
     asked = problem if isinstance(problem, Problem) else Problem.load(problem)
     given = {"strategy": strategy, "budget": budget, "seed": seed, "exact_regret": exact_regret}
     asked = replace(asked, **{key: value for key, value in given.items() if value is not None})
     check_strategy(asked.strategy)
     predictor = load_predictor(asked.cost_model)
-    with RunStore.open(store) as runs, UnitSimulator(runs.traces, workers, tuner) as simulator:
+    with (
+        RunStore.open(store) as runs,
+        UnitSimulator(runs.traces, make_pool(workers, cluster), tuner) as simulator,
+    ):
         pairs = load_pairs(asked, accuracy, progress)
         hashes = _hashes(asked, pairs, predictor)
         run = content_key(

@@ -1,9 +1,8 @@
-"""Unit cycles at T2: looked up in the store, else simulated, by as many processes as asked."""
+"""Unit cycles at T2: looked up in the store, else simulated, by whoever the pool gives."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from itertools import islice
 from types import TracebackType
@@ -12,13 +11,13 @@ from typing import Any
 from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.kernels.workload import Workload
+from codesign.search.pools import Pool, ThisProcess
 from codesign.store import (
     TraceRow,
     TraceStore,
     make_row,
     simulator_version,
     trace_key,
-    worker_pool,
 )
 
 Unit = tuple[Workload, VtaConfig]
@@ -37,17 +36,16 @@ def best(workload: Workload, config: VtaConfig) -> Any | Infeasible:
 
 
 class UnitSimulator(AbstractContextManager["UnitSimulator"]):
-    """Answers unit questions from a store and fills it; a context, because it holds processes.
+    """Answers unit questions from a store and fills it; a context, because it ends its pool.
 
-    What is returned depends on neither ``workers`` nor on what the store held before.
+    What is returned depends on neither the pool nor on what the store held before.
     """
 
-    def __init__(self, store: TraceStore, workers: int = 1, tuner: Tuner = best) -> None:
+    def __init__(self, store: TraceStore, pool: Pool | None = None, tuner: Tuner = best) -> None:
         self._store = store
         self._tuner = tuner
         self._version = simulator_version()
-        self._workers = workers
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: Pool = pool or ThisProcess()
         self._known: dict[Unit, TraceRow] = {}
 
     @property
@@ -66,7 +64,7 @@ class UnitSimulator(AbstractContextManager["UnitSimulator"]):
                     self._known[unit] = row
         todo = [unit for unit in wanted if unit not in self._known]
         done = len(wanted) - len(todo)
-        outcomes = self._simulate(todo)
+        outcomes = self._pool.map(self._tuner, todo)
         remaining = iter(todo)
         while batch := list(islice(remaining, _PER_TRANSACTION)):
             made = [make_row(*unit, next(outcomes), self._version) for unit in batch]
@@ -77,19 +75,10 @@ class UnitSimulator(AbstractContextManager["UnitSimulator"]):
                 progress(done, len(wanted))
         return {unit: self._known[unit] for unit in wanted}
 
-    def _simulate(self, units: Sequence[Unit]) -> Iterator[Any]:
-        if self._workers <= 1 or len(units) < 2:
-            return (self._tuner(*unit) for unit in units)
-        if self._pool is None:
-            self._pool = worker_pool(self._workers)
-        return self._pool.map(self._tuner, *zip(*units, strict=True), chunksize=1)
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        self._pool.close()

@@ -18,3 +18,10 @@ def test_a_peer_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     wanted = r"Other: layers.py ends with 1 \(ValueError: no such layer\); remove .* other==1 anew"
     with pytest.raises(MissingDependencyError, match=wanted):
         peers.run_peer(peer, Path(sys.executable), [])
+
+
+@pytest.mark.long
+def test_our_levels_are_timed_for_few_layers() -> None:
+    found = peers.our_seconds(peers.convolutions()[:2], None, 0)
+    assert [len(seconds) for seconds in found.values()] == [2] * 4
+    assert min(min(seconds) for seconds in found.values()) > 0
