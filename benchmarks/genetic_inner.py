@@ -21,7 +21,7 @@ from codesign.hw.area import area
 from codesign.hw.space import ConfigSpace, load_space
 from codesign.nn import load_network_space
 from codesign.search.decisions import Decisions, of_space
-from codesign.search.scores import ClosedFormPredictor, unit_table
+from codesign.search.scores import closed_form_tables
 from codesign.search.strategies.genetic import elitist_search
 
 FIXED = ("uop", "bus", "latency")
@@ -79,7 +79,7 @@ def tasks(space: ConfigSpace, names: Sequence[str], seed: int) -> list[Task]:
         networks = load_network_space(name)
         layers = networks.layers(networks.sample(np.random.default_rng(seed)))
         STDERR.print(f"{name}: {len(layers)} units x {len(configs)} configurations")
-        table = unit_table([unit for unit, _ in layers], configs, ClosedFormPredictor())
+        table, _ = closed_form_tables([unit for unit, _ in layers], configs)
         cycles = np.array([count for _, count in layers], np.float64) @ table
         kept = allowed & np.isfinite(cycles)
         found.append(Task(name, decisions, np.where(kept, cycles, np.inf)))

@@ -42,17 +42,20 @@ def loss(evaluation: Evaluation, objectives: Sequence[Objective]) -> float:
     return base if evaluation.feasible else base + INFEASIBLE + evaluation.excess
 
 
+def order(evaluation: Evaluation, objectives: Sequence[Objective]) -> tuple[float, ...]:
+    """Sorts as `rank` does: feasible pairs by objectives, then the others by violation."""
+    return (
+        float(not evaluation.feasible),
+        evaluation.excess,
+        *objective_key(evaluation, objectives),
+    )
+
+
 def rank(evaluations: Sequence[Evaluation], objectives: Sequence[Objective]) -> list[Evaluation]:
     """Feasible ones by objectives, then infeasible ones by violation; ties by pair index."""
     return sorted(
         evaluations,
-        key=lambda e: (
-            not e.feasible,
-            e.excess,
-            objective_key(e, objectives),
-            e.pair.network,
-            e.pair.config,
-        ),
+        key=lambda e: (*order(e, objectives), e.pair.network, e.pair.config),
     )
 
 

@@ -99,10 +99,12 @@ def replay(
     options: Mapping[str, Any] | None = None,
     view: View | None = None,
     clock: Clock = Clock(),
+    goal: float | None = None,
 ) -> Replay:
     """Run one strategy, by name or maker, against the table; same arguments, same result.
 
-    ``view`` of the same problem may be shared between replays.
+    ``view`` of the same problem may be shared between replays; ``goal`` ends the replay after the
+    round in which a feasible pair's first objective is as good.
 
     Raises
     ------
@@ -136,7 +138,15 @@ def replay(
             seconds.append(bought.seconds)
         made.tell([bought.known[proposal] for proposal in proposals])
         idle = 0 if fresh else idle + 1
+        if goal is not None and _reached(problem, order[len(order) - len(fresh) :], goal):
+            break
     return Replay(problem, order, np.array(spent), np.array(seconds), rounds)
+
+
+def _reached(problem: Problem, evaluations: Sequence[Evaluation], goal: float) -> bool:
+    first = problem.objectives[0]
+    values = [e.figures[first.metric] for e in evaluations if e.feasible and e.fidelity == "full"]
+    return any(v >= goal if first.goal == "max" else v <= goal for v in values)
 
 
 def _evaluate(problem: Problem, truth: JointTruth, proposal: Proposal) -> Evaluation:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codesign.costmodel import CostModel, on_config
 from codesign.costmodel.closed_form import bound
 from codesign.costmodel.columns import config_columns, grid, workload_columns
+from codesign.costmodel.energy_base import counter_prices, energy_base_mj
 from codesign.costmodel.version import inputs_version
 from codesign.hw.config import VtaConfig
 from codesign.kernels import default_bias_tiles, lower_bound
@@ -51,20 +53,6 @@ class BoundPredictor:
         return {"predictor": "lower bound"}
 
 
-@dataclass(frozen=True)
-class ClosedFormPredictor:
-    """The closed form of each unit, which strategies may ask for free (T0)."""
-
-    level: Level = "t0"
-
-    def predict_units(self, workloads: Sequence[Workload], configs: Sequence[VtaConfig]) -> Floats:
-        cycles = bound(*grid(workload_columns(workloads), config_columns(configs))).cycles
-        return np.where(np.isfinite(cycles), cycles, np.nan)
-
-    def identity(self) -> Any:
-        return {"predictor": "closed form", "inputs": inputs_version()}
-
-
 @dataclass(frozen=True, eq=False)
 class ModelPredictor:
     """A trained cost model (T1)."""
@@ -93,15 +81,39 @@ def load_predictor(path: str | None) -> UnitPredictor:
     return BoundPredictor() if path is None else ModelPredictor(CostModel.load(path), path)
 
 
+def closed_form_tables(
+    units: Sequence[Workload], configs: Sequence[VtaConfig]
+) -> tuple[Floats, Floats]:
+    """Cycles and millijoules of every unit on every configuration in closed form (T0), each
+    float64 [U, C], nan where nothing fits; energy is estimated and counts each byte once."""
+    cycles = np.empty((len(units), len(configs)))
+    energy = np.empty_like(cycles)
+    for columns, placed, chosen in _by_bias_tiles(units, configs):
+        w, c = grid(workload_columns(placed), config_columns(chosen))
+        t0 = bound(w, c)
+        fits = np.isfinite(t0.cycles)
+        cycles[:, columns] = np.where(fits, t0.cycles, np.nan)
+        energy[:, columns] = np.where(fits, energy_base_mj(t0, c, counter_prices(chosen)), np.nan)
+    return cycles, energy
+
+
 def unit_table(
     units: Sequence[Workload], configs: Sequence[VtaConfig], predictor: UnitPredictor
 ) -> Floats:
     """Cycles float64 [U, C] of every unique unit on every configuration."""
     table = np.empty((len(units), len(configs)))
+    for columns, placed, chosen in _by_bias_tiles(units, configs):
+        table[:, columns] = predictor.predict_units(placed, chosen)
+    return table
+
+
+def _by_bias_tiles(
+    units: Sequence[Workload], configs: Sequence[VtaConfig]
+) -> Iterator[tuple[NDArray[np.intp], list[Workload], list[VtaConfig]]]:
+    """Columns of configurations on which a layer becomes the same unit, with units and
+    configurations."""
     tiles = np.array([default_bias_tiles(config) for config in configs])
     for count in np.unique(tiles):
         columns = np.flatnonzero(tiles == count)
         chosen = [configs[int(c)] for c in columns]
-        placed = [on_config(unit, chosen[0]) for unit in units]
-        table[:, columns] = predictor.predict_units(placed, chosen)
-    return table
+        yield columns, [on_config(unit, chosen[0]) for unit in units], chosen

@@ -13,7 +13,7 @@ from codesign.kernels.workload import Workload
 from codesign.search.decisions import Choices
 from codesign.search.pairs import Floats, Pairs, sums
 from codesign.search.problem import Constraint, Objective, Problem
-from codesign.search.scores import ClosedFormPredictor, unit_table
+from codesign.search.scores import closed_form_tables
 
 Indices = Sequence[int] | NDArray[np.int64]
 
@@ -48,7 +48,8 @@ class View:
         self.config_options: tuple[int, ...] = self._configs.options
         self.config_fields: tuple[str, ...] = self._configs.names
         self._known = np.zeros(len(pairs.configs), bool)
-        self._t0 = np.empty((len(pairs.units), len(pairs.configs)))
+        self._cycles = np.empty((len(pairs.units), len(pairs.configs)))
+        self._energy = np.empty_like(self._cycles)
 
     def network_at(self, choices: Sequence[int] | Choices) -> int:
         """The network with these choices, else the nearest listed one (`Decisions.at`)."""
@@ -75,13 +76,7 @@ class View:
 
     def t0_units(self, configs: Indices) -> Floats:
         """Closed-form cycles float64 [U, len(configs)] of every unit, nan where none fits."""
-        asked = np.asarray(configs, np.int64)
-        missing = np.unique(asked[~self._known[asked]])
-        if len(missing):
-            chosen = [self.configs[int(c)] for c in missing]
-            self._t0[:, missing] = unit_table(self.units, chosen, ClosedFormPredictor())
-            self._known[missing] = True
-        return self._t0[:, asked]
+        return self._closed_form(configs)[0]
 
     def t0_cycles(self, networks: Indices, configs: Indices) -> Floats:
         """Closed-form network cycles float64 [len(networks), len(configs)] (T0), nan where a
@@ -91,6 +86,24 @@ class View:
     @cached_property
     def t0(self) -> Floats:
         """Closed-form cycles of all pairs, float64 [N, C]; read-only."""
-        cycles = self.t0_cycles(range(self.shape[0]), range(self.shape[1]))
-        cycles.setflags(write=False)
-        return cycles
+        return _frozen(sums(self.counts, self._closed_form(range(self.shape[1]))[0]))
+
+    @cached_property
+    def t0_energy_mj(self) -> Floats:
+        """Closed-form energy of all pairs, float64 [N, C], estimated; read-only."""
+        return _frozen(sums(self.counts, self._closed_form(range(self.shape[1]))[1]))
+
+    def _closed_form(self, configs: Indices) -> tuple[Floats, Floats]:
+        asked = np.asarray(configs, np.int64)
+        missing = np.unique(asked[~self._known[asked]])
+        if len(missing):
+            chosen = [self.configs[int(c)] for c in missing]
+            tables = closed_form_tables(self.units, chosen)
+            self._cycles[:, missing], self._energy[:, missing] = tables
+            self._known[missing] = True
+        return self._cycles[:, asked], self._energy[:, asked]
+
+
+def _frozen(values: Floats) -> Floats:
+    values.setflags(write=False)
+    return values

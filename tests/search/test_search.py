@@ -13,7 +13,7 @@ import pytest
 import tiny
 
 from codesign.errors import ConfigError, Infeasible, StoreError
-from codesign.search import Constraint, Problem, search, strategy_names
+from codesign.search import Constraint, Problem, search
 from codesign.search.evaluation import Evaluation, Pair, Proposal
 from codesign.search.evaluator import Evaluator
 from codesign.search.pairs import load_pairs
@@ -55,16 +55,19 @@ RELAXED = (Constraint("sram_kib", 512.0), Constraint("latency_ms", 5.0))
 
 
 @pytest.mark.usefixtures("tiny_space")
-@pytest.mark.parametrize("strategy", strategy_names())
+@pytest.mark.parametrize("strategy", ["exhaustive", "nsga2", "random", "surrogate"])
 def test_strategies_keep_the_budget_and_repeat_to_the_byte(tmp_path: Path, strategy: str) -> None:
     problem = tiny.problem(strategy=strategy, constraints=RELAXED)
     studies = [quick(tmp_path / f"{i}.db", problem, workers=w) for i, w in enumerate((1, 2))]
     assert studies[0].result == studies[1].result
-    assert studies[0].certificate["evaluations"]["t2"] == 20
+    spent = studies[0].certificate["evaluations"]
+    assert 19 < spent["price"] <= 20 + 1e-9
+    assert spent["price"] == pytest.approx(spent["t2"] + 0.06 * spent["short"])
     with RunStore.open(tmp_path / "0.db", readonly=True) as store:
         rows = store.evaluations(studies[0].run)
-    assert [row.position for row in rows] == list(range(20))
-    assert len({(row.network, row.config) for row in rows}) == 20
+    assert [row.position for row in rows] == list(range(spent["t2"] + spent["short"]))
+    assert [row.level for row in rows].count("t2") == spent["t2"]
+    assert len({(row.network, row.config, row.level) for row in rows}) == len(rows)
     other = quick(tmp_path / "2.db", replace(problem, seed=1))
     assert (other.result == studies[0].result) is False
     assert {

@@ -108,7 +108,9 @@ class NoOptions:
 
 
 def _factories() -> dict[str, Factory]:
+    from codesign.search.strategies import coupled, decoupled, optuna_samplers
     from codesign.search.strategies.bottleneck import Bottleneck
+    from codesign.search.strategies.expected_improvement import ExpectedImprovement
     from codesign.search.strategies.naf import Naf
     from codesign.search.strategies.nahas import NahasPpo, NahasReinforce
     from codesign.search.strategies.neuhardco import NeuHardCo
@@ -117,11 +119,19 @@ def _factories() -> dict[str, Factory]:
 
     return {
         "bottleneck": Bottleneck,
+        "coupled-hw-outer": coupled.hw_outer,
+        "coupled-nn-outer": coupled.nn_outer,
+        "decoupled-hw-first": decoupled.hw_first,
+        "decoupled-nn-first": decoupled.nn_first,
+        "gp": optuna_samplers.gp,
         "naf": Naf,
         "nahas-ppo": NahasPpo,
         "nahas-reinforce": NahasReinforce,
         "neuhardco": NeuHardCo,
+        "nsga2": optuna_samplers.nsga2,
         "random": RandomPairs,
         "semi-decoupled": SemiDecoupled,
         "semi-decoupled-flops": SemiDecoupledFlops,
+        "surrogate": ExpectedImprovement,
+        "tpe": optuna_samplers.tpe,
     }
