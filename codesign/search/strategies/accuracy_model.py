@@ -22,6 +22,8 @@ _LENGTHS = (0.125, 0.25, 0.5, 1.0, 2.0)
 _NOISES = (0.003, 0.02, 0.1)
 _TUNED = 300
 """Networks that the choice of length and noise looks at."""
+_MOST = 1000
+"""Networks that the process itself looks at, the first ones; ranks are among all."""
 _REGROWTH = 1.5
 """Length and noise are chosen anew when there are so many times more networks."""
 
@@ -78,6 +80,7 @@ class AccuracyModel:
             trend = self._trend.observed(networks)
             self._slope = max(0.0, float(trend @ scores) / float(trend @ trend + 1.0))
             scores = scores - self._slope * trend
+        networks, scores = networks[:_MOST], scores[:_MOST]
         inputs = self.features[networks]
         with one_thread():
             if len(scores) >= _REGROWTH * self._tuned:
@@ -103,14 +106,11 @@ class AccuracyModel:
 
     def observed(self, networks: NDArray[np.int64]) -> Floats:
         """Own scores of networks paid for, expected ones of the others, float64 [B]."""
-        found = self.scores(networks)
-        for place, network in enumerate(networks.tolist()):
-            found[place] = self._own.get(network, found[place])
+        found = np.array([self._own.get(int(network), np.nan) for network in networks])
+        lacking = np.isnan(found)
+        if lacking.any():
+            found[lacking] = self.scores(networks[lacking])
         return found
-
-    def has(self, network: int) -> bool:
-        """Whether the network's accuracy was paid for."""
-        return network in self._known
 
     def spread(self, networks: NDArray[np.int64]) -> Floats:
         """Standard deviations of the scores float64 [B]."""

@@ -18,6 +18,8 @@ from codesign.search.strategies.surrogate import Surrogate, unpaid
 
 _FACTOR_RANGE = (1e-2, 1e3)
 _IMPOSSIBLE = 1e9
+_BLIND = 128
+"""Random networks drawn a round, of which those expected to keep the limits are tried."""
 _CURIOUS = 2.0
 """Optimism where a short schedule is bought: what is cheap may disappoint."""
 
@@ -30,8 +32,8 @@ class NafOptions:
 
     ``factor`` is where lambda starts, the weight of expected excess against the accuracy model's
     score, and ``factor_rate`` how fast it follows figure / limit. ``optimism`` as in
-    `Surrogate.merit`. Where a short schedule is on offer, a round buys it for ``shorts`` networks
-    (``most_shorts`` in all), and ``fulls`` full evaluations.
+    `Surrogate.merit`. Where a short schedule is on offer, a round buys it for ``shorts`` networks,
+    half of them random ones, and ``fulls`` full evaluations.
     """
 
     children: int = 200
@@ -42,7 +44,6 @@ class NafOptions:
     factor: float = 10.0
     factor_rate: float = 1.0
     shorts: int = 48
-    most_shorts: int = 1000
     fulls: int = 5
     optimism: float = 0.5
 
@@ -81,7 +82,7 @@ class Naf:
         wanted = min(BATCH, int(room - price * len(shorts) + 1e-9))
         wanted = min(wanted, self.options.fulls) if shorts else wanted
         # In the first round nothing is known of those just bought: any child will do.
-        candidates = list(self._tried) if self._tried and self._paid else children
+        candidates = self._promising() if self._tried and self._paid else children
         chosen = self._select(candidates, wanted) or self._select(children, wanted)
         if len(chosen) < wanted:
             taken = {*self._paid, *chosen}
@@ -92,18 +93,35 @@ class Naf:
         """The best networks: by what their short schedules promise, then by what was paid for."""
         ranked = rank(list(self._paid.values()), self.view.objectives)
         best = list(dict.fromkeys(e.pair.network for e in ranked))[: self.options.parents]
-        promising = self._select(list(self._tried), self.options.parents, paid_too=True)
+        promising = self._select(self._promising(), self.options.parents, paid_too=True)
         return list(dict.fromkeys([*(pair.network for pair in promising), *best]))
+
+    def _promising(self) -> list[int]:
+        """The networks with the best short schedules of those without a feasible pair."""
+        short = self.surrogate.short
+        solved = {pair.network for pair, e in self._paid.items() if e.feasible}
+        networks = np.array([n for n in self._tried if n not in solved], np.int64)
+        if short is None or not len(networks):
+            return []
+        order = np.argsort(-short.observed(networks), kind="stable")[: self.options.children]
+        return [int(n) for n in networks[order]]
 
     def _shorts(self, children: Sequence[int], room: float) -> list[Pair]:
         """Children whose short schedule is worth its price."""
         price = self.view.short_price
-        if price is None or not self._offered:
+        if price is None or not self._offered or room < 1.0 + price:
             return []
-        left = self.options.most_shorts - len(self._tried)
-        count = min(self.options.shorts, left, int((room - 1.0) / price))
+        count = min(self.options.shorts, int((room - 1.0) / price))
         fresh = [network for network in children if network not in self._tried]
-        chosen = self._select(fresh, count, paid_too=True, optimism=_CURIOUS)
+        chosen = self._select(fresh, count // 2, paid_too=True, optimism=_CURIOUS)
+        # Merit is not asked: a network unlike all others is found by chance only.
+        taken = {*self._tried, *(pair.network for pair in chosen)}
+        drawn = self._rng.integers(self.view.shape[0], size=_BLIND).tolist()
+        blind = self._select([n for n in dict.fromkeys(drawn) if n not in taken], _BLIND, True)
+        networks = np.array([pair.network for pair in blind], np.int64)
+        configs = np.array([pair.config for pair in blind], np.int64)
+        excess = self.surrogate.forecast.excess(networks, configs)
+        chosen += [blind[int(i)] for i in np.argsort(excess, kind="stable")[: count - len(chosen)]]
         self._tried |= dict.fromkeys(pair.network for pair in chosen)
         return chosen
 
