@@ -49,9 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser(__doc__ or "")
     names = [name for name in strategy_names() if name not in INFORMED]
     arguments.add_argument("--strategy", choices=names, default="semi-decoupled")
-    arguments.add_argument("--budget", type=float, default=200.0, help="evaluations a search")
+    arguments.add_argument("--budget", type=float, default=1000.0, help="evaluations a search")
     arguments.add_argument("--seeds", type=int, default=3, help="searches a case")
-    arguments.add_argument("--cases", type=int, default=12, help="of each figure")
+    arguments.add_argument("--cases", type=int, default=4, help="of each figure")
     options = arguments.parse_args(argv)
     if not TABLE.is_file():
         sys.exit(f"{TABLE.name} is missing: make it with benchmarks/truth.py")
@@ -66,8 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             (gain for gain in found if gain.possible >= LEAST_GAIN), key=lambda g: g.possible
         )
         results.figures |= figures(metric, found, worth)
-        spread = np.unique(np.rint(np.linspace(0, len(worth) - 1, count)).astype(int))
-        captured = [captured_share(truth, metric, worth[i], search) for i in spread]
+        spread = np.linspace(0, len(worth) - 1, min(count, len(worth)))
+        captured = [captured_share(truth, metric, worth[round(i)], search) for i in spread]
         results.claims.append(claim(metric, search, captured))
     results.show(options.json)
     return results.exit_code

@@ -1,9 +1,12 @@
 """How fast the cost model scores: layers, whole pairs through the unique-layer table, and against
 simulating the same layers, all in one run.
 
-A prediction counts everything from workload and configuration to cycles: columns, closed form,
-features, trees. Work done in CPU seconds of all threads is printed beside the wall time, for
-machines that others use too.
+Predicted are all unique layers of the networks that the model is judged on, on every configuration
+of `neuhardco`; simulated is a random sample of those same pairs. A prediction counts everything
+from workload and configuration to cycles, columns, closed form, features and trees, in one batch
+over all cores. A simulation counts emitting the stream of the pair's best schedule and its timing,
+not the search for that schedule; one runs on one core. The ratio is that of the wall times; beside
+it stands the ratio of processor seconds, which a second core does not help.
 """
 
 from __future__ import annotations
@@ -12,10 +15,10 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import islice, product
 
 import numpy as np
 from claims import Claim, Results, parser
+from networks.workloads import mobilenet_v2, resnet
 
 from codesign.costmodel import CostModel, UnitCounts, make_rows, on_config
 from codesign.costmodel.closed_form import bound
@@ -23,9 +26,10 @@ from codesign.costmodel.columns import config_columns, grid, workload_columns
 from codesign.costmodel.design import make_design
 from codesign.costmodel.training import fit_heads, residual_task
 from codesign.costmodel.trees import MAX_ROUNDS, fit_rounds
+from codesign.errors import Infeasible
 from codesign.hw.config import VtaConfig
 from codesign.hw.space import load_space
-from codesign.kernels import ConvWorkload, Workload, best_schedule, measure
+from codesign.kernels import Workload, best_schedule, measure
 from codesign.nn import load_network_space
 
 _TRACES = 1500
@@ -55,26 +59,31 @@ def main() -> int:
     units = list(networks.units)
     model = trained(units, configs, options.seed, rng)
 
-    many = distinct_layers(60 if options.quick else 400)
+    layers = network_layers(rng, 4 if options.quick else 60)
+    pairs = len(layers) * len(configs)
     repeats = 2 if options.quick else 5
-    model.predict_units(many[:60], configs)  # the closed form records its formula once
-    layer_wall, layer_cpu = seconds(lambda: model.predict_units(many, configs), repeats)
-    pairs = len(many) * len(configs)
+    model.predict_units(layers, configs)  # the closed form records its formula once
+    layer_wall, layer_cpu = seconds(lambda: model.predict_units(layers, configs), repeats)
     edge = load_space("edge").configs()
-    edge_wall, _ = seconds(lambda: model.predict_units(many[:60], edge), repeats)
+    some = layers[:: max(1, len(layers) // 60)]
+    model.predict_units(some[:2], edge)
+    edge_wall, _ = seconds(lambda: model.predict_units(some, edge), repeats)
     table = model.predict_units(units, configs)
     pair_wall, _ = seconds(lambda: networks.total(table), repeats)
     simulated, tuned = simulation_seconds(
         [
-            (many[int(rng.integers(len(many)))], configs[int(rng.integers(len(configs)))])
-            for _ in range(_SIMULATED)
+            (layers[int(rng.integers(len(layers)))], configs[int(rng.integers(len(configs)))])
+            for _ in range(_SIMULATED // (4 if options.quick else 1))
         ]
     )
     one_by_one = [pairs / t for t in layer_wall]
     through_table = [len(genotypes) * len(configs) / t for t in pair_wall]
     predicted = float(np.median(layer_wall)) / pairs
+    busy = float(np.median(layer_cpu)) / pairs
     rate, product_rate = float(np.median(one_by_one)), float(np.median(through_table))
-    ratio = simulated / predicted
+    ratios = [s / predicted for s in simulated]
+    one_simulation = float(np.mean(simulated))
+    ratio = one_simulation / predicted
     results.claims += [
         Claim(
             *("layer predictions per second, features included", rate, "1/s", ">= 200000"),
@@ -84,15 +93,16 @@ def main() -> int:
             *("pairs per second, table built", product_rate, "1/s", ">= 1e7"),
             *(product_rate >= 1e7, through_table),
         ),
-        Claim("simulating a layer / predicting it", ratio, "x", ">= 100", ratio >= 100),
+        Claim("simulating a layer / predicting it", ratio, "x", ">= 100", ratio >= 100, ratios),
     ]
     results.figures |= {
-        "layer_predictions_per_cpu_second": pairs / float(np.median(layer_cpu)),
-        "layer_predictions_per_second_on_edge": len(many[:60])
-        * len(edge)
-        / float(np.median(edge_wall)),
+        "layers": len(layers),
+        "layer_configuration_pairs_predicted": pairs,
+        "layer_predictions_per_processor_second": 1 / busy,
+        "layer_predictions_per_second_on_edge": len(some) * len(edge) / float(np.median(edge_wall)),
+        "simulation_seconds_per_layer": one_simulation,
+        "simulation_to_prediction_in_processor_seconds": one_simulation / busy,
         "best_schedule_seconds_per_layer": tuned,
-        "simulation_seconds_per_layer": simulated,
         "best_schedule_to_prediction": tuned / predicted,
         "pairs": len(genotypes) * len(configs),
         "trees": MAX_ROUNDS,
@@ -118,27 +128,30 @@ def trained(
     return CostModel(replace(heads, cycles=trees))
 
 
-def distinct_layers(count: int) -> list[Workload]:
-    """Convolutions of many sizes: no two pairs that are predicted are alike."""
-    shapes = product(
-        (16, 24, 40, 64, 96, 160, 256), (16, 32, 80, 128, 320), (7, 14, 28, 56), (1, 3)
-    )
-    return [
-        ConvWorkload(i, o, s, s, (k, k), (1, 1), (k // 2,) * 4)
-        for i, o, s, k in islice(shapes, count)
-    ]
+def network_layers(rng: np.random.Generator, networks: int) -> list[Workload]:
+    """Unique layers of NAS-Bench-201, NAS-Bench-Macro, MnasNet, MobileNetV2, ResNet-18 and 50."""
+    drawn = [resnet(18, 224), resnet(50, 224), mobilenet_v2(224, 1.0)]
+    for name, resolution in (("nasbench201", None), ("nbmacro", None), ("mnasnet", 224)):
+        space = load_network_space(name, resolution=resolution)
+        drawn += [space.layers(space.sample(rng)) for _ in range(networks)]
+    return list(UnitCounts.of(drawn).units)
 
 
-def simulation_seconds(pairs: list[tuple[Workload, VtaConfig]]) -> tuple[float, float]:
-    """Seconds a layer: timing-only simulation of the best schedule, and finding that schedule."""
+def simulation_seconds(pairs: list[tuple[Workload, VtaConfig]]) -> tuple[list[float], float]:
+    """Seconds of a timing-only simulation of each pair's best schedule, the least of three as the
+    first one finds cold caches; and seconds a layer that finding the schedule took."""
     units = [(on_config(unit, config), config) for unit, config in pairs]
     start = time.perf_counter()
     best = [best_schedule(unit, config) for unit, config in units]
     tuned = (time.perf_counter() - start) / len(pairs)
-    start = time.perf_counter()
+    found: list[float] = []
     for (unit, config), result in zip(units, best, strict=True):
-        measure(unit, config, result.schedule)
-    return (time.perf_counter() - start) / len(pairs), tuned
+        if not isinstance(result, Infeasible):
+            wall, _ = seconds(
+                lambda u=unit, c=config, s=result.schedule: measure(u, c, s), repeats=3
+            )
+            found.append(min(wall))
+    return found, tuned
 
 
 if __name__ == "__main__":

@@ -73,9 +73,13 @@ def key_of(name: str) -> str:
 
 
 def drawn(name: str, count: int, seed: int) -> list[str]:
-    """Genotypes of a space, the first of a longer draw being those of a shorter one."""
+    """Different genotypes of a space, at most all that it has, the first of a longer draw being
+    those of a shorter one."""
     space, rng = load_network_space(name), np.random.default_rng(seed)
-    return [space.to_json(space.sample(rng)) for _ in range(count)]
+    found: dict[str, None] = {}
+    while len(found) < min(count, space.count()):
+        found.setdefault(space.to_json(space.sample(rng)))
+    return list(found)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -126,26 +126,33 @@ FEATURES: dict[str, str] = {
 FEATURE_NAMES: tuple[str, ...] = tuple(FEATURES)
 
 
-def pair_features(w: Columns, c: Columns, threads: int = 1) -> tuple[NDArray[np.float32], Bound]:
-    """Features float32[..., F] of pairs of columns that broadcast together, and their T0.
+def pair_features(
+    w: Columns, c: Columns, threads: int = 1, room: int = 0
+) -> tuple[NDArray[np.float32], Bound]:
+    """Features float32[..., F + room] of pairs of columns that broadcast together, and their T0.
+    The last ``room`` columns are the caller's to fill.
 
     Pairs that fit no tiling have an infinite T0; what would describe their tiling is 0.
     """
     t0 = bound(w, c, threads)
     b = t0.blocks
-    values = {
-        **_shapes(w, c, t0),
-        **_amounts(w, c, b, t0),
-        **_ratios(w, c, b, t0),
-        **_modules(w, c, t0),
-        **_tiling(w, c, t0),
-    }
-    out = np.empty((*t0.cycles.shape, len(FEATURE_NAMES)), dtype=np.float32)
+    # A unit without an output has no ratios; what is not finite is replaced by 0 below.
+    with np.errstate(all="ignore"):
+        values = {
+            **_shapes(w, c, t0),
+            **_amounts(w, c, b, t0),
+            **_ratios(w, c, b, t0),
+            **_modules(w, c, t0),
+            **_tiling(w, c, t0),
+        }
+    # Written feature by feature: the values of one lie behind one another.
+    count = len(FEATURE_NAMES)
+    out = np.empty((count + room, *t0.cycles.shape), dtype=np.float32)
     for index, name in enumerate(FEATURE_NAMES):
-        out[..., index] = values[name]
+        out[index] = values[name]
     nothing = ~np.isfinite(t0.cycles)
-    out[nothing] = np.nan_to_num(out[nothing], nan=0.0, posinf=0.0)
-    return out, t0
+    out[:count, nothing] = np.nan_to_num(out[:count, nothing], nan=0.0, posinf=0.0)
+    return np.moveaxis(out, 0, -1), t0
 
 
 def _shapes(w: Columns, c: Columns, t0: Bound) -> dict[str, Floats]:

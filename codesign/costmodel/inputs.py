@@ -62,16 +62,14 @@ class Inputs:
 def pair_inputs(w: Columns, c: Columns) -> Inputs:
     """Inputs of pairs of columns that broadcast together."""
     reference = _at_reference(c)
-    features, near = pair_features(w, reference)
+    values, near = pair_features(w, reference, room=len(MONOTONE))
     same = all(np.array_equal(reference[name], c[name]) for name in reference)
     t0 = near if same else bound(w, c)
     shape = t0.cycles.shape
     with np.errstate(invalid="ignore"):
         slowdown = np.log(t0.cycles) - np.log(near.cycles)
     slowdown = np.where(np.isfinite(slowdown), slowdown, 0.0)
-    values = np.empty((*shape, len(INPUT_NAMES)), dtype=np.float32)
     count = len(FEATURE_NAMES)
-    values[..., :count] = features
     values[..., count] = slowdown
     values[..., count + 1] = c["read_latency"]
     values[..., count + 2] = c["write_address_latency"] + c["write_response_latency"]

@@ -5,9 +5,11 @@
 
 The formula is that of `closed_form`, line by line; only `Smooth` is new. Amounts that depend on the
 hardware are not rounded, one at least: where every channel count, byte count and buffer divides
-evenly, the relaxed cycles equal T0. A tiling that does not fit costs more instead of being left
-out: its cycles times the square of how often its buffers would have to be larger. The best of the
-tilings is taken exactly, so that cycles are continuous and differentiable almost everywhere.
+evenly, the relaxed cycles equal T0. Where the best tiling cuts a plane unevenly, the beats of its
+average tile (`demand.stream_cycles`) are not rounded either, which is a few parts in ten thousand.
+A tiling that does not fit costs more instead of being left out: its cycles times the square of how
+often its buffers would have to be larger. The best of the tilings is taken exactly, so that cycles
+are continuous and differentiable almost everywhere.
 """
 
 from __future__ import annotations

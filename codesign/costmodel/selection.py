@@ -3,11 +3,13 @@
 """The best tiling of each of many pairs, by tapes of the formulas of `tilings`.
 
 Pairs of a `Kind` share a tape, in which what they have in common is a number. One tape compares
-all tilings, others give all that is known of those chosen. For few pairs numpy does the same.
+all tilings, for each dataflow; others give all that is known of those chosen. Pairs that only
+differ in the dataflow are compared once. For few pairs numpy does the same, bit for bit.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -40,9 +42,14 @@ from codesign.costmodel.tilings import (
 _JOB = 1 << 14
 """Pairs that one thread takes at once."""
 
-_FEW = 1000
-"""Fewer pairs are cheaper without a tape, which takes a second to record."""
+_FEW = 2000
+"""Fewer pairs of a kind, all asked for so far, are cheaper without a tape, which takes a second to
+record."""
+_asked: Counter[Kind] = Counter()
 _KINDS = ("is_conv", "is_max_pool", "is_avg_pool", "is_elementwise", "is_gather")
+_FLOWS = ("flow_auto", "flow_ws", "flow_os", "flow_is", "flow_rs")
+_ORDERS = ("flow_ws", "flow_is")
+"""The dataflows that allow one order of loops only, where nothing slides."""
 _RARE = ("groups", "phases", "residual", "multiply", "sampled_rows")
 _PLAIN = {"groups": 1.0, "phases": 1.0, "residual": 0.0, "multiply": 0.0, "sampled_rows": 0.0}
 
@@ -55,6 +62,11 @@ class Kind:
     kind: str
     rare: tuple[bool, ...]
     sliding: bool
+
+    @property
+    def ordered(self) -> bool:
+        """Whether a dataflow may forbid an order of loops."""
+        return self.kind == "is_conv" and not self.sliding
 
     @property
     def fixed(self) -> Mapping[str, float]:
@@ -78,9 +90,11 @@ def best_tilings(
     """The fields of `Tiling` of the pairs of columns that broadcast together; inf where none
     fits."""
     shape = impossible.shape
+    configs = _matrix(c, CONFIG_COLUMNS)
     pairs = _Numbers(
-        (_matrix(w, WORKLOAD_COLUMNS), _matrix(c, CONFIG_COLUMNS)),
+        (_matrix(w, WORKLOAD_COLUMNS), configs),
         (_row_numbers(w["height"], shape), _row_numbers(c["batch"], shape)),
+        _twins(configs),
         fitted,
     )
     found = np.full((len(fields(Tiling)), impossible.size), inf)
@@ -104,16 +118,23 @@ def best_tilings(
 
 @dataclass(frozen=True)
 class _Numbers:
-    """Tables float64[columns, rows] of workloads and configurations, rows of each pair, and the
-    constants to price them with."""
+    """Tables float64[columns, rows] of workloads and configurations, rows of each pair, for each
+    configuration the first that only differs in the dataflow, and the constants to price with."""
 
     tables: tuple[Floats, Floats]
     rows: tuple[NDArray[np.int64], NDArray[np.int64]]
+    twins: NDArray[np.int64]
     fitted: Constants
 
 
 def _matrix(columns: Columns, names: tuple[str, ...]) -> Floats:
     return np.stack([np.asarray(columns[name], np.float64).reshape(-1) for name in names])
+
+
+def _twins(configs: Floats) -> NDArray[np.int64]:
+    alike: list[int] = [i for i, name in enumerate(CONFIG_COLUMNS) if name not in _FLOWS]
+    _, first, place = np.unique(configs[alike], axis=1, return_index=True, return_inverse=True)
+    return first[place].astype(np.int64)
 
 
 def _row_numbers(column: Floats, shape: tuple[int, ...]) -> NDArray[np.int64]:
@@ -146,6 +167,7 @@ def kinds(w: Columns, c: Columns) -> list[tuple[Kind, NDArray[np.bool_]]]:
 def _price(pairs: _Numbers, kind: Kind, members: NDArray[np.intp], found: Floats) -> None:
     """Write what is cheaper than what was ``found`` before."""
     rows = tuple(numbers[members] for numbers in pairs.rows)
+    _asked[kind] += len(members)
     best, choice = _compare(pairs, kind, rows)
     better = np.flatnonzero(best < found[0, members])
     chosen = choice[better].astype(np.int64)
@@ -162,14 +184,32 @@ _Rows: TypeAlias = tuple[NDArray[np.int64], ...]
 
 def _compare(pairs: _Numbers, kind: Kind, rows: _Rows) -> Floats:
     """Cycles of the best tiling, and its number."""
-    if len(rows[0]) < _FEW:
+    if _asked[kind] < _FEW:
         w, c = _columns(pairs, rows)
         with np.errstate(all="ignore"):
             p = pairs_of(Exact(), {**w, **kind.fixed}, c, pairs.fitted)
             values = cheapest(Exact(), kind, p)
             return np.stack(np.broadcast_arrays(*values, w["height"])[:2])
-    none = np.zeros(len(rows[0]), np.int64)
-    return _comparison(kind, pairs.fitted).run((*pairs.tables, np.zeros((1, 1))), (*rows, none))
+    units, configs = rows
+    _, first, place = np.unique(
+        units * pairs.tables[1].shape[1] + pairs.twins[configs],
+        return_index=True,
+        return_inverse=True,
+    )
+    some = (units[first], configs[first], np.zeros(len(first), np.int64))
+    tape = _comparison(kind, pairs.fitted)
+    prices: Floats = tape.run((*pairs.tables, np.zeros((1, 1))), some)
+    order = _order(pairs, kind, configs)
+    return np.stack([prices[2 * order, place], prices[2 * order + 1, place]])
+
+
+def _order(pairs: _Numbers, kind: Kind, configs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Which prices of the comparison are a configuration's: 0 any order, else of `_ORDERS`."""
+    order = np.zeros(len(configs), np.int64)
+    if kind.ordered:
+        for number, name in enumerate(_ORDERS, start=1):
+            order[pairs.tables[1][CONFIG_COLUMNS.index(name), configs] > 0] = number
+    return order
 
 
 def _describe(
@@ -177,7 +217,7 @@ def _describe(
 ) -> Floats:
     """float64[fields of `Tiling`, pairs] of the cuts chosen."""
     table = _CUTS[kind.kind == "is_conv"]
-    if len(rows[0]) < _FEW:
+    if _asked[kind] < _FEW:
         w, c = _columns(pairs, rows)
         with np.errstate(all="ignore"):
             p = pairs_of(Exact(), {**w, **kind.fixed}, c, pairs.fitted)
@@ -217,22 +257,29 @@ def _all_fields(a: Arrays, kind: Kind, p: Pairs, cuts: Cuts, outside: bool) -> l
     return [getattr(tiling, f.name) for f in fields(Tiling)]
 
 
-def _recorded(kind: Kind, fitted: Constants) -> tuple[Recorder, Pairs]:
-    a = Recorder()
+def _recorded(
+    a: Recorder, kind: Kind, fitted: Constants, flows: Mapping[str, float] | None = None
+) -> Pairs:
     w = RecordedColumns(a, "workloads", WORKLOAD_COLUMNS, kind.fixed)
-    c = RecordedColumns(a, "configs", CONFIG_COLUMNS, {})
-    return a, pairs_of(a, w, c, fitted)
+    c = RecordedColumns(a, "configs", CONFIG_COLUMNS, flows or {})
+    return pairs_of(a, w, c, fitted)
 
 
 @lru_cache(maxsize=256)
 def _comparison(kind: Kind, fitted: Constants) -> Tape:
-    a, p = _recorded(kind, fitted)
-    return a.tape(cheapest(a, kind, p))
+    a = Recorder()
+    found: list[Array] = []
+    # What the orders have in common is recorded once.
+    for allowed in ("", *_ORDERS) if kind.ordered else ("",):
+        flows = {name: float(name == allowed) for name in _ORDERS}
+        found += cheapest(a, kind, _recorded(a, kind, fitted, flows))
+    return a.tape(found)
 
 
 @lru_cache(maxsize=512)
 def _details(kind: Kind, outside: bool, fitted: Constants) -> Tape:
-    a, p = _recorded(kind, fitted)
+    a = Recorder()
+    p = _recorded(a, kind, fitted)
     cuts = Cuts(*(a.column("cuts", index) for index in range(len(fields(Cuts)))))
     return a.tape(_all_fields(a, kind, p, cuts, outside))
 

@@ -41,6 +41,10 @@ def test_a_longer_draw_begins_with_the_shorter_one() -> None:
     assert spaces.drawn("mobilenet8", 5, 0)[:3] == spaces.drawn("mobilenet8", 3, 0)
 
 
+def test_drawn_networks_differ() -> None:
+    assert len(set(spaces.drawn("nasbench201", 2000, 0))) == 2000
+
+
 def test_rows_of_a_space_are_keyed_by_its_own_source() -> None:
     assert spaces.key_of("nbmacro") != spaces.key_of("naf")
     assert spaces.key_of("nahas-s1") == spaces.key_of("nahas-s2")

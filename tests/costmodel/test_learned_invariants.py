@@ -1,5 +1,6 @@
 """T1 keeps T0's physical order whatever its traces say: here noise, and cycles that fall with
-latency and rise with a wider bus."""
+latency and rise with a wider bus. 100 000 random pairs; deeper buffers are not constrained: what
+T1 sees of a pair's tiling jumps with them."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ from codesign.costmodel.training import fit_heads
 from codesign.hw.config import VtaConfig
 
 _RNG = np.random.default_rng(2)
-LAYERS = every_kind(_RNG, 100)
-CONFIGS = [replace(random_config(_RNG), encoding="wide") for _ in range(100)]
+LAYERS = every_kind(_RNG, 250)
+CONFIGS = [replace(random_config(_RNG), encoding="wide") for _ in range(400)]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def found(model: CostModel) -> Floats:
 def test_predictions_are_positive_and_not_below_the_roofline(t0: Bound, found: Floats) -> None:
     fits = np.isfinite(t0.cycles)
     possible = ~impossible(*grid(workload_columns(LAYERS), config_columns(CONFIGS)))
-    assert found.size == 10_000
+    assert found.size == 100_000
     assert (possible & ~fits).sum() > 0
     np.testing.assert_array_equal(np.isfinite(found), possible)
     assert (found[possible] > 0).all()

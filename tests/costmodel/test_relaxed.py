@@ -30,7 +30,8 @@ def test_equals_t0_where_everything_divides() -> None:
         ConvWorkload(64, 64, 16, 16, (3, 3), (1, 1), (1, 1, 1, 1)),
         ConvWorkload(64, 128, 8, 8),
         ConvWorkload(256, 512, 1, 1),
-        ElementwiseWorkload(2, 64, 16, 16),
+        ElementwiseWorkload(2, 64, 8, 8),
+        ElementwiseWorkload(2, 128, 32, 32),
     ]
     configs = [
         VtaConfig(log_block=4, bus_bits=bus, dataflow=flow, log_inp_buff_size=20,
@@ -39,7 +40,7 @@ def test_equals_t0_where_everything_divides() -> None:
         for flow in ("os", "rs", "auto")
     ]  # fmt: skip
     relaxed = relaxed_cycles(layers, Hardware.of(configs)).numpy()
-    np.testing.assert_allclose(relaxed, exact(layers, configs), rtol=0.02)
+    np.testing.assert_allclose(relaxed, exact(layers, configs), rtol=1e-12)
 
 
 def test_is_finite_where_t0_is_and_mostly_below() -> None:
@@ -92,7 +93,7 @@ def test_gradient_equals_finite_differences(name: str) -> None:
     above = slope >= torch.minimum(left, right) - scale
     below = slope <= torch.maximum(left, right) + scale
     assert torch.isfinite(slope).all()
-    assert (above & below).double().mean() >= 0.8
+    assert (above & below).all()
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES[3:] if n != "burst_beats"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import erfc, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,12 @@ _CHECKED_NETWORKS, _CHECKED_CONFIGS = 200, 64
 
 _POOL = 256
 """Networks under a limit among which its search chooses the next one."""
+
+_BELOW = 4096
+"""Networks below the least cost so far among which the next one is chosen."""
+
+_SLACK = 0.05
+"""Share by which a cost that is forecast may be off."""
 
 _OPTIMISM = 0.5
 """Standard deviations above the expected score at which a network is valued."""
@@ -67,6 +74,9 @@ class SemiDecoupled:
         self._accuracies, self._forecast = AccuracyModel(view), Forecast(view)
         self._known: dict[Pair, Evaluation] = {}
         self._turn = 0
+        floors = [c.limit for c in view.constraints if c.metric == "accuracy"]
+        first = view.objectives[0].metric
+        self._floor = max(floors) if floors and first != "accuracy" else None
         self._open = np.ones(len(self._networks), bool)
         self._best: Evaluation | None = None
         self._left: dict[int, NDArray[np.bool_]] = {}
@@ -134,6 +144,8 @@ class SemiDecoupled:
         Limits under which no network is expected to beat the best pair so far are passed over, as
         long as there are others.
         """
+        if self._floor is not None:
+            return self._search_below(count, self._floor)
         pool = self._pool()
         networks = self._networks[pool]
         hope = self._accuracies.scores(networks) + _OPTIMISM * self._accuracies.spread(networks)
@@ -165,6 +177,25 @@ class SemiDecoupled:
         ]
         return np.unique(np.concatenate(drawn)).astype(np.int64)
 
+    def _search_below(self, count: int, floor: float) -> list[Proposal]:
+        """The same question turned round, where accuracy is what is limited: the least cost at
+        which it is reached. By expected improvement: the logarithm of the cost saved, times the
+        probability that the accuracy reaches ``floor``."""
+        paid = [e.pair.network for e in self._known.values() if e.figures["accuracy"] >= floor]
+        reached = self._costs[np.isin(self._networks, paid)]
+        ceiling = reached.min(initial=self._costs[np.isfinite(self._costs)].max(initial=1.0))
+        ceiling *= 1.0 + _SLACK
+        below = np.flatnonzero(self._open & (self._costs < ceiling))
+        pool = _some(below if len(below) else np.flatnonzero(self._open), _BELOW, self._rng)
+        networks = self._networks[pool]
+        distance = self._accuracies.scores(networks) - self._accuracies.score(floor)
+        distance = distance / self._accuracies.spread(networks)
+        chance = np.array([0.5 * erfc(-d / sqrt(2.0)) for d in distance])
+        saved = np.maximum(np.log(ceiling / self._costs[pool]), 1e-6)
+        chosen = pool[np.argsort(-saved * chance, kind="stable")[:count]]
+        self._open[chosen] = False
+        return [Proposal(Pair(int(self._networks[place]), self._proxy)) for place in chosen]
+
     def _needed(self) -> float:
         """The score that a network must have to be part of a better pair."""
         if self._best is None or self._view.objectives[0].metric != "accuracy":
@@ -180,6 +211,10 @@ class SemiDecoupled:
         if not np.isfinite(latency).any():
             return np.array([e.pair.network for e in paid], np.int64)
         found = proxy_set(accuracy, latency, energy, self._options.pairs, self._options.rounds)
+        if self._floor is not None:  # the front's networks of least cost that reach it
+            reaching = np.flatnonzero(accuracy >= self._floor)
+            cheapest = reaching[np.argsort(latency[reaching], kind="stable")]
+            found = np.unique(np.concatenate([found, cheapest[: self._options.pairs]]))
         return np.array([paid[int(place)].pair.network for place in found], np.int64)
 
     # Stage 2 --------------------------------------------------------------------------------
@@ -207,8 +242,14 @@ class SemiDecoupled:
             keys.append(-figure if objective.goal == "max" else figure)
         order = np.lexsort([*reversed(keys), excess])
         kept = np.isfinite(excess)
+        if better:
+            kept &= excess <= (_SLACK if self._best is None else 0.0)
+            kept &= known >= (-np.inf if self._floor is None else self._floor)
         if better and self._best is not None:
-            kept &= (excess <= 0) & (keys[0] < self._key(self._best)[0])
+            so_far = self._key(self._best)[0]
+            if self._view.objectives[0].metric != "accuracy":
+                so_far += _SLACK * abs(so_far)
+            kept &= keys[0] < so_far
         order = order[kept[order]][:count]
         for network, column in zip(networks[order], columns[order], strict=True):
             self._left[int(network)][column] = False
