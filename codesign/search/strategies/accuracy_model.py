@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from codesign.nn.training import one_thread
-from codesign.search.evaluation import Evaluation
+from codesign.search.evaluation import Evaluation, Fidelity
 from codesign.search.pairs import Floats
 from codesign.search.strategies.encoding import one_hot
 from codesign.search.view import View
@@ -32,10 +32,15 @@ class AccuracyModel:
     A score is the normal quantile of an accuracy's rank among those paid for, which spreads the
     best as far as the others. The kernel is Gaussian over one-hot decisions and logarithms of unit
     counts (both free, both with mean squared distance 1); length and noise are those of the
-    highest likelihood.
+    highest likelihood. Only evaluations of one ``fidelity`` count. ``trend``, where given, has
+    scores of another source: the process then models what a multiple of them leaves over.
     """
 
-    def __init__(self, view: View) -> None:
+    def __init__(
+        self, view: View, fidelity: Fidelity = "full", trend: AccuracyModel | None = None
+    ) -> None:
+        self._fidelity: Fidelity = fidelity
+        self._trend, self._slope = trend, 0.0
         decisions = one_hot(view.network_choices, view.network_options)
         units = np.log1p(view.counts.astype(np.float64))
         self._middle = units.mean(axis=0)
@@ -45,6 +50,7 @@ class AccuracyModel:
             [decisions * self._decision_scale, (units - self._middle) * self._unit_scale]
         )
         self._known: dict[int, float] = {}
+        self._own: dict[int, float] = {}
         self._accuracies: Floats = np.array([0.0, 100.0])
         self._scores: Floats = np.array([-1.0, 1.0])
         self._length, self._noise, self._tuned = 0.5, 0.02, 0
@@ -57,23 +63,28 @@ class AccuracyModel:
         fresh = {
             e.pair.network: e.figures["accuracy"]
             for e in evaluations
-            if e.fidelity == "full"
-            and "accuracy" in e.figures
-            and e.pair.network not in self._known
+            if e.fidelity == self._fidelity and e.pair.network not in self._known
         }
-        if not fresh:
-            return
         self._known |= fresh
+        if not self._known or not (fresh or self._trend):
+            return
         accuracies = np.array(list(self._known.values()))
         scores = _quantiles(accuracies)
         self._accuracies, places = np.unique(accuracies, return_index=True)
         self._scores = scores[places]
-        inputs = self.features[np.fromiter(self._known, np.int64)]
+        networks = np.fromiter(self._known, np.int64)
+        self._own = dict(zip(self._known, scores.tolist(), strict=True))
+        if self._trend is not None:
+            trend = self._trend.observed(networks)
+            self._slope = max(0.0, float(trend @ scores) / float(trend @ trend + 1.0))
+            scores = scores - self._slope * trend
+        inputs = self.features[networks]
         with one_thread():
             if len(scores) >= _REGROWTH * self._tuned:
                 self._tune(inputs, scores)
                 self._inputs, self._factor = inputs[:0], self._factor[:0, :0]
-            self._grow(inputs[len(self._inputs) :])
+            if len(inputs) > len(self._inputs):
+                self._grow(inputs[len(self._inputs) :])
             half = self._solved(torch.from_numpy(scores)[:, None])
             whole = torch.linalg.solve_triangular(self._factor.T, half, upper=True)
         self._weights = whole[:, 0].numpy()
@@ -85,7 +96,21 @@ class AccuracyModel:
 
     def scores(self, networks: NDArray[np.int64]) -> Floats:
         """Expected scores float64 [B]; 0 before anything was paid for."""
-        return self._kernel(self.features[networks]) @ self._weights
+        found = self._kernel(self.features[networks]) @ self._weights
+        if self._trend is not None:
+            found = found + self._slope * self._trend.observed(networks)
+        return found
+
+    def observed(self, networks: NDArray[np.int64]) -> Floats:
+        """Own scores of networks paid for, expected ones of the others, float64 [B]."""
+        found = self.scores(networks)
+        for place, network in enumerate(networks.tolist()):
+            found[place] = self._own.get(network, found[place])
+        return found
+
+    def has(self, network: int) -> bool:
+        """Whether the network's accuracy was paid for."""
+        return network in self._known
 
     def spread(self, networks: NDArray[np.int64]) -> Floats:
         """Standard deviations of the scores float64 [B]."""

@@ -18,6 +18,8 @@ from codesign.search.strategies.surrogate import Surrogate, unpaid
 
 _FACTOR_RANGE = (1e-2, 1e3)
 _IMPOSSIBLE = 1e9
+_CURIOUS = 2.0
+"""Optimism where a short schedule is bought: what is cheap may disappoint."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +30,20 @@ class NafOptions:
 
     ``factor`` is where lambda starts, the weight of expected excess against the accuracy model's
     score, and ``factor_rate`` how fast it follows figure / limit. ``optimism`` as in
-    `Surrogate.merit`.
+    `Surrogate.merit`. Where a short schedule is on offer, a round buys it for ``shorts`` networks
+    (``most_shorts`` in all), and ``fulls`` full evaluations.
     """
 
-    children: int = 300
+    children: int = 200
     parents: int = 24
     hardware_every: int = 4
     hardware_networks: int = 4
     pool: int = 12
     factor: float = 10.0
     factor_rate: float = 1.0
+    shorts: int = 48
+    most_shorts: int = 1000
+    fulls: int = 5
     optimism: float = 0.5
 
 
@@ -52,33 +58,58 @@ class Naf:
     def __init__(self, setting: Setting) -> None:
         self.options = read_options(setting, NafOptions)
         self.view, self._rng = setting.view, setting.rng
-        self.surrogate = Surrogate(self.view)
+        self._offered = self.view.short_price is not None and self.options.shorts > 0
+        self.surrogate = Surrogate(self.view, with_short=self._offered)
         self.factors = [self.options.factor]
         self.inner = 0
         self._paid: dict[Pair, Evaluation] = {}
         self._pool: dict[int, None] = {}
+        self._tried: dict[int, None] = {}
         self._round = 0
 
     def ask(self, room: float) -> Sequence[Proposal]:
-        wanted = min(BATCH, int(room + 1e-9))
-        best = [e.pair.network for e in rank(list(self._paid.values()), self.view.objectives)]
-        parents = list(dict.fromkeys(best))[: self.options.parents]
+        parents = self._parents()
         children = self._children(parents)
         if self._round % self.options.hardware_every == 0:
-            leaders = (parents + children)[: self.options.hardware_networks]
-            for network in leaders:
+            for network in (parents + children)[: self.options.hardware_networks]:
                 self._pool.pop(found := self.hardware_of(network), None)
                 self._pool[found] = None
             self._pool = dict.fromkeys(list(self._pool)[-self.options.pool :])
         self._round += 1
-        chosen = self._select(children, wanted)
+        shorts = self._shorts(children, room)
+        price = self.view.short_price or 0.0
+        wanted = min(BATCH, int(room - price * len(shorts) + 1e-9))
+        wanted = min(wanted, self.options.fulls) if shorts else wanted
+        # In the first round nothing is known of those just bought: any child will do.
+        candidates = list(self._tried) if self._tried and self._paid else children
+        chosen = self._select(candidates, wanted) or self._select(children, wanted)
         if len(chosen) < wanted:
             taken = {*self._paid, *chosen}
             chosen += unpaid(self.view.shape, taken, wanted - len(chosen), self._rng)
-        return [Proposal(pair) for pair in chosen]
+        return [*(Proposal(pair, "short") for pair in shorts), *map(Proposal, chosen)]
+
+    def _parents(self) -> list[int]:
+        """The best networks: by what their short schedules promise, then by what was paid for."""
+        ranked = rank(list(self._paid.values()), self.view.objectives)
+        best = list(dict.fromkeys(e.pair.network for e in ranked))[: self.options.parents]
+        promising = self._select(list(self._tried), self.options.parents, paid_too=True)
+        return list(dict.fromkeys([*(pair.network for pair in promising), *best]))
+
+    def _shorts(self, children: Sequence[int], room: float) -> list[Pair]:
+        """Children whose short schedule is worth its price."""
+        price = self.view.short_price
+        if price is None or not self._offered:
+            return []
+        left = self.options.most_shorts - len(self._tried)
+        count = min(self.options.shorts, left, int((room - 1.0) / price))
+        fresh = [network for network in children if network not in self._tried]
+        chosen = self._select(fresh, count, paid_too=True, optimism=_CURIOUS)
+        self._tried |= dict.fromkeys(pair.network for pair in chosen)
+        return chosen
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         self.surrogate.learn(evaluations)
+        evaluations = [e for e in evaluations if e.fidelity == "full"]
         self._paid |= {e.pair: e for e in evaluations}
         self.factors.append(self._adapted(evaluations))
 
@@ -125,12 +156,21 @@ class Naf:
             rows = np.where(fresh | mutated, rows, bred)
         return list(dict.fromkeys(self.view.network_at(row) for row in rows))
 
-    def _select(self, children: Sequence[int], count: int) -> list[Pair]:
+    def _select(
+        self,
+        children: Sequence[int],
+        count: int,
+        paid_too: bool = False,
+        optimism: float | None = None,
+    ) -> list[Pair]:
         """Children with the configuration of the pool that suits each best, best merit first."""
+        if count <= 0 or not children or not self._pool:
+            return []
+        optimism = self.options.optimism if optimism is None else optimism
         configs = np.array(list(self._pool), np.int64)
         networks = np.repeat(np.array(children, np.int64), len(configs))
         choices = np.tile(configs, len(children))
-        value, excess = self.surrogate.merit(networks, choices, self.options.optimism)
+        value, excess = self.surrogate.merit(networks, choices, optimism)
         merit = np.nan_to_num(value - self.factors[-1] * excess, nan=-_IMPOSSIBLE)
         cycles = self.surrogate.forecast.figure("cycles", networks, choices)
         known = {pair.network for pair, e in self._paid.items() if e.feasible}
@@ -139,7 +179,8 @@ class Naf:
             pair = Pair(int(networks[place]), int(choices[place]))
             if len(chosen) == count:
                 break
-            if pair in self._paid or (pair.network in known and self._accuracy_first):
+            done = pair in self._paid or (pair.network in known and self._accuracy_first)
+            if done and not paid_too:
                 continue
             chosen.setdefault(pair.network, pair)
         return list(chosen.values())

@@ -18,15 +18,19 @@ _TOLERATED = 0.01
 
 
 class Surrogate:
-    """Merits of pairs that were not paid for, by what was."""
+    """Merits of pairs that were not paid for, by what was. ``short`` learns the accuracies of short
+    schedules, where ``with_short``; they are then a trend of the others."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, with_short: bool = False) -> None:
         self.view = view
         self.forecast = Forecast(view)
-        self.model = AccuracyModel(view)
+        self.short = AccuracyModel(view, "short") if with_short else None
+        self.model = AccuracyModel(view, trend=self.short)
 
     def learn(self, evaluations: Sequence[Evaluation]) -> None:
         self.forecast.learn(evaluations)
+        if self.short is not None:
+            self.short.learn(evaluations)
         self.model.learn(evaluations)
 
     def merit(
