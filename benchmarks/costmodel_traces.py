@@ -28,7 +28,7 @@ class Plan:
     whole_configs: int
 
 
-FULL = Plan(networks=200, random_pairs=9000, whole_configs=8)
+FULL = Plan(networks=200, random_pairs=9000, whole_configs=12)
 QUICK = Plan(networks=20, random_pairs=500, whole_configs=1)
 _MNASNETS = 20
 _PORTABLE_SAMPLE = 600

@@ -3,10 +3,11 @@
 Studies NAS-Bench-201 and NAS-Bench-Macro on `neuhardco` (exact truth tables, T2) and the published
 spaces on 132 accelerators of the MAESTRO model: Spearman heat maps, the CDF of the average
 correlation, K sets of every proxy, evaluations counted, loss against the coupled optimum and
-against the target as its own proxy with the same K, the warning, the FLOPs-proxy control, and
-5 000 layer-wise mixtures. ``--networks`` random networks of each space (1 017 as published; 0 takes
-all). AlphaNet's accuracies do not ship: ``--alphanet`` takes the table's path. nb301 has no
-accuracy; numbers drawn to follow MACs stand in, for figures only. ``--plots`` writes PNG files.
+against the target as its own proxy with the same K, the warning (on a made-up table of low rank
+correlation too), the FLOPs-proxy control, and 5 000 layer-wise mixtures. ``--networks`` random
+networks of each space (1 017 as published; 0 takes all). AlphaNet's accuracies do not ship:
+``--alphanet`` takes the table's path. nb301 has no accuracy; numbers drawn to follow MACs stand
+in, for figures only. ``--plots`` writes PNG files.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ QUICK_NETWORKS, QUICK_MIXTURES = 200, 200
 _FAMILY = (("nasbench201", "cifar10"), ("nasbench201", "cifar100"), ("nbmacro", "cifar10"))
 _FOREIGN = (("nb201", "nasbench201", "cifar10"), ("nbmacro", "nbmacro", "cifar10"))
 _STAND_IN = "nb301 on MAESTRO, accuracy drawn"
+_MADE_UP = "made-up table of low rank correlation"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     studies: list[Study] = []
     for study in _studies(networks, options.alphanet, seed, options.quick, options.only):
         started = time.perf_counter()
-        trained = study.name != _STAND_IN
+        trained = study.name not in (_STAND_IN, _MADE_UP)
         results.figures[study.name] = study.figures()
         if trained:
             results.claims += claims(study)
@@ -170,6 +172,8 @@ def _studies(
             predicted = file["acc_pred_top1"][file["selected_1046"]]
         accuracies["alphanet on MAESTRO, predicted accuracy"] = ("alphanet", predicted)
     accuracies[_STAND_IN] = ("nb301", _drawn_accuracy(Maestro.load("nb301").macs, seed))
+    if only in _MADE_UP:
+        yield _made_up(seed)
     for name, (space, accuracy) in accuracies.items():
         if only in name:
             yield _maestro_study(name, space, accuracy, networks, seed)
@@ -221,6 +225,17 @@ def _maestro_study(name: str, space: str, accuracy: np.ndarray, networks: int, s
         tables.resource,
     )
     return Study(name, table, tables.macs[rows], tables.configs, seed)
+
+
+def _made_up(seed: int) -> Study:
+    """Configurations that weigh two independent costs of the networks, each in its own way: from
+    equal rankings to none alike. For the warning, which the other tables hardly put to the test."""
+    rng = np.random.default_rng(seed)
+    costs, weights = rng.uniform(1, 10, (2, NETWORKS)), rng.uniform(0, 1, 40)
+    latency = costs[0][:, None] * weights + costs[1][:, None] * (1 - weights)
+    accuracy = 60 + costs.sum(axis=0) + rng.normal(0, 1, NETWORKS)
+    table = JointTable(accuracy, latency, 2.0 * latency, np.ones(len(weights)))
+    return Study(_MADE_UP, table, costs.sum(axis=0), [f"{w:.3f}" for w in weights], seed)
 
 
 def _drawn(of: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -49,7 +49,7 @@ def _heat_maps(path: Path, studies: Sequence[Study]) -> None:
     bar = figure.colorbar(shown, cax=figure.add_axes((0.945, 0.15, 0.012, 0.7)))
     bar.set_label("Spearman correlation of two configurations", fontsize=7)
     bar.ax.tick_params(labelsize=6)
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=130, bbox_inches="tight")
     plt.close(figure)
 
 

@@ -136,13 +136,15 @@ def pair_features(
     """
     t0 = bound(w, c, threads)
     b = t0.blocks
-    values = {
-        **_shapes(w, c, t0),
-        **_amounts(w, c, b, t0),
-        **_ratios(w, c, b, t0),
-        **_modules(w, c, t0),
-        **_tiling(w, c, t0),
-    }
+    # A unit without an output has no ratios; what is not finite is replaced by 0 below.
+    with np.errstate(all="ignore"):
+        values = {
+            **_shapes(w, c, t0),
+            **_amounts(w, c, b, t0),
+            **_ratios(w, c, b, t0),
+            **_modules(w, c, t0),
+            **_tiling(w, c, t0),
+        }
     # Written feature by feature: the values of one lie behind one another.
     count = len(FEATURE_NAMES)
     out = np.empty((count + room, *t0.cycles.shape), dtype=np.float32)

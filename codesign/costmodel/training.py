@@ -24,7 +24,7 @@ RESIDUAL = {"monotone_constraints": CONSTRAINTS}
 """Settings of the head of cycles: its inputs are constrained (`inputs`)."""
 
 SETTINGS: tuple[Settings, ...] = tuple(
-    {"max_depth": depth, "eta": eta} for depth in (5, 6) for eta in (0.08, 0.15)
+    {"max_depth": depth, "eta": eta} for depth in (4, 6) for eta in (0.12, 0.2)
 )
 """Settings of the head of cycles that are tried."""
 

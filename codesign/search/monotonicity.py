@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-SAFE_SPEARMAN = 0.9
-"""Rank correlation from which on the published study calls performance monotone."""
+SAFE_SPEARMAN = 0.95
+"""Rank correlation on a sample from which on there is no warning. The published study calls
+performance monotone from 0.9 on; on made-up tables one proxy in six that loses more than 0.3 points
+of accuracy lies between."""
 
 
 def rank_correlations(figures: Floats) -> Floats:

@@ -1,0 +1,343 @@
+"""Every strategy against exact truth: regret and evaluations to 1 %, 20 seeds, 95 % intervals.
+
+Replays searches on the truth tables of benchmarks/truth.py (T2): NAS-Bench-201 (CIFAR-100, 200
+epochs) and NAS-Bench-Macro, each x `neuhardco`, for the problems in ``PROBLEMS``. Every strategy
+gets the same tuning budget first: `VARIANTS` settings, its default and two others, `TUNING_SEEDS`
+seeds each on a problem of its own; the best one is used. Regret is the relative loss of the first
+objective against the feasible optimum of all pairs. A run that never reaches 1 % counts as having
+needed more than its budget (censored); ratios are of medians, and "at least" where the larger one
+is censored. Intervals are bootstrap percentiles of the median.
+
+Prints stored results; ``--rerun`` makes what is missing or old, in ``--processes``, and resumes
+where it was killed. ``--quick`` replays two strategies with three seeds now and stores nothing.
+``--plots FOLDER`` draws regret by evaluations and the tuning runs ("hyperparameter lottery").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from claims import STDERR, Claim, Results, parser
+from stored import NOTHING_STORED, StoredRows, sources_key
+
+from codesign.search.pairs import load_pairs
+from codesign.search.problem import (
+    DEFAULT_OBJECTIVES,
+    Constraint,
+    HardwareChoice,
+    NetworkChoice,
+    Objective,
+    Problem,
+)
+from codesign.search.replay import replay
+from codesign.search.strategies import INFORMED, strategy_names
+from codesign.search.truth import JointTruth, TruthTable, unit_figures
+from codesign.search.view import View
+from codesign.store.content import content_key
+
+TABLES = Path(__file__).parent / "results" / "truth"
+SEEDS, TUNING_SEEDS, QUICK_SEEDS = 20, 5, 3
+BUDGET, GP_BUDGET, QUICK_BUDGET = 1000.0, 200.0, 60.0
+REACHED = 0.01
+MARKS = (200.0, 1000.0)
+BASELINES = ("random", "decoupled-nn-first", "decoupled-hw-first")
+QUICK = ("random", "surrogate")
+_AROUND = ("loop.py", "certificate.py", "winner.py", "fronts.py", "simulate.py", "gain.py")
+"""Files of codesign/search that a replay does not use."""
+
+
+def _problem(
+    space: str, limits: dict[str, float], objective: tuple[str, str] | None = None
+) -> Problem:
+    made = DEFAULT_OBJECTIVES
+    if objective is not None:
+        made = (Objective(objective[0], "min" if objective[1] == "min" else "max"),)
+    constraints = tuple(Constraint(metric, limit) for metric, limit in limits.items())
+    return Problem(
+        NetworkChoice(space), HardwareChoice("neuhardco"), objectives=made, constraints=constraints
+    )
+
+
+TUNING = _problem("nasbench201", {"latency_ms": 6.0, "dsp": 512.0})
+PROBLEMS: dict[str, Problem] = {
+    "201 accuracy | 4 ms, 512 KiB": _problem("nasbench201", {"latency_ms": 4.0, "sram_kib": 512.0}),
+    "201 accuracy | 4 ms, 256 DSP": _problem("nasbench201", {"latency_ms": 4.0, "dsp": 256.0}),
+    "201 accuracy | 1 mJ, 256 DSP": _problem("nasbench201", {"energy_mj": 1.0, "dsp": 256.0}),
+    "201 latency | 72 %, 1024 DSP": _problem(
+        "nasbench201", {"accuracy": 72.0, "dsp": 1024.0}, ("latency_ms", "min")
+    ),
+    "201 energy | 68 %, 4 ms": _problem(
+        "nasbench201", {"accuracy": 68.0, "latency_ms": 4.0}, ("energy_mj", "min")
+    ),
+    "macro accuracy | 5 ms, 256 DSP": _problem("nbmacro", {"latency_ms": 5.0, "dsp": 256.0}),
+}
+
+VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
+    "bottleneck": ({}, {"optimism": 0.0}, {"children": 192}),
+    "coupled-hw-outer": ({}, {"inner": 2}, {"inner": 8}),
+    "coupled-nn-outer": ({}, {"inner": 2}, {"inner": 8}),
+    "decoupled-hw-first": ({}, {"share": 0.3}, {"population": 64, "tournament": 16}),
+    "decoupled-nn-first": ({}, {"share": 0.9}, {"population": 64, "tournament": 16}),
+    "gp": ({}, {"startup": 40}, {"batch": 8}),
+    "naf": ({}, {"optimism": 0.0}, {"factor_rate": 0.2}),
+    "nahas-ppo": ({}, {"mode": "soft"}, {"margin": 0.2}),
+    "nahas-reinforce": ({}, {"mode": "soft"}, {"margin": 0.2}),
+    "neuhardco": ({}, {"optimism": 0.0}, {"particles": 4}),
+    "nsga2": ({}, {"all_objectives": False}, {"population": 64}),
+    "random": ({}, {}, {}),
+    "semi-decoupled": ({}, {"pairs": 10}, {"rounds": 3}),
+    "semi-decoupled-flops": ({}, {"pairs": 10}, {"rounds": 3}),
+    "surrogate": ({}, {"shorts": 16}, {"batch": 8}),
+    "tpe": ({}, {"multivariate": True}, {"startup": 40}),
+}
+"""Settings tried of each strategy, the same number for all."""
+
+
+@cache
+def _truth(space: str) -> JointTruth:
+    pairs = load_pairs(Problem(NetworkChoice(space), HardwareChoice("neuhardco")))
+    table = TruthTable.load(TABLES / f"{space}-neuhardco.npz")
+    return JointTruth(pairs, unit_figures(table, pairs))
+
+
+@cache
+def _setting(name: str) -> tuple[Problem, JointTruth, View, float]:
+    """A problem by name, its truth, its view, and its optimum."""
+    problem = TUNING if name == "tuning" else PROBLEMS[name]
+    truth = _truth(str(problem.network.space))
+    optimum = truth.optimum(problem)
+    assert optimum is not None, f"{name}: no feasible pair"
+    return problem, truth, View(problem, truth.pairs), optimum
+
+
+def runs(
+    name: str, strategy: str, options: dict[str, Any], seeds: Sequence[int], budget: float
+) -> dict[str, Any]:
+    """Replays of one strategy on one problem: regret at the marks, price of 1 %, its curve."""
+    problem, truth, view, optimum = _setting(name)
+    rows: list[dict[str, Any]] = []
+    started = time.perf_counter()
+    for seed in seeds:
+        found = replay(problem, truth, strategy, seed, budget, options, view, goal=optimum)
+        curve = found.regret(optimum)
+        steps = np.flatnonzero(curve < np.concatenate([[np.inf], curve[:-1]]))
+        rows.append(
+            {
+                "seed": seed,
+                "feasible": found.winner() is not None,
+                "price": _plain(found.price_of(optimum, REACHED)),
+                "regret": [_plain(found.regret_at(optimum, mark)) for mark in MARKS],
+                "curve": [
+                    [round(float(found.spent[s]), 2), round(float(curve[s]), 6)] for s in steps
+                ],
+            }
+        )
+    seconds = round(time.perf_counter() - started, 2)
+    return {"options": options, "budget": budget, "runs": rows, "seconds": seconds}
+
+
+def _plain(value: float) -> float | None:
+    """JSON knows no infinity."""
+    return None if np.isinf(value) else value
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parser(__doc__ or "")
+    arguments.add_argument("--rerun", action="store_true", help="replay what is missing or old")
+    arguments.add_argument("--processes", type=int, default=2, help="of --rerun (default 2)")
+    arguments.add_argument("--strategies", nargs="+", choices=sorted(VARIANTS), help="these alone")
+    arguments.add_argument("--plots", type=Path, metavar="FOLDER", help="draw into this folder")
+    options = arguments.parse_args(argv)
+    results = Results("Search quality on exact truth (T2, replay)")
+    wanted = tuple(options.strategies or sorted(VARIANTS))
+    if options.quick:
+        _quick(results)
+        results.show(options.json)
+        return results.exit_code
+    stored = StoredRows.load("search_quality")
+    if options.rerun:
+        _complete(stored, wanted, options.processes)
+    known = [name for name in wanted if _row(stored, next(iter(PROBLEMS)), name) is not None]
+    if not known:
+        sys.exit(NOTHING_STORED)
+    table = {
+        problem: {name: row for name in known if (row := _row(stored, problem, name)) is not None}
+        for problem in PROBLEMS
+    }
+    _describe(results, table)
+    if options.plots:
+        from search_plots import draw
+
+        draw(options.plots, table, _tuning_rows(stored, known), BUDGET)
+    results.show(options.json)
+    return results.exit_code
+
+
+# Making rows --------------------------------------------------------------------------------
+def _key(problem: str, strategy: str, options: dict[str, Any], seeds: int) -> str:
+    asked = TUNING if problem == "tuning" else PROBLEMS[problem]
+    table = (TABLES / f"{asked.network.space}-neuhardco.npz").read_bytes()
+    digest = hashlib.sha256(table).hexdigest()
+    return content_key([str(asked), strategy, options, seeds, _sources(), digest])
+
+
+@cache
+def _sources() -> str:
+    """What decides a replay: the strategies and what they see, not the loop, store and report."""
+    return sources_key("codesign/search", without=_AROUND)
+
+
+def _budget(strategy: str) -> float:
+    return GP_BUDGET if strategy == "gp" else BUDGET
+
+
+def _complete(stored: StoredRows, wanted: Sequence[str], processes: int) -> None:
+    """Tuning runs first, then every problem with each strategy's best setting."""
+    seeds = list(range(1000, 1000 + TUNING_SEEDS))
+    asked = {
+        f"tuning/{name}/{place}": ("tuning", name, variant, seeds, _budget(name))
+        for name in wanted
+        for place, variant in enumerate(VARIANTS[name])
+    }
+    _measure(stored, asked, processes, "tuning")
+    asked = {
+        f"{problem}/{name}": (problem, name, _best(stored, name), list(range(SEEDS)), _budget(name))
+        for name in wanted
+        for problem in PROBLEMS
+    }
+    _measure(stored, asked, processes, "searching")
+
+
+def _measure(
+    stored: StoredRows, asked: dict[str, tuple[Any, ...]], processes: int, what: str
+) -> None:
+    keys = {row: _key(given[0], given[1], given[2], len(given[3])) for row, given in asked.items()}
+    todo = {row: given for row, given in asked.items() if not stored.is_current(row, keys[row])}
+    stored.measure(runs, todo, keys, processes, what)
+
+
+def _best(stored: StoredRows, strategy: str) -> dict[str, Any]:
+    """The setting with the lowest median price of 1 %, then the lowest median regret."""
+    rows = [stored.rows[f"tuning/{strategy}/{v}"] for v in range(len(VARIANTS[strategy]))]
+    scores = [(_median_price(row), float(np.median(_regrets(row, -1)))) for row in rows]
+    return rows[min(range(len(rows)), key=lambda place: scores[place])]["options"]
+
+
+def _row(stored: StoredRows, problem: str, strategy: str) -> dict[str, Any] | None:
+    return stored.rows.get(f"{problem}/{strategy}")
+
+
+def _tuning_rows(stored: StoredRows, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    return {
+        name: [
+            stored.rows[row]
+            for place in range(len(VARIANTS[name]))
+            if (row := f"tuning/{name}/{place}") in stored.rows
+        ]
+        for name in names
+    }
+
+
+# Reading rows -------------------------------------------------------------------------------
+def _regrets(row: dict[str, Any], mark: int) -> list[float]:
+    values = [run["regret"][mark] for run in row["runs"]]
+    return [float("inf") if value is None else value for value in values]
+
+
+def _prices(row: dict[str, Any]) -> list[float]:
+    prices = [run["price"] for run in row["runs"]]
+    return [row["budget"] if price is None else price for price in prices]
+
+
+def _median_price(row: dict[str, Any]) -> float:
+    """Censored at the budget: a median at the budget means at least that."""
+    return float(np.median(_prices(row)))
+
+
+def interval(samples: Sequence[float], draws: int = 2000) -> tuple[float, float]:
+    """95 % bootstrap percentiles of the median."""
+    values = np.array(samples)
+    rng = np.random.default_rng(0)
+    picks = rng.integers(len(values), size=(draws, len(values)))
+    with np.errstate(invalid="ignore"):
+        medians = np.median(values[picks], axis=1)
+    low, high = np.quantile(medians, [0.025, 0.975], method="nearest")
+    return float(low), float(high)
+
+
+def _describe(results: Results, table: dict[str, dict[str, dict[str, Any]]]) -> None:
+    for problem, rows in table.items():
+        for name, row in rows.items():
+            prices, at200 = _prices(row), _regrets(row, 0)
+            results.figures[f"{problem}: {name}"] = {
+                "regret_200_percent": _summary(at200, 100.0),
+                "regret_1000_percent": _summary(_regrets(row, 1), 100.0),
+                "evaluations_to_1_percent": _summary(prices, 1.0),
+                "censored_runs": sum(price >= row["budget"] for price in prices),
+                "feasible_runs": sum(run["feasible"] for run in row["runs"]),
+                "options": row["options"],
+                "current": row["key"] == _key(problem, name, row["options"], len(row["runs"])),
+                "seconds": row["seconds"],
+            }
+        if not set(BASELINES) <= set(rows):
+            continue
+        _claims(results, problem, rows)
+
+
+def _summary(samples: Sequence[float], scale: float) -> list[float | None]:
+    """Median with its interval."""
+    low, high = interval(samples)
+    return [_plain(round(scale * v, 4)) for v in (float(np.median(samples)), low, high)]
+
+
+def _claims(results: Results, problem: str, rows: dict[str, dict[str, Any]]) -> None:
+    rivals = [name for name in rows if name not in BASELINES and name != "gp"]
+    best = min(
+        rivals, key=lambda name: (_median_price(rows[name]), np.median(_regrets(rows[name], 1)))
+    )
+    row = rows[best]
+    for mark, target, place in ((200, 1.0, 0), (1000, 0.1, 1)):
+        values = [100.0 * v for v in _regrets(row, place)]
+        middle = float(np.median(values))
+        name = f"{problem}: regret of {best} after {mark} evaluations, median"
+        results.claims.append(Claim(name, middle, "%", f"<= {target}", middle <= target, values))
+    found = [float(run["feasible"]) for run in row["runs"]]
+    share = 100.0 * float(np.mean(found))
+    name = f"{problem}: runs of {best} with a feasible winner"
+    results.claims.append(Claim(name, share, "%", "100", share == 100.0, found))
+    own = _median_price(row)
+    decoupled = min(BASELINES[1:], key=lambda name: _median_price(rows[name]))
+    for other, target in (("random", 10.0), (decoupled, 2.0)):
+        ratio = _median_price(rows[other]) / own
+        least = " (at least: censored)" if _median_price(rows[other]) >= BUDGET else ""
+        name = f"{problem}: evaluations to 1 %, {other} / {best}{least}"
+        results.claims.append(Claim(name, ratio, "x", f">= {target:g}", ratio >= target))
+
+
+def _quick(results: Results) -> None:
+    problem = next(iter(PROBLEMS))
+    rows = {name: runs(problem, name, {}, range(QUICK_SEEDS), QUICK_BUDGET) for name in QUICK}
+    regrets = {
+        name: [min(1.0, float(run["curve"][-1][1])) if run["curve"] else 1.0 for run in row["runs"]]
+        for name, row in rows.items()
+    }
+    gap = float(np.median(regrets["random"]) - np.median(regrets["surrogate"]))
+    name = f"{problem}: median regret of random - surrogate after {QUICK_BUDGET:g} evaluations"
+    results.claims.append(Claim(name, 100 * gap, "points", "> 0", gap > 0))
+    results.figures |= {
+        f"regret_percent_{k}": 100 * float(np.median(v)) for k, v in regrets.items()
+    }
+    STDERR.print(f"{problem}: {QUICK_SEEDS} seeds, {QUICK_BUDGET:g} evaluations")
+
+
+if __name__ == "__main__":
+    missing = set(strategy_names()) - set(VARIANTS) - set(INFORMED)
+    assert not missing, f"no variants of {', '.join(sorted(missing))}"
+    sys.exit(main())
