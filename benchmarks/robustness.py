@@ -135,7 +135,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     results = Results("Robustness (T2)")
     wanted = {part.name: part for part in parts(options.quick, options.seed)}
     stored = StoredRows(None) if options.quick else StoredRows.load("robustness")
-    sources = [product_key(), sources_key("codesign/testing", "benchmarks/networks")]
+    kit = ("strategies.py",)  # checks search strategies, no compiler
+    tests = sources_key("codesign/testing", "benchmarks/networks", without=kit)
+    sources = [product_key(), tests]
     keys = {name: content_key([name, *sources]) for name in wanted}
     old = [name for name, key in keys.items() if not stored.is_current(name, key)]
     if options.quick or options.rerun:

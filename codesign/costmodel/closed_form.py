@@ -34,12 +34,6 @@ class Bound:
     cycles: Floats
 
 
-def infeasible(w: Columns, c: Columns) -> NDArray[np.bool_]:
-    """Pairs that no tiling of T0 fits, or `impossible`. Nearly always what the schedule generator
-    finds, which knows more tilings."""
-    return ~np.isfinite(bound(w, c).cycles)
-
-
 def impossible(w: Columns, c: Columns) -> NDArray[np.bool_]:
     """What no tiling can mend: no output, element widths that kernels do not serve, BATCH > 1 with
     a rectangular core, multipliers without HAS_MUL or beside a residual, a row-stationary
@@ -56,8 +50,9 @@ def work(w: Columns, c: Columns) -> Work:
 
 
 def bound(w: Columns, c: Columns, threads: int = 1, fitted: Constants = FITTED) -> Bound:
-    """T0: positive, inf where nothing fits, and never larger for a wider bus, a shorter latency
-    or a deeper buffer."""
+    """T0: positive, and never larger for a wider bus, a shorter latency or a deeper buffer; inf
+    where `impossible` or no tiling fits, which is nearly always where the schedule generator, with
+    more tilings, finds none either."""
     with np.errstate(all="ignore"):
         b = blocks(_EXACT, w, c)
         amount = work_of(_EXACT, w, c, b)
