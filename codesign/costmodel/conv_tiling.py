@@ -205,9 +205,14 @@ def conv_stages(
         inp_times, wgt_times = tiles, tiles - (tiles - k.tiles) * stays
     else:
         stays, heavy = stays_of(a, w, k, f, sliding=sliding), s.tiles
-        light = k.load + second + f.load * (1.0 - stays)
+        # Weights of convolution groups that fit all at once come in once.
+        again = 1.0
+        if a.any(w["groups"] > 1):
+            again = a.where((w["groups"] > 1) & (k.room >= k.chunks * k.tiles), 0.0, 1.0)
+        light = k.load * again + second + f.load * (1.0 - stays)
         own, other = wgt_slots, inp_slots
-        inp_times, wgt_times = tiles - (tiles - s.tiles) * stays, tiles
+        inp_times = tiles - (tiles - s.tiles) * stays
+        wgt_times = k.tiles + (tiles - k.tiles) * again
     free = a.minimum(a.where(stays < 1.0, a.minimum(own, other), own), AHEAD)
     instructions = inp_times * f.requests + (wgt_times + tiles) * k.chunks
     instructions = instructions + tiles * (k.extra + k.groups + requests) + 3.0
