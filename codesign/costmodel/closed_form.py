@@ -7,7 +7,9 @@ of `pipeline` and keeps the cheapest. Formulas: VTA_TIMING.md 1-6, DESIGN 6.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cache
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +17,10 @@ from numpy.typing import NDArray
 from codesign.costmodel.arrays import Columns, Exact
 from codesign.costmodel.columns import Floats
 from codesign.costmodel.constants import FITTED, Constants
-from codesign.costmodel.demand import Blocks, blocks
+from codesign.costmodel.demand import blocks
+from codesign.costmodel.pair_tables import FEW, pair_tables, recorded
 from codesign.costmodel.selection import best_tilings
+from codesign.costmodel.tape import Recorder, Tape
 from codesign.costmodel.tilings import Tiling
 from codesign.costmodel.work import Work
 from codesign.costmodel.work import work as work_of
@@ -28,7 +32,6 @@ _EXACT = Exact()
 class Bound:
     """T0 of the pairs: ``cycles`` >= ``work.roofline``, and the tiling that it prices."""
 
-    blocks: Blocks
     work: Work
     tiling: Tiling
     cycles: Floats
@@ -46,7 +49,21 @@ def impossible(w: Columns, c: Columns) -> NDArray[np.bool_]:
 
 def work(w: Columns, c: Columns) -> Work:
     """Compulsory work of the pairs (columns broadcast against each other)."""
-    return work_of(_EXACT, w, c, blocks(_EXACT, w, c))
+    shape = np.broadcast_shapes(w["height"].shape, c["batch"].shape)
+    if prod(shape) < FEW:
+        with np.errstate(all="ignore"):
+            return work_of(_EXACT, w, c, blocks(_EXACT, w, c))
+    out = np.empty((len(fields(Work)), *shape))
+    pair_tables(w, c, shape).run(_work_tape(), None, out)
+    return Work(*out)
+
+
+@cache
+def _work_tape() -> Tape:
+    a = Recorder()
+    w, c = recorded(a, {}, {})
+    found = work_of(a, w, c, blocks(a, w, c))
+    return a.tape([getattr(found, f.name) for f in fields(Work)])
 
 
 def bound(w: Columns, c: Columns, threads: int = 1, fitted: Constants = FITTED) -> Bound:
@@ -54,7 +71,5 @@ def bound(w: Columns, c: Columns, threads: int = 1, fitted: Constants = FITTED) 
     where `impossible` or no tiling fits, which is nearly always where the schedule generator, with
     more tilings, finds none either."""
     with np.errstate(all="ignore"):
-        b = blocks(_EXACT, w, c)
-        amount = work_of(_EXACT, w, c, b)
         tiling = Tiling(*best_tilings(w, c, impossible(w, c), threads, fitted))
-        return Bound(b, amount, tiling, tiling.cycles)
+    return Bound(work(w, c), tiling, tiling.cycles)

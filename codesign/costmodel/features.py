@@ -7,12 +7,19 @@ stay as they are; ratios are spelled out because trees cannot divide.
 
 from __future__ import annotations
 
+from dataclasses import fields
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.costmodel.arrays import Array, Arrays, Columns, Exact
 from codesign.costmodel.closed_form import Bound, bound
-from codesign.costmodel.columns import Columns, Floats
-from codesign.costmodel.demand import Blocks
+from codesign.costmodel.demand import Blocks, blocks
+from codesign.costmodel.pair_tables import FEW, pair_tables, recorded
+from codesign.costmodel.tape import Recorder, Tape
+from codesign.costmodel.tilings import Tiling
+from codesign.costmodel.work import Work, work
 
 FEATURES: dict[str, str] = {
     "is_conv": "1 for a convolution or dense layer",
@@ -135,27 +142,44 @@ def pair_features(
     Pairs that fit no tiling have an infinite T0; what would describe their tiling is 0.
     """
     t0 = bound(w, c, threads)
-    b = t0.blocks
-    # A unit without an output has no ratios; what is not finite is replaced by 0 below.
-    with np.errstate(all="ignore"):
-        values = {
-            **_shapes(w, c, t0),
-            **_amounts(w, c, b, t0),
-            **_ratios(w, c, b, t0),
-            **_modules(w, c, t0),
-            **_tiling(w, c, t0),
-        }
+    shape, count = t0.cycles.shape, len(FEATURE_NAMES)
     # Written feature by feature: the values of one lie behind one another.
-    count = len(FEATURE_NAMES)
-    out = np.empty((count + room, *t0.cycles.shape), dtype=np.float32)
-    for index, name in enumerate(FEATURE_NAMES):
-        out[index] = values[name]
+    out = np.empty((count + room, *shape), dtype=np.float32)
+    if t0.cycles.size < FEW:
+        # A unit without an output has no ratios; what is not finite is replaced by 0 below.
+        with np.errstate(all="ignore"):
+            for index, value in enumerate(_values(Exact(), w, c, t0.tiling)):
+                out[index] = value
+    else:
+        tiling = np.stack([getattr(t0.tiling, f.name) for f in fields(Tiling)])
+        pair_tables(w, c, shape).run(_tape(), tiling, out[:count])
     nothing = ~np.isfinite(t0.cycles)
     out[:count, nothing] = np.nan_to_num(out[:count, nothing], nan=0.0, posinf=0.0)
     return np.moveaxis(out, 0, -1), t0
 
 
-def _shapes(w: Columns, c: Columns, t0: Bound) -> dict[str, Floats]:
+@cache
+def _tape() -> Tape:
+    a = Recorder()
+    t = Tiling(*(a.column("third", index) for index in range(len(fields(Tiling)))))
+    return a.tape(_values(a, *recorded(a, {}, {}), t))
+
+
+def _values(a: Arrays, w: Columns, c: Columns, t: Tiling) -> list[Array]:
+    """Every feature, in the order of `FEATURES`."""
+    b = blocks(a, w, c)
+    amount = work(a, w, c, b)
+    values = {
+        **_shapes(w, c, b),
+        **_amounts(w, c, b, amount),
+        **_ratios(a, w, c, b, amount),
+        **_modules(c, amount, t),
+        **_tiling(a, w, c, amount, t),
+    }
+    return [values[name] for name in FEATURE_NAMES]
+
+
+def _shapes(w: Columns, c: Columns, b: Blocks) -> dict[str, Array]:
     same_w = (
         *("is_conv", "is_max_pool", "is_avg_pool", "operands", "in_channels", "out_channels"),
         *("height", "width", "out_height", "out_width", "kernel_height", "kernel_width"),
@@ -170,7 +194,7 @@ def _shapes(w: Columns, c: Columns, t0: Bound) -> dict[str, Floats]:
     return {
         **{name: w[name] for name in same_w},
         **{name: c[name] for name in same_c},
-        "bias_tiles": t0.blocks.bias_tiles * w["is_conv"],
+        "bias_tiles": b.bias_tiles * w["is_conv"],
         "padding": w["pad_top"] + w["pad_left"] + w["pad_bottom"] + w["pad_right"],
         "block_ratio": c["block_in"] / c["block_out"],
         "burst_beats": c["burst_bytes"] / c["bus_bytes"],
@@ -178,7 +202,7 @@ def _shapes(w: Columns, c: Columns, t0: Bound) -> dict[str, Floats]:
     }
 
 
-def _amounts(w: Columns, c: Columns, b: Blocks, t0: Bound) -> dict[str, Floats]:
+def _amounts(w: Columns, c: Columns, b: Blocks, amount: Work) -> dict[str, Array]:
     conv = w["is_conv"]
     useful = w["macs"] * c["batch"]
     lanes = c["block_in"] * c["block_out"] * c["batch"]
@@ -187,89 +211,85 @@ def _amounts(w: Columns, c: Columns, b: Blocks, t0: Bound) -> dict[str, Floats]:
         "out_blocks": b.out_blocks,
         "in_fill": w["in_channels"] / (b.in_blocks * c["block_in"]),
         "out_fill": w["out_channels"] / (b.out_blocks * c["block_out"]),
-        "reduction": t0.work.gemm / t0.work.outputs,
+        "reduction": amount.gemm / amount.outputs,
         "useful_macs": useful,
-        "padded_macs": conv * t0.work.gemm * lanes,
-        "gemm_cycles": t0.work.gemm,
-        "alu_cycles": t0.work.alu,
-        "inp_bytes": t0.work.inputs * c["inp_bytes"],
-        "wgt_bytes": t0.work.weights * c["wgt_bytes"],
-        "out_bytes": t0.work.outputs * c["out_bytes"],
+        "padded_macs": conv * amount.gemm * lanes,
+        "gemm_cycles": amount.gemm,
+        "alu_cycles": amount.alu,
+        "inp_bytes": amount.inputs * c["inp_bytes"],
+        "wgt_bytes": amount.weights * c["wgt_bytes"],
+        "out_bytes": amount.outputs * c["out_bytes"],
     }
 
 
-def _ratios(w: Columns, c: Columns, b: Blocks, t0: Bound) -> dict[str, Floats]:
-    elements, pixels = t0.work, w["plane_outputs"]
-    acc_share = elements.outputs / c["acc_depth"]
+def _ratios(a: Arrays, w: Columns, c: Columns, b: Blocks, amount: Work) -> dict[str, Array]:
+    pixels = w["plane_outputs"]
+    acc_share = amount.outputs / c["acc_depth"]
     return {
         "inp_element_beats": c["inp_bytes"] / c["bus_bytes"],
         "wgt_element_beats": c["wgt_bytes"] / c["bus_bytes"],
         "out_element_beats": c["out_bytes"] / c["bus_bytes"],
-        "inp_occupancy": elements.inputs / c["inp_depth"],
-        "wgt_occupancy": elements.weights / c["wgt_depth"],
+        "inp_occupancy": amount.inputs / c["inp_depth"],
+        "wgt_occupancy": amount.weights / c["wgt_depth"],
         "acc_occupancy": acc_share,
         "column_occupancy": pixels / c["acc_depth"],
         "row_occupancy": w["out_width"] * b.out_blocks / c["acc_depth"],
         "window_occupancy": w["kernel_height"] * w["width"] * b.in_blocks / c["inp_depth"],
         "plane_occupancy": w["height"] * w["width"] / c["inp_depth"],
-        "filter_occupancy": elements.weights / b.out_blocks / c["wgt_depth"],
-        "row_uop_occupancy": elements.gemm / elements.outputs / c["uop_depth"],
-        "tile_roundup": acc_share / np.ceil(acc_share),
+        "filter_occupancy": amount.weights / b.out_blocks / c["wgt_depth"],
+        "row_uop_occupancy": amount.gemm / amount.outputs / c["uop_depth"],
+        "tile_roundup": acc_share / a.ceil(acc_share),
     }
 
 
-def _modules(w: Columns, c: Columns, t0: Bound) -> dict[str, Floats]:
-    # Where nothing fits T0 is inf, and what is not finite is replaced by 0 later.
-    with np.errstate(invalid="ignore", over="ignore"):
-        cycles, t, least = t0.cycles, t0.tiling, t0.work
-        inp = t.input_loads * (least.inputs * c["inp_bytes"])
-        wgt = t.weight_loads * (least.weights * c["wgt_bytes"])
-        beats = least.load + least.outputs * (c["out_bytes"] / c["bus_bytes"])
-        return {
-            "load_share": t.load / cycles,
-            "compute_share": t.compute / cycles,
-            "store_share": t.store / cycles,
-            "fetch_share": t.fetch / cycles,
-            "fill_share": t.fill / cycles,
-            "roofline_share": least.roofline / cycles,
-            "least_load_share": least.load / cycles,
-            "least_compute_share": least.compute / cycles,
-            "least_store_share": least.store / cycles,
-            "load_to_compute": t.load / t.compute,
-            "store_to_compute": t.store / t.compute,
-            "alu_to_gemm": least.alu / least.gemm,
-            "load_cycles": t.load,
-            "compute_cycles": t.compute,
-            "store_cycles": t.store,
-            "instructions": t.instructions,
-            "inp_traffic": inp,
-            "wgt_traffic": wgt,
-            "traffic_beats": (inp + wgt) / (c["bus_bytes"] * cycles),
-            "operations_per_beat": least.compute / beats,
-            "estimate": cycles,
-        }
+def _modules(c: Columns, amount: Work, t: Tiling) -> dict[str, Array]:
+    cycles = t.cycles
+    inp = t.input_loads * (amount.inputs * c["inp_bytes"])
+    wgt = t.weight_loads * (amount.weights * c["wgt_bytes"])
+    beats = amount.load + amount.outputs * (c["out_bytes"] / c["bus_bytes"])
+    return {
+        "load_share": t.load / cycles,
+        "compute_share": t.compute / cycles,
+        "store_share": t.store / cycles,
+        "fetch_share": t.fetch / cycles,
+        "fill_share": t.fill / cycles,
+        "roofline_share": amount.roofline / cycles,
+        "least_load_share": amount.load / cycles,
+        "least_compute_share": amount.compute / cycles,
+        "least_store_share": amount.store / cycles,
+        "load_to_compute": t.load / t.compute,
+        "store_to_compute": t.store / t.compute,
+        "alu_to_gemm": amount.alu / amount.gemm,
+        "load_cycles": t.load,
+        "compute_cycles": t.compute,
+        "store_cycles": t.store,
+        "instructions": t.instructions,
+        "inp_traffic": inp,
+        "wgt_traffic": wgt,
+        "traffic_beats": (inp + wgt) / (c["bus_bytes"] * cycles),
+        "operations_per_beat": amount.compute / beats,
+        "estimate": cycles,
+    }
 
 
-def _tiling(w: Columns, c: Columns, t0: Bound) -> dict[str, Floats]:
-    with np.errstate(invalid="ignore", over="ignore"):
-        t = t0.tiling
-        tiles = t.channel_tiles * t.spatial_tiles
-        steps = tiles * t.chunks
-        row_tiles = np.ceil(w["out_height"] / t.rows)
-        col_tiles = np.ceil(w["out_width"] / t.cols)
-        return {
-            "tile_rows": t.rows,
-            "tile_cols": t.cols,
-            "tile_share": t0.work.outputs / (tiles * c["acc_depth"]),
-            "channel_tiles": t.channel_tiles,
-            "spatial_tiles": t.spatial_tiles,
-            "chunks": t.chunks,
-            "input_loads": t.input_loads,
-            "weight_loads": t.weight_loads,
-            "step_cycles": t.compute / steps,
-            "step_load": t.load / steps,
-            "instructions_per_step": t.instructions / steps,
-            "cycles_per_tile": t0.cycles / tiles,
-            "row_remainder": w["out_height"] / (row_tiles * t.rows),
-            "column_remainder": w["out_width"] / (col_tiles * t.cols),
-        }
+def _tiling(a: Arrays, w: Columns, c: Columns, amount: Work, t: Tiling) -> dict[str, Array]:
+    tiles = t.channel_tiles * t.spatial_tiles
+    steps = tiles * t.chunks
+    row_tiles = a.ceil(w["out_height"] / t.rows)
+    col_tiles = a.ceil(w["out_width"] / t.cols)
+    return {
+        "tile_rows": t.rows,
+        "tile_cols": t.cols,
+        "tile_share": amount.outputs / (tiles * c["acc_depth"]),
+        "channel_tiles": t.channel_tiles,
+        "spatial_tiles": t.spatial_tiles,
+        "chunks": t.chunks,
+        "input_loads": t.input_loads,
+        "weight_loads": t.weight_loads,
+        "step_cycles": t.compute / steps,
+        "step_load": t.load / steps,
+        "instructions_per_step": t.instructions / steps,
+        "cycles_per_tile": t.cycles / tiles,
+        "row_remainder": w["out_height"] / (row_tiles * t.rows),
+        "column_remainder": w["out_width"] / (col_tiles * t.cols),
+    }

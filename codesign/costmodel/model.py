@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,11 @@ from codesign.costmodel.columns import (
 )
 from codesign.costmodel.energy_base import counter_prices, energy_base_mj
 from codesign.costmodel.extrapolation import beyond
+from codesign.costmodel.forest import Forest
 from codesign.costmodel.heads import Heads, Pairs, Prediction, predict_pairs, whole_cycles
 from codesign.costmodel.inputs import Inputs, pair_inputs
 from codesign.costmodel.intervals import Quantiles, unit_kinds
-from codesign.costmodel.trees import Spread, predict
+from codesign.costmodel.trees import Spread
 from codesign.errors import StoreError
 from codesign.hw.config import VtaConfig
 from codesign.kernels.workload import Workload
@@ -120,7 +122,12 @@ class CostModel:
 
     def _log_cycles(self, found: Inputs) -> Floats:
         flat = found.values.reshape(-1, found.values.shape[-1])
-        return found.log_base + predict(self.heads.cycles, flat).reshape(found.t0.cycles.shape)
+        return found.log_base + self._forest.run(flat).reshape(found.t0.cycles.shape)
+
+    @cached_property
+    def _forest(self) -> Forest:
+        """The trees for cycles, for many pairs."""
+        return Forest.of(self.heads.cycles)
 
     def save(self, path: str | Path) -> None:
         """Write ``path`` (XGBoost's .ubj), the other heads and the manifest (.json) beside it.

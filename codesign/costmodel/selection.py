@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from codesign.costmodel.arrays import Array, Arrays, Columns, Exact
 from codesign.costmodel.columns import CONFIG_COLUMNS, WORKLOAD_COLUMNS, Floats
 from codesign.costmodel.constants import FITTED, Constants
-from codesign.costmodel.tape import RecordedColumns, Recorder, Tape
+from codesign.costmodel.pair_tables import pair_tables, recorded
+from codesign.costmodel.tape import Recorder, Tape
 from codesign.costmodel.tilings import (
     CONV_CUTS,
     STREAM_CUTS,
@@ -90,11 +91,11 @@ def best_tilings(
     """The fields of `Tiling` of the pairs of columns that broadcast together; inf where none
     fits."""
     shape = impossible.shape
-    configs = _matrix(c, CONFIG_COLUMNS)
+    tables = pair_tables(w, c, shape)
     pairs = _Numbers(
-        (_matrix(w, WORKLOAD_COLUMNS), configs),
-        (_row_numbers(w["height"], shape), _row_numbers(c["batch"], shape)),
-        _twins(configs),
+        (tables.workloads, tables.configs),
+        (tables.workload, tables.config),
+        _twins(tables.configs),
         fitted,
     )
     found = np.full((len(fields(Tiling)), impossible.size), inf)
@@ -127,19 +128,10 @@ class _Numbers:
     fitted: Constants
 
 
-def _matrix(columns: Columns, names: tuple[str, ...]) -> Floats:
-    return np.stack([np.asarray(columns[name], np.float64).reshape(-1) for name in names])
-
-
 def _twins(configs: Floats) -> NDArray[np.int64]:
     alike: list[int] = [i for i, name in enumerate(CONFIG_COLUMNS) if name not in _FLOWS]
     _, first, place = np.unique(configs[alike], axis=1, return_index=True, return_inverse=True)
     return first[place].astype(np.int64)
-
-
-def _row_numbers(column: Floats, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    numbers = np.arange(column.size, dtype=np.int64).reshape(column.shape)
-    return np.ascontiguousarray(np.broadcast_to(numbers, shape)).reshape(-1)
 
 
 def kinds(w: Columns, c: Columns) -> list[tuple[Kind, NDArray[np.bool_]]]:
@@ -260,9 +252,7 @@ def _all_fields(a: Arrays, kind: Kind, p: Pairs, cuts: Cuts, outside: bool) -> l
 def _recorded(
     a: Recorder, kind: Kind, fitted: Constants, flows: Mapping[str, float] | None = None
 ) -> Pairs:
-    w = RecordedColumns(a, "workloads", WORKLOAD_COLUMNS, kind.fixed)
-    c = RecordedColumns(a, "configs", CONFIG_COLUMNS, flows or {})
-    return pairs_of(a, w, c, fitted)
+    return pairs_of(a, *recorded(a, kind.fixed, flows or {}), fitted)
 
 
 @lru_cache(maxsize=256)
@@ -280,7 +270,7 @@ def _comparison(kind: Kind, fitted: Constants) -> Tape:
 def _details(kind: Kind, outside: bool, fitted: Constants) -> Tape:
     a = Recorder()
     p = _recorded(a, kind, fitted)
-    cuts = Cuts(*(a.column("cuts", index) for index in range(len(fields(Cuts)))))
+    cuts = Cuts(*(a.column("third", index) for index in range(len(fields(Cuts)))))
     return a.tape(_all_fields(a, kind, p, cuts, outside))
 
 

@@ -25,7 +25,7 @@ OPERATIONS = (
     *("sqrt", "log2", "less", "less_equal", "equal", "where"),
 )
 """As `Operation` of csrc/tape.h numbers them."""
-TABLES = ("workloads", "configs", "cuts")
+TABLES = ("workloads", "configs", "third")
 
 _Key: TypeAlias = tuple[Any, ...]
 _FOLD: dict[str, Callable[..., float]] = {
@@ -221,9 +221,12 @@ class Tape:
         self,
         tables: Sequence[NDArray[np.float64]],
         rows: Sequence[NDArray[np.int64]],
-    ) -> NDArray[np.float64]:
-        """float64[outputs, n] from float64[columns, any] of each table and its n row numbers."""
-        out = np.empty((len(self.outputs), len(rows[0])))
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
+        """[outputs, n] from float64[columns, any] of each table and its n row numbers; float64, or
+        ``out`` of float64 or float32."""
+        if out is None:
+            out = np.empty((len(self.outputs), len(rows[0])))
         if out.size:
             pairs = [x for pair in zip(tables, rows, strict=True) for x in pair]
             fixed = (self.steps, self.inputs, self.constants, self.outputs, self.registers)

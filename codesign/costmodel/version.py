@@ -10,7 +10,8 @@ from codesign.store import estimates_version
 
 SOURCES = (
     *("arrays", "closed_form", "columns", "constants", "conv_tiling", "demand", "energy_base"),
-    *("features", "inputs", "pipeline", "selection", "stream_tiling", "tape", "tilings", "work"),
+    *("features", "inputs", "pair_tables", "pipeline", "selection", "stream_tiling", "tape"),
+    *("tilings", "work"),
 )
 """The files that decide inputs and bases: `inputs` and `energy_base` with all that they import."""
 

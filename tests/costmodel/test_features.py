@@ -16,9 +16,10 @@ from codesign.costmodel.columns import (
     take,
     workload_columns,
 )
+from codesign.costmodel.pair_tables import FEW
 
 _RNG = np.random.default_rng(5)
-LAYERS = [random_layer(_RNG) for _ in range(30)]
+LAYERS = [random_layer(_RNG) for _ in range(40)]
 CONFIGS = [random_config(_RNG) for _ in range(30)]
 
 
@@ -30,7 +31,7 @@ def test_every_feature_has_a_meaning_and_a_column() -> None:
     assert all(text and text == text.strip() for text in FEATURES.values())
     assert len(set(FEATURES.values())) == len(FEATURES)
     found = features(LAYERS, CONFIGS)
-    assert found.shape == (30, 30, len(FEATURE_NAMES))
+    assert found.shape == (40, 30, len(FEATURE_NAMES))
     assert found.dtype == np.float32
 
 
@@ -50,7 +51,8 @@ def test_finite_everywhere_and_without_a_tiling_where_nothing_fits() -> None:
     assert (found[nothing][:, FEATURE_NAMES.index("block_in")] > 0).all()
 
 
-def test_pairs_equal_the_grid() -> None:
+def test_a_few_pairs_equal_a_grid_of_many() -> None:
+    assert len(LAYERS) * len(CONFIGS) >= FEW > 4  # by tape there, in numpy here
     rows = np.array([0, 3, 7, 29])
     layers, configs = workload_columns(LAYERS), config_columns(CONFIGS)
     pairs = pair_features(take(layers, rows), take(configs, rows))[0]

@@ -39,9 +39,10 @@ inline __attribute__((always_inline)) void step(const Step& s, double* registers
   }
 }
 
+template <class Out>
 inline __attribute__((always_inline)) void run_all(const Tape& tape,
                                                    const std::vector<Table>& tables,
-                                                   int64_t count, double* out) {
+                                                   int64_t count, Out* out) {
   std::vector<double> storage(static_cast<size_t>(tape.registers * kLanes + kLanes));
   // Aligned to what one vector instruction reads.
   const auto address = reinterpret_cast<uintptr_t>(storage.data());
@@ -60,20 +61,23 @@ inline __attribute__((always_inline)) void run_all(const Tape& tape,
     }
     for (const Step& s : tape.steps) step(s, registers);
     for (size_t k = 0; k < tape.outputs.size(); ++k) {
-      std::copy_n(registers + tape.outputs[k] * kLanes, lanes,
-                  out + static_cast<int64_t>(k) * count + first);
+      const double* from = registers + tape.outputs[k] * kLanes;
+      Out* to = out + static_cast<int64_t>(k) * count + first;
+      for (int64_t i = 0; i < lanes; ++i) to[i] = static_cast<Out>(from[i]);
     }
   }
 }
 
 #if defined(__x86_64__)
+template <class Out>
 __attribute__((target("avx2"))) void run_avx2(const Tape& tape, const std::vector<Table>& tables,
-                                              int64_t count, double* out) {
+                                              int64_t count, Out* out) {
   run_all(tape, tables, count, out);
 }
 
+template <class Out>
 __attribute__((target("avx512f,avx512dq,avx512vl,prefer-vector-width=512"))) void run_avx512(
-    const Tape& tape, const std::vector<Table>& tables, int64_t count, double* out) {
+    const Tape& tape, const std::vector<Table>& tables, int64_t count, Out* out) {
   run_all(tape, tables, count, out);
 }
 
@@ -85,12 +89,16 @@ bool has_avx512() {
 
 }  // namespace
 
-void run(const Tape& tape, const std::vector<Table>& tables, int64_t count, double* out) {
+template <class Out>
+void run(const Tape& tape, const std::vector<Table>& tables, int64_t count, Out* out) {
 #if defined(__x86_64__)
   if (has_avx512()) return run_avx512(tape, tables, count, out);
   if (__builtin_cpu_supports("avx2")) return run_avx2(tape, tables, count, out);
 #endif
   run_all(tape, tables, count, out);
 }
+
+template void run(const Tape&, const std::vector<Table>&, int64_t, double*);
+template void run(const Tape&, const std::vector<Table>&, int64_t, float*);
 
 }  // namespace codesign::tape

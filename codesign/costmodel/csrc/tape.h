@@ -39,8 +39,9 @@ struct Tape {
   int32_t registers = 0;
 };
 
-// out: float64[outputs, count].
-void run(const Tape& tape, const std::vector<Table>& tables, int64_t count, double* out);
+// out: [outputs, count] of double or float.
+template <class Out>
+void run(const Tape& tape, const std::vector<Table>& tables, int64_t count, Out* out);
 
 }  // namespace codesign::tape
 

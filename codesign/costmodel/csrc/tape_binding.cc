@@ -52,12 +52,12 @@ Table table_of(const ffi::TensorView& values, const ffi::TensorView& index, int6
 }
 
 // steps int32[n, 5], inputs int32[n, 3], constants float64[n], outputs int32[n]; of workloads,
-// configurations and cuts float64[columns, rows] and int64[count]; out float64[outputs, count],
-// written.
+// configurations and a third table float64[columns, rows] and int64[count]; out float64 or
+// float32[outputs, count], written.
 void run_tape(ffi::TensorView steps, ffi::TensorView inputs, ffi::TensorView constants,
               ffi::TensorView outputs, int64_t registers, ffi::TensorView workloads,
               ffi::TensorView workload, ffi::TensorView configs, ffi::TensorView config,
-              ffi::TensorView cuts, ffi::TensorView cut, ffi::TensorView out) {
+              ffi::TensorView third, ffi::TensorView row, ffi::TensorView out) {
   Tape tape;
   tape.steps = rows_of<Step, int32_t>(steps);
   tape.inputs = rows_of<Input, int32_t>(inputs);
@@ -66,11 +66,14 @@ void run_tape(ffi::TensorView steps, ffi::TensorView inputs, ffi::TensorView con
   tape.registers = static_cast<int32_t>(registers);
   const int64_t count = out.size(1);
   require(out.size(0) == static_cast<int64_t>(tape.outputs.size()), "rows of out");
-  check(tape, {workloads.size(0), configs.size(0), cuts.size(0)});
-  run(tape,
-      {table_of(workloads, workload, count), table_of(configs, config, count),
-       table_of(cuts, cut, count)},
-      count, static_cast<double*>(out.data_ptr()));
+  check(tape, {workloads.size(0), configs.size(0), third.size(0)});
+  const std::vector<Table> tables = {table_of(workloads, workload, count),
+                                     table_of(configs, config, count), table_of(third, row, count)};
+  if (out.dtype().bits == 32) {
+    run(tape, tables, count, static_cast<float*>(out.data_ptr()));
+  } else {
+    run(tape, tables, count, static_cast<double*>(out.data_ptr()));
+  }
 }
 
 }  // namespace
