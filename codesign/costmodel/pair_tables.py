@@ -63,4 +63,4 @@ def _matrix(columns: Columns, names: tuple[str, ...]) -> Floats:
 
 def _row_numbers(column: Floats, shape: tuple[int, ...]) -> NDArray[np.int64]:
     numbers = np.arange(column.size, dtype=np.int64).reshape(column.shape)
-    return np.ascontiguousarray(np.broadcast_to(numbers, shape)).reshape(-1)
+    return np.array(np.broadcast_to(numbers, shape)).reshape(-1)

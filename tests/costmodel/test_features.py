@@ -56,7 +56,11 @@ def test_a_few_pairs_equal_a_grid_of_many() -> None:
     rows = np.array([0, 3, 7, 29])
     layers, configs = workload_columns(LAYERS), config_columns(CONFIGS)
     pairs = pair_features(take(layers, rows), take(configs, rows))[0]
-    np.testing.assert_array_equal(pairs, features(LAYERS, CONFIGS)[rows, rows])
+    grown = features(LAYERS, CONFIGS)
+    np.testing.assert_array_equal(pairs, grown[rows, rows])
+    every = np.indices(grown.shape[:2]).reshape(2, -1)
+    listed = pair_features(take(layers, every[0]), take(configs, every[1]))[0]
+    np.testing.assert_array_equal(listed, grown.reshape(listed.shape))
 
 
 def test_names_and_frequency_are_no_features() -> None:
