@@ -10,7 +10,7 @@ differ in the dataflow are compared once. For few pairs numpy does the same, bit
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -100,20 +100,24 @@ def best_tilings(
     )
     found = np.full((len(fields(Tiling)), impossible.size), inf)
     possible = ~impossible.reshape(-1)
-    # What slides comes last: a pair may be of both sorts.
-    for kind, members in sorted(kinds(w, c), key=lambda item: item[0].sliding):
+    jobs: list[_Job] = []
+    for kind, members in kinds(w, c):
         chosen = np.flatnonzero(np.broadcast_to(members, shape).reshape(-1) & possible)
-        jobs = [chosen[i : i + _JOB] for i in range(0, len(chosen), _JOB)]
+        jobs += [_job(pairs, kind, chosen[i : i + _JOB]) for i in range(0, len(chosen), _JOB)]
 
-        def run(job: NDArray[np.intp], kind: Kind = kind) -> None:
-            _price(pairs, kind, job, found)
+    def run(group: Sequence[_Job]) -> None:
+        _price(pairs, group, found)
 
-        if threads > 1 and len(jobs) > 1:
+    groups = _grouped(jobs)
+    # What slides comes last: a pair may be of both sorts.
+    for sliding in (False, True):
+        part = [group for group in groups if group[0].kind.sliding == sliding]
+        if threads > 1 and len(part) > 1:
             with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(run, jobs))
+                list(pool.map(run, part))
         else:
-            for job in jobs:
-                run(job)
+            for group in part:
+                run(group)
     return [row.reshape(shape) for row in found]
 
 
@@ -156,43 +160,87 @@ def kinds(w: Columns, c: Columns) -> list[tuple[Kind, NDArray[np.bool_]]]:
     return [(kind, members) for kind, members in found if members.any()]
 
 
-def _price(pairs: _Numbers, kind: Kind, members: NDArray[np.intp], found: Floats) -> None:
-    """Write what is cheaper than what was ``found`` before."""
-    rows = tuple(numbers[members] for numbers in pairs.rows)
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """Pairs of a kind that are priced at once: ``members`` among all; ``alike``: numbers, sorted,
+    of those that differ in more than the dataflow, ``first`` and ``place`` as of `np.unique`."""
+
+    kind: Kind
+    members: NDArray[np.intp]
+    rows: _Rows
+    alike: NDArray[np.int64]
+    first: NDArray[np.intp]
+    place: NDArray[np.intp]
+
+
+def _job(pairs: _Numbers, kind: Kind, members: NDArray[np.intp]) -> _Job:
+    units, configs = (numbers[members] for numbers in pairs.rows)
     _asked[kind] += len(members)
-    best, choice = _compare(pairs, kind, rows)
-    better = np.flatnonzero(best < found[0, members])
-    chosen = choice[better].astype(np.int64)
-    for outside in (True, False):
-        part = np.flatnonzero((chosen % 2 == 0) == outside)
-        if len(part):
-            some = better[part]
-            taken = tuple(r[some] for r in rows)
-            found[:, members[some]] = _describe(pairs, kind, outside, taken, chosen[part] // 2)
+    found = np.unique(
+        units * pairs.tables[1].shape[1] + pairs.twins[configs],
+        return_index=True,
+        return_inverse=True,
+    )
+    return _Job(kind, members, (units, configs), *found)
+
+
+def _grouped(jobs: Sequence[_Job]) -> list[list[_Job]]:
+    """Jobs whose pairs slide beside those whose same pairs, but for the dataflow, do not: one tape
+    prices both."""
+    groups: dict[tuple[str, tuple[bool, ...]], list[_Job]] = {}
+    for job in jobs:
+        groups.setdefault((job.kind.kind, job.kind.rare), []).append(job)
+    found: list[list[_Job]] = []
+    for group in groups.values():
+        sorts = [job.kind.sliding for job in group]
+        both = sorts == [False, True] and min(_asked[job.kind] for job in group) >= _FEW
+        if both and np.array_equal(group[0].alike, group[1].alike):
+            found.append(group)
+        else:
+            found += [[job] for job in group]
+    return found
+
+
+def _price(pairs: _Numbers, group: Sequence[_Job], found: Floats) -> None:
+    """Write what is cheaper than what was ``found`` before."""
+    for job, (best, choice) in zip(group, _compare(pairs, group), strict=True):
+        better = np.flatnonzero(best < found[0, job.members])
+        chosen = choice[better].astype(np.int64)
+        for outside in (True, False):
+            part = np.flatnonzero((chosen % 2 == 0) == outside)
+            if len(part):
+                some = better[part]
+                taken = tuple(r[some] for r in job.rows)
+                numbers = chosen[part] // 2
+                found[:, job.members[some]] = _describe(pairs, job.kind, outside, taken, numbers)
 
 
 _Rows: TypeAlias = tuple[NDArray[np.int64], ...]
 
 
-def _compare(pairs: _Numbers, kind: Kind, rows: _Rows) -> Floats:
-    """Cycles of the best tiling, and its number."""
-    if _asked[kind] < _FEW:
-        w, c = _columns(pairs, rows)
+def _compare(pairs: _Numbers, group: Sequence[_Job]) -> list[Floats]:
+    """Of each job: cycles of the best tiling, and its number."""
+    job = group[0]
+    if _asked[job.kind] < _FEW:
+        w, c = _columns(pairs, job.rows)
         with np.errstate(all="ignore"):
-            p = pairs_of(Exact(), {**w, **kind.fixed}, c, pairs.fitted)
-            values = cheapest(Exact(), kind, p)
-            return np.stack(np.broadcast_arrays(*values, w["height"])[:2])
-    units, configs = rows
-    _, first, place = np.unique(
-        units * pairs.tables[1].shape[1] + pairs.twins[configs],
-        return_index=True,
-        return_inverse=True,
-    )
-    some = (units[first], configs[first], np.zeros(len(first), np.int64))
-    tape = _comparison(kind, pairs.fitted)
+            p = pairs_of(Exact(), {**w, **job.kind.fixed}, c, pairs.fitted)
+            values = cheapest(Exact(), [(job.kind, p)])
+            return [np.stack(np.broadcast_arrays(*values, w["height"])[:2])]
+    tape = _comparison(tuple(job.kind for job in group), pairs.fitted)
+    some = (*(numbers[job.first] for numbers in job.rows), np.zeros(len(job.first), np.int64))
     prices: Floats = tape.run((*pairs.tables, np.zeros((1, 1))), some)
-    order = _order(pairs, kind, configs)
-    return np.stack([prices[2 * order, place], prices[2 * order + 1, place]])
+    found: list[Floats] = []
+    for job in group:
+        order = _order(pairs, job.kind, job.rows[1])
+        found.append(np.stack([prices[2 * order + k, job.place] for k in (0, 1)]))
+        prices = prices[2 * len(_orders(job.kind)) :]
+    return found
+
+
+def _orders(kind: Kind) -> tuple[str, ...]:
+    """Dataflows that the comparison prices apart; "": any."""
+    return ("", *_ORDERS) if kind.ordered else ("",)
 
 
 def _order(pairs: _Numbers, kind: Kind, configs: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -224,17 +272,22 @@ def _columns(pairs: _Numbers, rows: _Rows) -> tuple[dict[str, Floats], dict[str,
     return dict(names[0]), dict(names[1])
 
 
-def cheapest(a: Arrays, kind: Kind, p: Pairs) -> tuple[Array, Array]:
-    """Cycles of the best tiling, and its number: twice its place, and 1 for channels inside."""
-    tilings = Tilings(a, p)
-    conv = kind.kind == "is_conv"
-    prices = tilings.convs(sliding=kind.sliding) if conv else tilings.streams()
-    best: Array = inf
-    choice: Array = 0.0
-    for number, price in enumerate(prices):
-        choice = a.where(price < best, float(number if conv else 2 * number), choice)
-        best = a.minimum(price, best)
-    return best, choice
+def cheapest(a: Arrays, compared: Sequence[tuple[Kind, Pairs]]) -> list[Array]:
+    """Of each kind: cycles of its best tiling, and its number: twice its place, and 1 for channels
+    inside. Kinds of one unit go side by side, so that what they share is not kept for long."""
+    conv = compared[0][0].kind == "is_conv"
+    prices = [
+        Tilings(a, p).convs(sliding=kind.sliding) if conv else Tilings(a, p).streams()
+        for kind, p in compared
+    ]
+    found: list[Array] = [inf, 0.0] * len(compared)
+    for number, offers in enumerate(zip(*prices, strict=True)):
+        for k, price in enumerate(offers):
+            best, choice = found[2 * k], found[2 * k + 1]
+            own = float(number if conv else 2 * number)
+            found[2 * k + 1] = a.where(price < best, own, choice)
+            found[2 * k] = a.minimum(price, best)
+    return found
 
 
 def _all_fields(a: Arrays, kind: Kind, p: Pairs, cuts: Cuts, outside: bool) -> list[Array]:
@@ -256,14 +309,14 @@ def _recorded(
 
 
 @lru_cache(maxsize=256)
-def _comparison(kind: Kind, fitted: Constants) -> Tape:
+def _comparison(kinds: tuple[Kind, ...], fitted: Constants) -> Tape:
     a = Recorder()
-    found: list[Array] = []
-    # What the orders have in common is recorded once.
-    for allowed in ("", *_ORDERS) if kind.ordered else ("",):
-        flows = {name: float(name == allowed) for name in _ORDERS}
-        found += cheapest(a, kind, _recorded(a, kind, fitted, flows))
-    return a.tape(found)
+    compared: list[tuple[Kind, Pairs]] = []
+    for kind in kinds:
+        for allowed in _orders(kind):
+            flows = {name: float(name == allowed) for name in _ORDERS}
+            compared.append((kind, _recorded(a, kind, fitted, flows)))
+    return a.tape(cheapest(a, compared))
 
 
 @lru_cache(maxsize=512)

@@ -8,6 +8,20 @@ namespace {
 
 // Rows at once: their features and one tree stay in the first cache.
 constexpr int64_t kRows = 64;
+// Rows that go down a tree side by side: each waits for its own loads.
+constexpr int64_t kTogether = 8;
+
+void descend(const Forest& forest, const Split* splits, const float* leaves, const float* rows,
+             float* sums) {
+  int32_t at[kTogether] = {};
+  for (int32_t d = 0; d < forest.depth; ++d) {
+    for (int64_t i = 0; i < kTogether; ++i) {
+      const Split split = splits[at[i]];
+      at[i] = 2 * at[i] + 1 + (rows[split.feature * kRows + i] >= split.threshold);
+    }
+  }
+  for (int64_t i = 0; i < kTogether; ++i) sums[i] += leaves[at[i]];
+}
 
 }  // namespace
 
@@ -24,14 +38,8 @@ void run(const Forest& forest, const float* values, int32_t features, int64_t ro
     for (int32_t t = 0; t < forest.trees; ++t) {
       const Split* splits = forest.splits + t * inner;
       const float* leaves = forest.leaves + t * (inner + 1) - inner;
-      for (int64_t r = 0; r < count; ++r) {
-        const float* row = block.data() + r;
-        int64_t at = 0;
-        for (int32_t d = 0; d < forest.depth; ++d) {
-          const Split& split = splits[at];
-          at = 2 * at + 1 + (row[split.feature * kRows] >= split.threshold ? 1 : 0);
-        }
-        sums[r] += leaves[at];
+      for (int64_t r = 0; r < kRows; r += kTogether) {
+        descend(forest, splits, leaves, block.data() + r, sums + r);
       }
     }
     std::copy_n(sums, count, out + first);
