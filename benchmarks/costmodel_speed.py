@@ -139,8 +139,8 @@ def network_layers(rng: np.random.Generator, networks: int) -> list[Workload]:
 
 
 def simulation_seconds(pairs: list[tuple[Workload, VtaConfig]]) -> tuple[list[float], float]:
-    """Seconds of a timing-only simulation of each pair's best schedule, the least of three as the
-    first one finds cold caches; and seconds a layer that finding the schedule took."""
+    """Seconds of a timing-only simulation of each pair's best schedule, the median of five, as
+    for predictions; and seconds a layer that finding the schedule took."""
     units = [(on_config(unit, config), config) for unit, config in pairs]
     start = time.perf_counter()
     best = [best_schedule(unit, config) for unit, config in units]
@@ -149,9 +149,9 @@ def simulation_seconds(pairs: list[tuple[Workload, VtaConfig]]) -> tuple[list[fl
     for (unit, config), result in zip(units, best, strict=True):
         if not isinstance(result, Infeasible):
             wall, _ = seconds(
-                lambda u=unit, c=config, s=result.schedule: measure(u, c, s), repeats=3
+                lambda u=unit, c=config, s=result.schedule: measure(u, c, s), repeats=5
             )
-            found.append(min(wall))
+            found.append(float(np.median(wall)))
     return found, tuned
 
 

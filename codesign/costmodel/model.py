@@ -22,7 +22,6 @@ from codesign.costmodel.columns import (
     Floats,
     config_columns,
     grid,
-    take,
     workload_columns,
 )
 from codesign.costmodel.energy_base import counter_prices, energy_base_mj
@@ -34,10 +33,10 @@ from codesign.costmodel.intervals import Quantiles, unit_kinds
 from codesign.costmodel.trees import Spread
 from codesign.errors import StoreError
 from codesign.hw.config import VtaConfig
-from codesign.kernels.workload import Workload
+from codesign.kernels.workload import ConvWorkload, Workload
 from codesign.store import simulator_version
 
-_CHUNK_PAIRS = 1 << 14
+_CHUNK_PAIRS = 24_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,10 +191,11 @@ def _chunks(
 ) -> Iterator[tuple[NDArray[np.intp], Columns, Columns]]:
     """Rows of the grid with their columns; kinds apart, as the closed form has fewer tilings to
     price where nothing is convolved."""
-    columns, table = workload_columns(workloads), config_columns(configs)
+    table = config_columns(configs)
     step = max(1, _CHUNK_PAIRS // max(1, len(configs)))
-    for kind in (columns["is_conv"] > 0, columns["is_conv"] == 0):
-        members = np.flatnonzero(kind)
+    is_conv = np.array([isinstance(workload, ConvWorkload) for workload in workloads], np.bool_)
+    for members in (np.flatnonzero(is_conv), np.flatnonzero(~is_conv)):
         for start in range(0, len(members), step):
             rows = members[start : start + step]
-            yield rows, *grid(take(columns, rows), table)
+            # One chunk's columns are made while another is priced.
+            yield rows, *grid(workload_columns([workloads[int(i)] for i in rows]), table)

@@ -40,7 +40,7 @@ from codesign.costmodel.tilings import (
     tiling_of,
 )
 
-_JOB = 1 << 14
+_JOB = 1 << 15
 """Pairs that one thread takes at once."""
 
 _FEW = 2000
