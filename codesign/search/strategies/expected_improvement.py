@@ -33,6 +33,8 @@ _SHORT_MODELLED = 500
 """Short schedules that the process learns from; later ones count by themselves."""
 _TOLERATED = 0.05
 """Predicted excess over a limit up to which a pair is a candidate."""
+_ERROR = 30.0
+"""Error rate in percent that is stretched to 1."""
 _PER_NETWORK = 2
 """Configurations of one network in one round."""
 
@@ -257,5 +259,6 @@ def _above(z: Floats) -> Floats:
 
 
 def _stretched(accuracy: float) -> float:
-    """-log(error rate in percent): differences near the top count for more."""
-    return -float(np.log(max(100.0 - accuracy, 1e-3)))
+    """The inverse cube of the error rate: differences near the top count for more, as much more
+    as a process needs to be about as sure there as elsewhere."""
+    return (_ERROR / max(100.0 - accuracy, 0.1)) ** 3
