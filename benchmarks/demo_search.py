@@ -18,7 +18,7 @@ from typing import Any
 
 from claims import STDERR, Claim, Results, parser
 
-from codesign.cli.search import progress_lines
+from codesign.cli.search import ProgressLine
 from codesign.costmodel import Errors, collect, read, train
 from codesign.hw.space import load_space
 from codesign.kernels.workload import Workload
@@ -56,7 +56,7 @@ def learn(folder: Path, samples: int, seed: int, workers: int) -> tuple[Path, Er
         "configurations"
     )
     with TraceStore.open(folder / "traces.db") as store:
-        report = progress_lines()
+        report = ProgressLine().step
         collect(
             layers, configs, samples, seed, store, workers, lambda n, all: report("units", n, all)
         )
@@ -81,7 +81,7 @@ def find(folder: Path, model: Path, quick: bool, seed: int, workers: int) -> Stu
         problem,
         store=folder / "run.db",
         workers=workers,
-        progress=progress_lines(),
+        progress=ProgressLine().step,
         exact_regret=not quick,
     )
 

@@ -19,7 +19,7 @@ import numpy as np
 from claims import STDERR, Claim, Results, parser
 
 import codesign
-from codesign.cli.search import progress_lines
+from codesign.cli.search import ProgressLine
 from codesign.compiler import DECISIONS
 from codesign.errors import StoreError
 from codesign.search.pairs import Pairs, load_pairs, sums
@@ -93,7 +93,7 @@ def _made(table: Table, store: Path | None, workers: int, quick: bool) -> TruthT
     pairs = table.pairs()
     STDERR.print(f"{table.name}: {len(pairs.units)} units x {len(pairs.configs)} configurations")
     with tempfile.TemporaryDirectory() as folder:
-        report = progress_lines()
+        report = ProgressLine().step
         with (
             TraceStore.open(store or Path(folder, "units.db")) as traces,
             UnitSimulator(traces, make_pool(workers)) as simulator,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from codesign.cli.common import notice, positive, print_json, print_table, seed
+
+if TYPE_CHECKING:
+    from codesign.search.loop import Standing
 
 NAME = "search"
 HELP = "search for the best network and accelerator pair"
@@ -45,17 +49,22 @@ def run(args: argparse.Namespace) -> int:
     problem = Problem.load(args.problem)
     if args.model is not None:
         problem = replace(problem, cost_model=args.model)
-    study = search(
-        problem,
-        args.strategy,
-        args.store,
-        args.budget,
-        args.workers,
-        args.seed,
-        progress_lines(),
-        exact_regret=args.exact_regret,
-        cluster=args.cluster,
-    )
+    line = ProgressLine()
+    try:
+        study = search(
+            problem,
+            args.strategy,
+            args.store,
+            args.budget,
+            args.workers,
+            args.seed,
+            line.step,
+            exact_regret=args.exact_regret,
+            cluster=args.cluster,
+            watch=line.watch if line.live else None,
+        )
+    finally:
+        line.close()
     for text in study.notices:
         notice(text)
     if study.best is None:
@@ -100,6 +109,7 @@ def show(best: Mapping[str, Any] | None, certificate: Mapping[str, Any]) -> None
         return
     cycles, proof = certificate["cycles"], certificate["proof"]
     share = certificate["evaluated_share"]
+    tested = certificate["accuracy"]["tested"]
     rows: list[tuple[str, Any]] = [
         ("network", best["network"]),
         ("configuration", best["config"]),
@@ -111,10 +121,15 @@ def show(best: Mapping[str, Any] | None, certificate: Mapping[str, Any]) -> None
             "FPGA",
             "{dsp:g} DSP, {bram36:g} RAMB36, {lut:g} LUT, {ff:g} FF (estimated)".format(**best),
         ),
-        ("outputs match", proof["outputs_match"]),
+        ("weights", proof["weights"]),
+        ("outputs match", f"{_yes(proof['outputs_match'])}, {proof['inputs']} inputs"),
         ("package cycles equal", cycles["package_equals_t2"]),
         ("pairs", f"{share['pairs']}, {certificate['evaluations']['t2']} at T2"),
     ]
+    if tested is not None:
+        rows.insert(3, ("accuracy, unseen", f"{tested['accuracy']:.2f} % ({tested['judged']})"))
+    if "why" in best:
+        rows.append(("why proposed", best["why"]))
     if "regret" in certificate:
         rows.append(("exact regret", f"{100 * certificate['regret']['relative']:.3g} %"))
     else:
@@ -122,25 +137,58 @@ def show(best: Mapping[str, Any] | None, certificate: Mapping[str, Any]) -> None
     print_table(("winner", ""), rows)
 
 
-def progress_lines() -> Callable[[str, int, int], None]:
-    """Progress on stderr: a live line on a terminal, else a line every ten seconds."""
-    shown = {"what": "", "time": 0.0}
-    live = sys.stderr.isatty()
-    started = time.monotonic()
+def _yes(value: bool) -> str:
+    return "yes" if value else "NO"
 
-    def report(what: str, done: int, total: int) -> None:
+
+class ProgressLine:
+    """A live line on stderr; silent where that is no terminal."""
+
+    def __init__(self) -> None:
+        self.live = sys.stderr.isatty()
+        self._started = time.monotonic()
+        self._standing = ""
+        self._what = ""
+        self._shown = 0.0
+
+    def step(self, what: str, done: int, total: int) -> None:
+        """For `Progress`: every kind of work has a line of its own."""
         now = time.monotonic()
-        fresh = what != shown["what"]
-        if not fresh and done < total and now - float(shown["time"]) < (0.2 if live else 10.0):
+        fresh = what != self._what
+        if not self.live or not (fresh or done >= total or now - self._shown > 0.2):
             return
-        line = f"[{now - started:6.1f} s] {what}: {done}/{total}"
-        if live:
-            start = "\n" if fresh and shown["what"] else "\r"
-            print(f"{start}{line}\033[K", end="", file=sys.stderr, flush=True)
-            if what == "compiling and running the winner" and done == total:
-                print(file=sys.stderr)
-        else:
-            print(line, file=sys.stderr, flush=True)
-        shown.update(what=what, time=now)
+        end = "\n" if fresh and self._what else "\r"
+        text = f"[{_clock(now - self._started)}] {what}: {done}/{total}{self._standing}"
+        print(f"{end}{text[: _columns()]}\033[K", end="", file=sys.stderr, flush=True)
+        self._what, self._shown = what, now
 
-    return report
+    def watch(self, standing: Standing) -> None:
+        """What the line says behind the count, from the next step on."""
+        spent, seconds = standing.spent, time.monotonic() - self._started
+        left = standing.budget - spent.price
+        eta = seconds * left / spent.price if spent.price else 0.0
+        levels = {"T0": spent.t0, "T1": spent.t1, "T2": spent.t2, "short": spent.short}
+        used = ", ".join(f"{name} {count}" for name, count in levels.items() if count)
+        best = "none feasible" if standing.best is None else _figures(standing.best.figures)
+        self._standing = (
+            f" | best {best} | front {standing.front} | {used} | ETA {_clock(max(0.0, eta))}"
+        )
+
+    def close(self) -> None:
+        """End the line."""
+        if self.live and self._what:
+            print(file=sys.stderr)
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size().columns - 1
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _figures(figures: Mapping[str, float]) -> str:
+    return f"{figures['accuracy']:.2f} %, {figures['latency_ms']:.3g} ms"

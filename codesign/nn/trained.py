@@ -142,17 +142,24 @@ class SupernetAccuracy:
         """The same inherited weights on the test part of ``final``."""
         return self._on(self.final or self.data, networks)
 
+    def network(self, text: str) -> nn.Module:
+        """A network of the space with inherited weights."""
+        return self._trained().inherited(self.space.from_json(text), self.data)
+
     def _on(self, part: DataSet, networks: Sequence[str]) -> NDArray[np.float64]:
+        shared = self._trained()
+        genotypes = [self.space.from_json(network) for network in networks]
+        images = replace(self.data, test_images=part.test_images, test_labels=part.test_labels)
+        return np.array([shared.accuracy(g, images) for g in genotypes], np.float64)
+
+    def _trained(self) -> SharedWeights:
         from codesign.nn.supernet import train_supernet
 
         if self._shared is None:
             self._shared = train_supernet(
                 self.space, self.data, self.recipe, self.checkpoint, progress=self.progress
             )
-        shared = self._shared
-        genotypes = [self.space.from_json(network) for network in networks]
-        images = replace(self.data, test_images=part.test_images, test_labels=part.test_labels)
-        return np.array([shared.accuracy(g, images) for g in genotypes], np.float64)
+        return self._shared
 
 
 def judged(data: DataSet) -> str:

@@ -44,6 +44,9 @@ def accuracy_source(
                 f"[accuracy] values: {len(choice.values)} given for {len(network.onnx)} "
                 f"networks; give one percentage per ONNX file"
             )
+        wrong = [value for value in choice.values if not 0 <= value <= 100]
+        if wrong:
+            raise ConfigError(f"[accuracy] values: {wrong[0]:g}; percentages are allowed, 0 to 100")
         return GivenAccuracy(dict(zip(network.onnx, choice.values, strict=True)))
     if choice.source == "callable":
         return CallableAccuracy(_function(choice.function), choice.dataset or "user's function")
@@ -74,13 +77,16 @@ def _measured(
 ) -> AccuracySource:
     from codesign.nn.datasets import load_dataset
     from codesign.nn.evaluate import EvaluatedAccuracy
+    from codesign.nn.labelled import LabelledAccuracy
     from codesign.nn.supernet import OneShotRecipe
     from codesign.nn.trained import SupernetAccuracy, TrainedAccuracy
     from codesign.nn.training import Recipe
 
     name = choice.dataset or network.dataset
-    if name is None:
-        raise ConfigError(f'[accuracy] source = "{choice.source}" needs dataset = "NAME"')
+    labelled = choice.source == "evaluate" and (choice.path or "").endswith(".npz")
+    if name is None and not labelled:
+        other = ', or path = "LABELLED.npz"' if choice.source == "evaluate" else ""
+        raise ConfigError(f'[accuracy] source = "{choice.source}" needs dataset = "NAME"{other}')
     if choice.source == "evaluate":
         if not network.onnx:
             raise ConfigError(
@@ -90,9 +96,13 @@ def _measured(
         if config is None:
             raise ConfigError('[accuracy] source = "evaluate" needs a configuration to compile for')
         store = None if choice.store is None else Path(choice.store)
-        return EvaluatedAccuracy(load_dataset(name, choice.path), config, store=store)
+        if choice.path is not None and labelled:
+            return LabelledAccuracy(
+                Path(choice.path), config, name or "", network.calibration, store=store
+            )
+        return EvaluatedAccuracy(load_dataset(name or "", choice.path), config, store=store)
     space = _space(network, choice)
-    data = load_dataset(name, choice.path, size=space.input_shape[1])
+    data = load_dataset(name or "", choice.path, size=space.input_shape[1])
     if choice.source == "supernet":
         recipe = OneShotRecipe(epochs=choice.epochs, seed=choice.seeds[0])
         kept = None if choice.checkpoint is None else Path(choice.checkpoint)

@@ -11,7 +11,7 @@ import numpy as np
 
 from codesign.hw.area import RESOURCES
 from codesign.hw.content import config_key
-from codesign.search.evaluation import Evaluation
+from codesign.search.evaluation import Evaluation, Pair
 from codesign.search.evaluator import Evaluator
 from codesign.search.pairs import Floats
 from codesign.search.ranking import objective_key
@@ -20,8 +20,10 @@ from codesign.search.winner import Proof
 _LIBRARIES = ("codesign", "apache-tvm", "numpy", "xgboost", "torch")
 
 
-def describe(evaluator: Evaluator, evaluation: Evaluation) -> dict[str, Any]:
-    """A pair in words and figures."""
+def describe(
+    evaluator: Evaluator, evaluation: Evaluation, reasons: Mapping[Pair, str] | None = None
+) -> dict[str, Any]:
+    """A pair in words and figures; ``why`` where the strategy gave a reason for it."""
     config = evaluator.pairs.configs[evaluation.pair.config]
     return {
         "network": evaluation.network,
@@ -30,6 +32,7 @@ def describe(evaluator: Evaluator, evaluation: Evaluation) -> dict[str, Any]:
         **evaluation.figures,
         "feasible": evaluation.feasible,
         "violations": [str(violation) for violation in evaluation.violations],
+        **({"why": why} if (why := (reasons or {}).get(evaluation.pair)) else {}),
     }
 
 
@@ -37,6 +40,7 @@ def certify(
     evaluator: Evaluator,
     winner: Evaluation | None,
     proof: Proof | None,
+    tested: Mapping[str, Any] | None,
     truth: Floats | None,
     facts: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -44,6 +48,7 @@ def certify(
 
     ``truth`` is the T2 cycles float64 [N, C] of all pairs, where they were simulated; the
     regret is then exact, else the share evaluated is given with what the lower bounds exclude.
+    ``tested`` is the winner's accuracy on images that no selection saw, where there are any;
     ``facts`` are seeds and hashes from the loop.
     """
     pairs = evaluator.pairs
@@ -58,7 +63,7 @@ def certify(
         "versions": {name: version(name) for name in _LIBRARIES}
         | {"simulator": evaluator.simulator.version},
         "hashes": dict(facts["hashes"]),
-        "accuracy": asdict(pairs.accuracy_kind),
+        "accuracy": asdict(pairs.accuracy_kind) | {"tested": tested},
         "proof": None if proof is None else asdict(proof),
     }
     if truth is not None:

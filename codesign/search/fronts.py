@@ -11,11 +11,12 @@ from codesign.search.evaluator import Evaluator
 from codesign.search.pairs import Floats
 
 _CLOUD = 2000
+_FIGURES = ("latency_ms", "accuracy", "energy_mj", "dsp")
 
 
 @dataclass(frozen=True)
 class Fronts:
-    """Accuracy against latency.
+    """Accuracy against latency, and the figures of every simulated pair.
 
     ``cloud`` holds [latency_ms, accuracy] of at most 2000 networks, each on the configuration
     that is fastest for it by prediction; ``predicted`` and ``exact`` are Pareto fronts of all
@@ -47,8 +48,7 @@ def fronts(evaluator: Evaluator, truth: Floats | None) -> Fronts:
         {
             "network": e.network,
             "config": e.config,
-            "latency_ms": e.figures["latency_ms"],
-            "accuracy": e.figures["accuracy"],
+            **{name: e.figures[name] for name in _FIGURES},
             "feasible": e.feasible,
         }
         for e in evaluator.evaluations()

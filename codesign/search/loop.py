@@ -12,11 +12,13 @@ import numpy as np
 
 from codesign.nn import AccuracySource
 from codesign.search.accounting import STALL
+from codesign.search.accuracy import accuracy_source
 from codesign.search.certificate import certify, describe
-from codesign.search.evaluator import Evaluator
+from codesign.search.evaluation import Evaluation, Pair
+from codesign.search.evaluator import Evaluator, Spent
 from codesign.search.fronts import Fronts, fronts
 from codesign.search.networks import Progress
-from codesign.search.pairs import Floats, Pairs, load_pairs
+from codesign.search.pairs import Floats, Pairs, load_configs, load_pairs
 from codesign.search.pools import make_pool
 from codesign.search.problem import Problem
 from codesign.search.ranking import pareto, rank
@@ -31,10 +33,25 @@ from codesign.search.winner import (
     file_hash,
     layer_rows,
     prove,
+    tested,
     write_certificate,
 )
 from codesign.store import RunStore, content_key, estimates_version, simulator_version
 from codesign.store.content import config_text
+
+_LAYOUT = 2
+"""Of a stored result; one of another layout is made again."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a search stands: what it spent of its budget, the best pair that keeps the limits
+    (None so far), and the number of pairs on the front."""
+
+    spent: Spent
+    budget: int
+    best: Evaluation | None
+    front: int
 
 
 @dataclass(frozen=True)
@@ -87,6 +104,7 @@ def search(
     cluster: str | None = None,
     tuner: Tuner = best,
     prover: Prover = prove,
+    watch: Callable[[Standing], None] | None = None,
 ) -> Study:
     """Search a problem; run again with the same arguments, it resumes or returns what it found.
 
@@ -102,6 +120,7 @@ def search(
     cluster : address of a Dask scheduler whose workers simulate in place of local processes
     tuner : what answers "how many cycles has this unit on this configuration"
     prover : what compiles and runs the winner
+    watch : called with every round's standing
 
     Raises
     ------
@@ -121,10 +140,15 @@ def search(
         RunStore.open(store) as runs,
         UnitSimulator(runs.traces, make_pool(workers, cluster), tuner) as simulator,
     ):
-        pairs = load_pairs(asked, accuracy, progress)
+        source = accuracy
+        if source is None:
+            first = load_configs(asked.hardware)[0][0]
+            source = accuracy_source(asked.network, asked.accuracy, first)
+        pairs = load_pairs(asked, source, progress)
         hashes = _hashes(asked, pairs, predictor)
         run = content_key(
             [
+                _LAYOUT,
                 hashes,
                 asked.strategy,
                 dict(asked.options),
@@ -139,19 +163,23 @@ def search(
             return Study(run, runs.path, folder, stored)
         runs.add_run(run, _plain(asked), {"version": version("codesign"), "batch": BATCH})
         evaluator = Evaluator(asked, pairs, predictor, simulator)
-        notices = _explore(evaluator, runs, run, progress)
+        notices, reasons = _explore(evaluator, runs, run, progress, watch)
         truth = _truth(evaluator, progress) if asked.exact_regret else None
         facts = {"seeds": {"search": asked.seed, "weights": asked.seed}, "hashes": hashes}
-        result = _conclude(evaluator, truth, facts, folder, prover, progress)
+        result = _conclude(evaluator, source, truth, reasons, facts, folder, prover, progress)
         result["notices"] = list(notices)
         runs.add_result(run, result)
     return Study(run, Path(store), folder, result)
 
 
 def _explore(
-    evaluator: Evaluator, runs: RunStore, run: str, progress: Progress | None
-) -> Sequence[str]:
-    """Spend the budget; what the strategy has to say at the end."""
+    evaluator: Evaluator,
+    runs: RunStore,
+    run: str,
+    progress: Progress | None,
+    watch: Callable[[Standing], None] | None,
+) -> tuple[Sequence[str], Mapping[Pair, str]]:
+    """Spend the budget; what the strategy has to say at the end, and its reasons by pair."""
     problem = evaluator.problem
     rng = np.random.default_rng(problem.seed)
     setting = Setting(View(problem, evaluator.pairs), problem.budget, rng, problem.options)
@@ -171,9 +199,19 @@ def _explore(
         strategy.tell(evaluations)
         stored += len(bought)
         idle = 0 if bought else idle + 1
+        if watch is not None:
+            watch(_standing(evaluator))
     if progress is not None:
         progress("pairs at T2", evaluator.spent().t2, evaluator.spent().t2)
-    return getattr(strategy, "notices", ())
+    return getattr(strategy, "notices", ()), getattr(strategy, "why", {})
+
+
+def _standing(evaluator: Evaluator) -> Standing:
+    problem = evaluator.problem
+    ranked = rank(evaluator.evaluations(), problem.objectives)
+    winner = ranked[0] if ranked and ranked[0].feasible else None
+    front = len(pareto(ranked, problem.objectives))
+    return Standing(evaluator.spent(), problem.budget, winner, front)
 
 
 def _truth(evaluator: Evaluator, progress: Progress | None) -> Floats:
@@ -191,7 +229,9 @@ def _truth(evaluator: Evaluator, progress: Progress | None) -> Floats:
 
 def _conclude(
     evaluator: Evaluator,
+    source: AccuracySource,
     truth: Floats | None,
+    reasons: Mapping[Pair, str],
     facts: Mapping[str, Any],
     folder: Path,
     prover: Prover,
@@ -204,15 +244,16 @@ def _conclude(
     if winner is not None:
         if progress is not None:
             progress("compiling and running the winner", 0, 1)
-        proof = prover(evaluator, winner, folder, problem.seed)
+        proof = prover(evaluator, winner, source, folder, problem.seed)
         if progress is not None:
             progress("compiling and running the winner", 1, 1)
-    certificate = certify(evaluator, winner, proof, truth, facts)
+    unseen = None if winner is None else tested(source, winner)
+    certificate = certify(evaluator, winner, proof, unseen, truth, facts)
     drawn: Fronts = fronts(evaluator, truth)
     result = {
-        "best": None if winner is None else describe(evaluator, winner),
-        "nearest": describe(evaluator, ranked[0]) if ranked else None,
-        "front": [describe(evaluator, e) for e in pareto(ranked, problem.objectives)],
+        "best": None if winner is None else describe(evaluator, winner, reasons),
+        "nearest": describe(evaluator, ranked[0], reasons) if ranked else None,
+        "front": [describe(evaluator, e, reasons) for e in pareto(ranked, problem.objectives)],
         "certificate": certificate,
         "layers": [] if winner is None else layer_rows(evaluator, winner),
         "config": None

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from codesign.costmodel import off_config
 from codesign.errors import ConfigError, ModelError
+from codesign.frontend.calibration import load_samples
 from codesign.hw.config import VtaConfig
 from codesign.kernels.workload import Workload
 from codesign.nn import Genotype, Layers, NetworkSpace, load_network_space
+from codesign.nn.labelled import LABELS, naming
 from codesign.search.decisions import Decisions
 from codesign.search.problem import NetworkChoice
 
@@ -85,7 +87,7 @@ class SpaceNetworks:
 
     @property
     def weights(self) -> str:
-        return "untrained (seeded random weights; the accuracy is the table's)"
+        return "untrained (seeded random weights; the accuracy is of weights trained elsewhere)"
 
     def identity(self) -> Any:
         space = self.space
@@ -176,13 +178,14 @@ class OnnxNetworks:
         for index, file in enumerate(self.files):
             data = self.calibration(index, 0)
             # Units of their own: fusing and folding depend on the configuration.
-            package = codesign.compile(
-                file,
-                self.reference,
-                calibration=data,
-                compose="exact",
-                disabled=DECISIONS,
-            )
+            with naming(file):
+                package = codesign.compile(
+                    file,
+                    self.reference,
+                    calibration=data,
+                    compose="exact",
+                    disabled=DECISIONS,
+                )
             found.append(package_layers(package, self.reference))
             if progress is not None:
                 progress("networks", index + 1, len(self.files))
@@ -197,10 +200,11 @@ class OnnxNetworks:
         shutil.copyfile(self.files[index], path)
 
     def calibration(self, index: int, seed: int) -> Mapping[str, NDArray[Any]] | None:
+        """Of the file, which may be a labelled one."""
         if self.calibration_file is None:
             return None
-        with np.load(self.calibration_file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        samples = load_samples(self.calibration_file, ())
+        return {name: array for name, array in samples.items() if name != LABELS}
 
 
 def package_layers(package: Any, config: VtaConfig) -> Layers:
@@ -223,5 +227,8 @@ def load_networks(
     if choice.space is not None:
         space = load_network_space(choice.space, choice.dataset, choice.resolution)
         return SpaceNetworks(space, choice.samples, None if known is None else tuple(known))
+    twice = sorted({file for file in choice.onnx if choice.onnx.count(file) > 1})
+    if twice:
+        raise ConfigError(f"[network] onnx lists {', '.join(twice)} twice; name each file once")
     largest = max(configs, key=lambda config: (config.sram_bytes, config.pes))
     return OnnxNetworks(choice.onnx, largest, choice.calibration)

@@ -72,8 +72,9 @@ class AccuracyChoice:
     ``table`` (trained accuracies of the space), ``given`` (percent, one per ONNX file), ``train``
     (each network of the space for ``epochs``, once for each of ``seeds``), ``supernet`` (weights
     shared by the space, trained for ``epochs``), ``evaluate`` (ONNX files, compiled for the first
-    configuration, on labelled images), ``callable`` (``function``, as "module:name", of a
-    network's text) or ``predicted`` (figures of an accuracy predictor, in the file ``path``).
+    configuration, on a data set or on the labelled .npz at ``path``), ``callable`` (``function``,
+    as "module:name", of a network's text) or ``predicted`` (figures of an accuracy predictor, in
+    the file ``path``).
     ``dataset`` is the network's and ``split`` the table's first where not given; ``path`` is where
     a data set's files lie, ``store`` keeps what was measured, ``checkpoint`` a supernet's weights.
     """

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from codesign.errors import StoreError
 from codesign.kernels import lower_bound
+from codesign.nn import AccuracySource
+from codesign.nn.trained import SupernetAccuracy, TrainedAccuracy, judged
 from codesign.search.evaluation import Evaluation
 from codesign.search.evaluator import Evaluator
 from codesign.store.atomic import write_text
@@ -21,8 +23,12 @@ from codesign.store.content import canonical_json
 ONNX = "winner.onnx"
 PACKAGE = "winner.tar"
 CERTIFICATE = "certificate.json"
-INPUTS = 2
+INPUTS = 10
 """Inputs of the bit-exactness run."""
+_CALIBRATION = 128
+"""Training images that calibrate a network trained here."""
+
+Samples = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -44,24 +50,29 @@ class Proof:
     onnx_sha256: str
 
 
-Prover = Callable[[Evaluator, Evaluation, Path, int], Proof]
-"""``(evaluator, winner, folder, seed)`` → proof, with winner.onnx and winner.tar in the folder."""
+Prover = Callable[[Evaluator, Evaluation, AccuracySource, Path, int], Proof]
+"""``(evaluator, winner, source, folder, seed)`` → proof, with winner.onnx and winner.tar in the
+folder; ``source`` is where the accuracies came from."""
 
 
-def prove(evaluator: Evaluator, winner: Evaluation, folder: Path, seed: int) -> Proof:
-    """Write the winner's ONNX and Package into ``folder`` and run the Package."""
+def prove(
+    evaluator: Evaluator, winner: Evaluation, source: AccuracySource, folder: Path, seed: int
+) -> Proof:
+    """Write the winner's ONNX, with trained weights where ``source`` trains, and its Package into
+    ``folder``, and run the Package."""
     import codesign
     from codesign.compiler import DECISIONS
 
-    networks = evaluator.pairs.networks
     config = evaluator.pairs.configs[winner.pair.config]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot make {folder}: {error.strerror}") from error
     onnx = folder / ONNX
-    networks.export(winner.pair.network, onnx, seed)
-    calibration = networks.calibration(winner.pair.network, seed)
+    try:
+        weights, calibration = _export(evaluator, winner, source, onnx, seed)
+    except OSError as error:
+        raise StoreError(f"cannot write {onnx}: {error.strerror or error}") from error
     # The search adds up units of their own, which is what its figures are held against.
     package: Any = codesign.compile(
         onnx,
@@ -73,7 +84,7 @@ def prove(evaluator: Evaluator, winner: Evaluation, folder: Path, seed: int) -> 
     package.save(folder / PACKAGE)
     result: Any = package.run(_inputs(package, calibration, seed))
     return Proof(
-        networks.weights,
+        weights,
         INPUTS,
         bool(result.outputs_match),
         int(result.cycles),
@@ -85,17 +96,53 @@ def prove(evaluator: Evaluator, winner: Evaluation, folder: Path, seed: int) -> 
     )
 
 
-def _inputs(
-    package: Any, calibration: Mapping[str, NDArray[Any]] | None, seed: int
-) -> dict[str, NDArray[Any]]:
-    """The first calibration samples; seeded noise where the network came without any."""
-    if calibration is not None:
-        return {name: samples[:INPUTS] for name, samples in calibration.items()}
+def _export(
+    evaluator: Evaluator, winner: Evaluation, source: AccuracySource, path: Path, seed: int
+) -> tuple[str, Samples | None]:
+    """Write the winner's ONNX; what its weights are, in words, and its calibration inputs."""
+    networks = evaluator.pairs.networks
+    if not isinstance(source, (TrainedAccuracy, SupernetAccuracy)):
+        networks.export(winner.pair.network, path, seed)
+        return networks.weights, networks.calibration(winner.pair.network, seed)
+    from codesign.nn.datasets import real
+    from codesign.nn.export import export_onnx
+
+    if isinstance(source, TrainedAccuracy):
+        network = source.network(winner.network, source.seeds[0])
+        said = f"trained here, {source.recipe.epochs} epochs, seed {source.seeds[0]}"
+    else:
+        network = source.network(winner.network)
+        said = f"inherited from the supernet trained here, {source.recipe.epochs} epochs"
+    export_onnx(network.cpu(), (1, *source.data.image_shape), path)
+    return f"{said}, on {source.data.name}", {"x": real(source.data.train_images[:_CALIBRATION])}
+
+
+def _inputs(package: Any, calibration: Samples | None, seed: int) -> dict[str, NDArray[Any]]:
+    """Calibration samples, and where they are too few the same with their elements shuffled;
+    seeded noise where the network came without any."""
     rng = np.random.default_rng(seed)
-    return {
-        value.name: rng.standard_normal((INPUTS, *value.shape[1:])).astype(value.dtype)
-        for value in package.inputs
-    }
+    if calibration is None:
+        return {
+            value.name: rng.standard_normal((INPUTS, *value.shape[1:])).astype(value.dtype)
+            for value in package.inputs
+        }
+    return {name: _enough(samples, rng) for name, samples in calibration.items()}
+
+
+def _enough(samples: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+    found = samples[np.arange(INPUTS) % len(samples)]
+    for place in range(len(samples), INPUTS):
+        found[place] = rng.permuted(found[place])
+    return found
+
+
+def tested(source: AccuracySource, winner: Evaluation) -> dict[str, Any] | None:
+    """Top-1 of the winner on images that no selection saw, percent, and which these are; None
+    where the source has none."""
+    if not isinstance(source, (TrainedAccuracy, SupernetAccuracy)) or source.final is None:
+        return None
+    top1 = float(source.tested([winner.network])[0])
+    return {"accuracy": top1, "judged": judged(source.final)}
 
 
 def file_hash(path: Path) -> str:

@@ -34,7 +34,7 @@ def made_up(workload: Any, config: Any) -> Any:
     return SimpleNamespace(schedule={"dataflow": "os"}, cycles=cycles, counters={})
 
 
-def prover(evaluator: Evaluator, winner: Evaluation, folder: Path, seed: int) -> Proof:
+def prover(evaluator: Evaluator, winner: Evaluation, source: Any, folder: Path, seed: int) -> Proof:
     folder.mkdir(exist_ok=True)
     (folder / "winner.onnx").write_bytes(b"onnx")
     digest = "e28eb1d72ad0e9f46b8b91fa15ef49bd5e5d40e3ca25b4e1a8b81e1d4d9a7dcb"
