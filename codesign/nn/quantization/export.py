@@ -12,11 +12,21 @@ import numpy as np
 
 from codesign.nn.export import OPSET
 from codesign.nn.quantization.frozen import FrozenNetwork, FrozenStep
-from codesign.nn.quantization.plan import INPUT
+from codesign.nn.quantization.plan import INPUT, Step
 from codesign.store.atomic import write_bytes
 
 _IR_VERSION = 9
-_OPERATORS = {"conv": "Conv", "dense": "Gemm", "add": "Add", "avg_pool": "AveragePool"}
+_TO_THE_END = 2**31 - 1
+_OPERATORS = {
+    "conv": "Conv",
+    "dense": "Gemm",
+    "add": "Add",
+    "avg_pool": "AveragePool",
+    "max_pool": "MaxPool",
+    "flatten": "Flatten",
+    "concat": "Concat",
+    "crop": "Slice",
+}
 
 
 def export_qdq(network: FrozenNetwork, path: str | Path) -> Path:
@@ -66,12 +76,12 @@ class _Writer:
         raw = f"{step.name}_raw"
         if step.kind in ("conv", "dense"):
             inputs += self._parameters(frozen)
-        if step.kind == "flatten":
-            self._node("Flatten", inputs, raw)
-        elif step.kind == "activation":
+        if step.kind == "crop":
+            inputs += self._bounds(step)
+        if step.kind == "activation":
             raw = inputs[0]
         else:
-            self._node(_OPERATORS.get(step.kind, "MaxPool"), inputs, raw, **_attributes(frozen))
+            self._node(_OPERATORS[step.kind], inputs, raw, **_attributes(frozen))
         if not step.keeps_scale:
             bounds = [
                 self._constant(f"{step.name}_low", frozen.low),
@@ -107,6 +117,14 @@ class _Writer:
         self._node("DequantizeLinear", numbers, f"{name}_weight", **axis)
         return [f"{name}_weight", self._constant(f"{name}_bias", frozen.bias)]
 
+    def _bounds(self, step: Step) -> list[str]:
+        """Starts, ends and axes of a crop; its first row and column are cut off."""
+        numbers = {"starts": step.first, "ends": [_TO_THE_END] * 2, "axes": (2, 3)}
+        return [
+            self._constant(f"{step.name}_{what}", np.array(value, np.int64))
+            for what, value in numbers.items()
+        ]
+
     def _real(self, name: str) -> str:
         return f"{name}_real"
 
@@ -126,8 +144,10 @@ def _attributes(frozen: FrozenStep) -> dict[str, Any]:
     step = frozen.step
     if step.kind == "dense":
         return {"transB": 1}
-    if step.kind == "add":
+    if step.kind in ("add", "flatten", "crop"):
         return {}
+    if step.kind == "concat":
+        return {"axis": 1}
     window: dict[str, Any] = {
         "kernel_shape": list(step.kernel),
         "strides": list(step.stride),

@@ -25,6 +25,7 @@ from codesign.nn.quantization.exact import (
     weight_unit,
 )
 from codesign.nn.quantization.frozen import FrozenNetwork, FrozenStep
+from codesign.nn.quantization.joined import clip_owners
 from codesign.nn.quantization.plan import INPUT, Step, plan
 from codesign.nn.quantization.quantizers import QUANTIZERS, LearnedClip, levels
 from codesign.nn.quantization.ranges import (
@@ -37,6 +38,7 @@ from codesign.nn.quantization.real_steps import (
     affine,
     along_channels,
     along_rows,
+    live_taps,
     product,
     unit_weights,
     weightless,
@@ -64,6 +66,8 @@ class _Value:
 class QuantizedNetwork(nn.Module):
     """A network as steps (`plan`), each of whose outputs has a learned clip and bits.
 
+    Outputs that a concatenation joins have one clip (`joined`).
+
     Inputs are float32 images of `codesign.nn.datasets.real`, int8 at `PIXEL_SCALE`. The weights are
     copies. ``mode`` decides what `forward` computes:
 
@@ -80,9 +84,11 @@ class QuantizedNetwork(nn.Module):
         self.scheme = scheme
         self.steps = plan(network, image_shape)
         self.bits = scheme.bits_of(self.steps)
+        self._owners = clip_owners(self.steps, self.bits)
         self.mode: Mode = "quantized"
         self._fit: Fit | None = None
         modules: dict[str, Any] = dict(network.named_modules())
+        shapes = {INPUT: image_shape} | {step.name: step.shape for step in self.steps}
         self.layers = nn.ModuleDict()
         self.norms = nn.ModuleDict()
         self.clips = nn.ParameterDict()
@@ -90,9 +96,13 @@ class QuantizedNetwork(nn.Module):
             if step.kind in ("conv", "dense"):
                 layer = copy.deepcopy(modules[step.layer]) if step.layer else unit_weights(step)
                 self.layers[step.name] = layer
+            if step.kind == "conv":
+                # The compiler cuts these taps off before it fits the others; zero, none matters.
+                size = shapes[step.inputs[0]][1:]
+                self._layer(step).weight.detach().mul_(live_taps(step, size))
             if step.norm:
                 self.norms[step.name] = copy.deepcopy(modules[step.norm])
-            if not step.keeps_scale:
+            if self._owners.get(step.name) == step.name:
                 self.clips[step.name] = nn.Parameter(torch.tensor(6.0))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -108,11 +118,15 @@ class QuantizedNetwork(nn.Module):
         self.eval()
         x = torch.from_numpy(real(images)).to(next(self.parameters()).device)
         values = {INPUT: _Value(x, x.new_tensor(PIXEL_SCALE))}
+        found = dict.fromkeys(self.clips, 0.0)
         for step in self.steps:
             values[step.name] = self._run(step, [values[name] for name in step.inputs])
-            if step.name in self.clips:
+            if not step.keeps_scale:
                 clip = least_error_clip(values[step.name].real, levels(self.bits[step.name][1]))
-                self.clips[step.name].fill_(clip)
+                owner = self._owners[step.name]
+                found[owner] = max(found[owner], clip)
+        for owner, clip in found.items():
+            self.clips[owner].fill_(clip)
         self.mode = mode
         return self
 
@@ -281,7 +295,7 @@ class QuantizedNetwork(nn.Module):
         return self._clip(step).detach() / levels(self.bits[step.name][1])
 
     def _clip(self, step: Step) -> torch.Tensor:
-        return self.clips[step.name].clamp_min(SMALLEST_CLIP)
+        return self.clips[self._owners[step.name]].clamp_min(SMALLEST_CLIP)
 
     def _layer(self, step: Step) -> Any:
         return self.layers[step.name]

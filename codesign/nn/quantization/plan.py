@@ -5,6 +5,7 @@
 
 Batch norms join the convolution before them, ReLUs the step before them where nothing else reads
 it. All tensors between steps are quantised, sums and branches too: no step computes in float.
+So a squeeze-and-excitation, whose sigmoid and product the accelerator leaves to the host, has none.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional
 
 from codesign.errors import ModelError
+from codesign.nn.graph_module import GraphModule
 
-StepKind = Literal["conv", "dense", "add", "activation", "avg_pool", "max_pool", "flatten"]
+StepKind = Literal[
+    "conv", "dense", "add", "activation", "avg_pool", "max_pool", "flatten", "concat", "crop"
+]
 INPUT = "x"
 
 
@@ -31,7 +35,8 @@ class Step:
     image after it, ``low`` and ``high`` the bounds of its ReLU or ReLU6.
 
     ``layer`` and ``norm`` name the modules that hold its weights. A batch norm that follows no
-    convolution is a convolution without ``layer``: one weight for each channel.
+    convolution is a convolution without ``layer``: one weight for each channel. ``first`` is the
+    first row and column that a crop keeps.
     """
 
     name: str
@@ -48,6 +53,7 @@ class Step:
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     count_include_pad: bool = True
+    first: tuple[int, int] = (0, 0)
 
     @property
     def rectified(self) -> bool:
@@ -55,8 +61,8 @@ class Step:
 
     @property
     def keeps_scale(self) -> bool:
-        """Whether the output has the input's scale: nothing is computed."""
-        return self.kind in ("max_pool", "flatten")
+        """Whether the output has the inputs' scale: nothing is computed."""
+        return self.kind in ("max_pool", "flatten", "concat", "crop")
 
 
 def plan(network: nn.Module, image_shape: tuple[int, int, int]) -> tuple[Step, ...]:
@@ -68,6 +74,10 @@ def plan(network: nn.Module, image_shape: tuple[int, int, int]) -> tuple[Step, .
         control flow that torch.fx cannot trace, or an operator without a step; named, with what
         is allowed.
     """
+    if isinstance(network, GraphModule) and network.graph.output is None:
+        raise ModelError(
+            "quantisation: the network's output does not depend on its image; take another genotype"
+        )
     try:
         # In training mode the run that finds shapes would move the batch norms' statistics.
         traced = fx.symbolic_trace(copy.deepcopy(network).eval())
@@ -122,6 +132,12 @@ class _Planner:
             self._add(node, Step(node.name, "add", operands, _shape(node)))
         elif what == "flatten":
             self._add(node, Step(node.name, "flatten", self._inputs(node), _shape(node)))
+        elif what == "concat":
+            self._add(node, Step(node.name, "concat", self._joined(node), _shape(node)))
+        elif what == "crop":
+            first = self._first(node)
+            step = Step(node.name, "crop", self._inputs(node), _shape(node), first=first)
+            self._add(node, step)
         else:
             self._pool(node, what)
 
@@ -143,11 +159,32 @@ class _Planner:
         return ModelError(
             f"quantisation: no step for {what} ({node.name}); allowed are Conv2d, Linear, "
             "BatchNorm2d, ReLU, ReLU6, AvgPool2d, AdaptiveAvgPool2d(1), MaxPool2d, Flatten, "
-            "Identity, Dropout and sums of two tensors"
+            "Identity, Dropout, sums of two tensors, concatenations of channels and crops "
+            "x[:, :, n:, n:]; a sigmoid or a product of two tensors is the host's"
         )
 
     def _inputs(self, node: fx.Node) -> tuple[str, ...]:
         return (self._names[_tensor(node, 0)],)
+
+    def _joined(self, node: fx.Node) -> tuple[str, ...]:
+        """Operands of a concatenation; images of one size, or it is none of channels."""
+        parts = node.args[0]
+        axis = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
+        if axis != 1 or not isinstance(parts, (list, tuple)) or len(_shape(node)) != 3:
+            raise self._unknown(f"cat along axis {axis}", node)
+        return tuple(self._names[part] for part in parts if isinstance(part, fx.Node))
+
+    def _first(self, node: fx.Node) -> tuple[int, int]:
+        """First row and column of ``x[:, :, n:, n:]``."""
+        key: Any = node.args[1]
+        starts = [
+            part.start or 0
+            for part in (key if isinstance(key, tuple) else ())
+            if isinstance(part, slice) and part.stop is None and part.step is None
+        ]
+        if len(starts) != 4 or len(key) != 4 or starts[:2] != [0, 0] or min(starts) < 0:
+            raise self._unknown("an index that is no crop", node)
+        return starts[2], starts[3]
 
     def _add(self, node: fx.Node, step: Step) -> None:
         self._found[step.name] = step
@@ -229,6 +266,8 @@ _FUNCTIONS: dict[Any, str] = {
     "relu": "relu",
     torch.flatten: "flatten",
     "flatten": "flatten",
+    torch.cat: "concat",
+    operator.getitem: "crop",
 }
 
 

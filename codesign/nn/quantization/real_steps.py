@@ -29,6 +29,10 @@ def weightless(step: Step, inputs: list[torch.Tensor]) -> torch.Tensor:
         return first + inputs[1]
     if step.kind == "flatten":
         return first.flatten(1)
+    if step.kind == "concat":
+        return torch.cat(inputs, 1)
+    if step.kind == "crop":
+        return first[:, :, step.first[0] :, step.first[1] :]
     if step.kind == "max_pool":
         return functional.max_pool2d(first, step.kernel, step.stride, step.padding)
     if step.kind == "avg_pool":
@@ -44,6 +48,17 @@ def unit_weights(step: Step) -> nn.Conv2d:
     layer = nn.Conv2d(step.groups, step.groups, 1, groups=step.groups, bias=False)
     nn.init.ones_(layer.weight).requires_grad_(False)
     return layer
+
+
+def live_taps(step: Step, size: tuple[int, ...]) -> torch.Tensor:
+    """1 where a tap [kh, kw] of a convolution of images [H, W] reads a pixel for some output, else
+    0: it reads padding only."""
+    live: list[torch.Tensor] = []
+    for axis, taps in enumerate(step.kernel):
+        starts = torch.arange(step.shape[1:][axis]) * step.stride[axis] - step.padding[axis]
+        pixels = starts + torch.arange(taps)[:, None] * step.dilation[axis]
+        live.append(((pixels >= 0) & (pixels < size[axis])).any(dim=1).float())
+    return torch.outer(*live)
 
 
 def along_channels(step: Step, values: torch.Tensor | None) -> torch.Tensor | float:

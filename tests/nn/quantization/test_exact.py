@@ -15,7 +15,10 @@ from torch import nn
 
 import codesign
 from codesign.errors import ModelError
+from codesign.nn import MnasNet, load_network_space, space_names
+from codesign.nn.darts import Darts
 from codesign.nn.datasets import DataSet, digits, real
+from codesign.nn.graph_module import GraphModule, initialise
 from codesign.nn.quantization import (
     HardwareFit,
     QuantizedNetwork,
@@ -64,6 +67,58 @@ def test_the_trained_network_is_the_one_on_the_accelerator(
     ours = predictions(network, DATA.test_images).numpy()
     assert len(np.unique(ours)) > 20
     assert np.array_equal(ours, _on_accelerator(network, cfg, tmp_path / "net.onnx", DATA))
+
+
+class _Moves(nn.Module):
+    """A crop, two concatenations that share a part, and 7x7 taps beyond images of 2x2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.even, self.odd = (nn.Conv2d(1, 4, 1, 4, bias=False) for _ in range(2))
+        self.deep = nn.Conv2d(8, 8, 7, 1, 3, groups=8, bias=False)
+        self.head = nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(16, 10))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rectified = torch.relu(x)
+        both = torch.cat([self.even(rectified), self.odd(rectified[:, :, 1:, 1:])], 1)
+        deep = torch.relu(self.deep(both))
+        return self.head(torch.cat([both, deep], 1))
+
+
+@pytest.mark.parametrize("has_mul", [False, True], ids=["shifts", "multipliers"])
+def test_moves_and_taps_that_read_padding_only(has_mul: bool, tmp_path: Path) -> None:
+    cfg = _config(has_mul)
+    network = QuantizedNetwork(seeded(_Moves, 0), IMAGE).calibrate(DATA.train_images[:64])
+    assert set(network.clips) == {"relu", "even", "head_0", "head_2"}
+    network.harden(HardwareFit(cfg))
+    train(network, DATA.first(train=128), Recipe(epochs=1, learning_rate=1e-3))
+    ours = predictions(network, DATA.test_images).numpy()
+    assert len(np.unique(ours)) > 20
+    assert np.array_equal(ours, _on_accelerator(network, cfg, tmp_path / "net.onnx", DATA))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("has_mul", [False, True], ids=["shifts", "multipliers"])
+@pytest.mark.parametrize("name", space_names())
+def test_networks_of_every_space(name: str, has_mul: bool, tmp_path: Path) -> None:
+    space = load_network_space(name, "cifar10", 32)
+    if name in ("darts", "mnasnet"):
+        space = {"darts": Darts(cells=3, channels=4), "mnasnet": MnasNet("cifar10", 32, False)}[
+            name
+        ]
+    genotype = space.sample(np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (40, *space.input_shape)).astype(np.uint8)
+    labels = rng.integers(0, 10, 40)
+    data = DataSet("noise", 10, images[:32], labels[:32], images[32:], labels[32:])
+    module = space.build(genotype)
+    assert isinstance(module, GraphModule)
+    network = QuantizedNetwork(initialise(module, 0), space.input_shape)
+    network.calibrate(data.train_images).harden(HardwareFit(_config(has_mul)))
+    train(network, data, Recipe(epochs=1, batch=16, learning_rate=1e-4))
+    ours = predictions(network, data.test_images).numpy()
+    path = tmp_path / "net.onnx"
+    assert np.array_equal(ours, _on_accelerator(network, _config(has_mul), path, data))
 
 
 @pytest.mark.long

@@ -10,8 +10,10 @@ import torch
 from torch import nn
 
 from codesign.errors import ModelError
-from codesign.nn import MnasNet, NasBench201, NasBenchMacro
+from codesign.nn import Genotype, MnasNet, NasBench201, NasBenchMacro
+from codesign.nn.darts import Darts
 from codesign.nn.quantization import Scheme, plan
+from codesign.nn.quantization.joined import clip_owners
 from tests.small_networks import MobileNet, ResidualNet
 
 IMAGE = (1, 8, 8)
@@ -51,8 +53,9 @@ def test_planning_changes_nothing() -> None:
 
 
 def test_networks_of_spaces_are_read() -> None:
-    for kind in (NasBench201, NasBenchMacro, partial(MnasNet, excitation=False)):
-        space = kind("cifar10", 32)
+    small = partial(Darts, cells=3, channels=4)
+    for kind in (NasBench201, NasBenchMacro, partial(MnasNet, excitation=False), small):
+        space = kind(dataset="cifar10", resolution=32)
         genotype = space.sample(np.random.default_rng(1))
         steps = plan(space.build(genotype), space.input_shape)
         assert (steps[-1].kind, steps[-1].shape) == ("dense", (10,))
@@ -80,14 +83,63 @@ def test_a_rectification_of_its_own() -> None:
     assert [s.kind for s in plan(_Reused(), IMAGE)] == ["add", "activation", "add"]
 
 
+class _Joined(nn.Module):
+    """The image and its convolution, one after the other."""
+
+    def __init__(self, axis: int, *, rectified: bool = True) -> None:
+        super().__init__()
+        self.axis, self.rectified = axis, rectified
+        self.conv = nn.Conv2d(1, 1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first = torch.relu(x) if self.rectified else x
+        return torch.cat([first, self.conv(x)], self.axis)
+
+
+class _Gated(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * torch.sigmoid(x)
+
+
+class _Cut(nn.Module):
+    def __init__(self, key: tuple[slice, ...]) -> None:
+        super().__init__()
+        self.key = key
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[self.key]
+
+
+def test_a_crop_and_what_a_concatenation_joins() -> None:
+    (crop,) = plan(_Cut((slice(None), slice(None), slice(1, None), slice(2, None))), IMAGE)
+    assert (crop.kind, crop.first, crop.shape) == ("crop", (1, 2), (1, 7, 6))
+    steps = plan(_Joined(1), IMAGE)
+    assert [(s.kind, s.keeps_scale) for s in steps] == [
+        ("activation", False),
+        ("conv", False),
+        ("concat", True),
+    ]
+    owners = clip_owners(steps, Scheme(bits=4, ends=4).bits_of(steps))
+    assert owners == {"relu": "relu", "conv": "relu"}
+    with pytest.raises(ModelError, match=r"different bits \(relu has 4, conv has 8\)"):
+        clip_owners(steps, Scheme(bits=4).bits_of(steps))
+    alone = plan(_Joined(1, rectified=False), IMAGE)
+    with pytest.raises(ModelError, match="cat joins the network's input, whose scale is fixed"):
+        clip_owners(alone, Scheme().bits_of(alone))
+
+
 @pytest.mark.parametrize(
     ("network", "text"),
     [
+        (_Gated(), "no step for sigmoid .* the host's"),
         (_Scaled(), r"no step for mul \(mul\); allowed are Conv2d"),
         (_Branching(), "torch.fx cannot trace the network: symbolically traced variables"),
         (nn.Sequential(nn.Conv2d(1, 2, 3), nn.GELU()), r"no step for GELU"),
         (nn.Sequential(nn.Conv2d(1, 2, 3, padding="same")), "padding that is not given in zeros"),
         (nn.Conv2d(2, 2, 3), "cannot trace the network"),
+        (_Joined(axis=2), "no step for cat along axis 2"),
+        (_Cut((slice(None), slice(1))), "no step for an index that is no crop"),
+        (NasBench201().build(Genotype(("none",) * 6)), "output does not depend on its image"),
     ],
 )
 def test_what_has_no_step_is_named(network: nn.Module, text: str) -> None:
