@@ -102,7 +102,8 @@ class TableAccuracy:
             asked = " ".join(part for part in (self.space, self.dataset, self.split) if part)
             allowed = ", ".join(" ".join(key) for key in _TABLES)
             raise DataError(
-                f"no accuracy table {asked!r} (space, data set, split); allowed: {allowed}"
+                f"no accuracy table {asked!r} (space, data set, split); allowed: {allowed}. "
+                "Other networks are measured by the sources `train` and `supernet`"
             )
         object.__setattr__(self, "dataset", found[0][1])
         object.__setattr__(self, "split", found[0][2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from codesign.errors import DataError
-from codesign.nn.datasets.cifar import cifar
+from codesign.nn.datasets.cifar import CIFAR_ARCHIVES, cifar
 from codesign.nn.datasets.dataset import PIXEL_SCALE, DataSet, real
 from codesign.nn.datasets.digits import digits
 from codesign.nn.datasets.folder import image_folder
@@ -24,7 +24,10 @@ __all__ = [
 ]
 
 _MADE_HERE = {"digits": digits, "shapes32": shapes32}
-_FROM_FILES = ("cifar10", "cifar100", "folder")
+_FROM_FILES = {
+    **{name: f"the folder unpacked from {archive}" for name, archive in CIFAR_ARCHIVES.items()},
+    "folder": "a folder with train/CLASS/ and val/CLASS/",
+}
 DATA_SETS = (*_MADE_HERE, *_FROM_FILES)
 """Names that `load_dataset` knows; ``folder`` has a folder for each class."""
 
@@ -52,5 +55,7 @@ def load_dataset(
     if name not in _FROM_FILES:
         raise DataError(f"unknown data set {name!r}; allowed: {', '.join(DATA_SETS)}")
     if path is None:
-        raise DataError(f"data set {name} is read from files; give its path")
+        raise DataError(
+            f"data set {name} is read from files; give its path (--path): {_FROM_FILES[name]}"
+        )
     return image_folder(path, size) if name == "folder" else cifar(name, path)

@@ -50,6 +50,9 @@ _LAYOUTS = {
     ),
 }
 
+CIFAR_ARCHIVES = {name: layout.archive for name, layout in _LAYOUTS.items()}
+"""Where the files of each data set come from."""
+
 
 def cifar(name: str, path: str | Path) -> DataSet:
     """``cifar10`` or ``cifar100`` from a folder of binary files, or the folder that holds it.
