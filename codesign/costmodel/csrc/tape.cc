@@ -168,7 +168,7 @@ void interpret_any(const std::vector<Instruction>& instructions, char* registers
 
 #if defined(__x86_64__)
 using Lanes256 = Lanes<32, 12>;
-using Lanes512 = Lanes<64, 8>;
+using Lanes512 = Lanes<64, 12>;
 
 __attribute__((target("avx2"))) void interpret_avx2(const std::vector<Instruction>& instructions,
                                                     char* registers) {
