@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -25,6 +26,8 @@ OPERATIONS = (
     *("sqrt", "log2", "less", "less_equal", "equal", "where"),
 )
 """As `Operation` of csrc/tape.h numbers them."""
+BEFORE = -1
+"""In place of a register: the result of the step before, or, for a result, none (csrc/tape.h)."""
 TABLES = ("workloads", "configs", "third")
 
 _Key: TypeAlias = tuple[Any, ...]
@@ -238,12 +241,15 @@ def _tape(nodes: list[tuple[str, _Key]], wanted: list[int]) -> Tape:
     live = [False] * len(nodes)
     for number in wanted:
         live[number] = True
+    # Uses of a node, and the last.
+    uses = Counter(wanted)
     last: dict[int, int] = dict.fromkeys(wanted, len(nodes))
     for number in range(len(nodes) - 1, -1, -1):
         operation, arguments = nodes[number]
         if live[number] and operation not in ("column", "constant"):
             for argument in arguments:
                 live[argument] = True
+                uses[argument] += 1
                 last.setdefault(argument, number)
     place: dict[int, int] = {}
     constants: list[float] = []
@@ -260,21 +266,28 @@ def _tape(nodes: list[tuple[str, _Key]], wanted: list[int]) -> Tape:
             registers += 1
     free: list[int] = []
     steps: list[tuple[int, ...]] = []
-    for number, (operation, arguments) in enumerate(nodes):
-        if not live[number] or operation in ("column", "constant"):
-            continue
-        sources = [place[argument] for argument in arguments]
+    order = [n for n, (operation, _) in enumerate(nodes) if live[n] and operation in OPERATIONS]
+    for before, number, after in zip([-1, *order], order, [*order[1:], -1], strict=False):
+        operation, arguments = nodes[number]
+        sources = [
+            BEFORE if argument == before and k < 2 else place[argument]
+            for k, argument in enumerate(arguments)
+        ]
         # A source that is read for the last time may give its register away.
         for argument in set(arguments):
             kind = nodes[argument][0]
-            if last[argument] == number and kind not in ("column", "constant"):
+            if last[argument] == number and kind in OPERATIONS and argument in place:
                 free.append(place[argument])
-        if not free:
-            free.append(registers)
-            registers += 1
-        place[number] = free.pop()
-        sources += [sources[0]] * (3 - len(sources))
-        steps.append((OPERATIONS.index(operation), place[number], *sources))
+        if uses[number] == 1 and after >= 0 and number in nodes[after][1][:2]:
+            to = BEFORE
+        else:
+            if not free:
+                free.append(registers)
+                registers += 1
+            to = place[number] = free.pop()
+        # Sources that an operation lacks are not read.
+        sources += [0] * (3 - len(sources))
+        steps.append((OPERATIONS.index(operation), to, *sources))
     return Tape(
         np.array(steps, np.int32).reshape(-1, 5),
         np.array(inputs, np.int32).reshape(-1, 3),

@@ -14,6 +14,9 @@ enum Operation : int32_t {
   kLess, kLessEqual, kEqual, kWhere,
 };
 
+// In place of a register: a and b take the result of the step before; to keeps nothing.
+constexpr int32_t kBefore = -1;
+
 // register[to] = operation(register[a], register[b], register[c]).
 struct Step {
   int32_t operation, to, a, b, c;

@@ -28,11 +28,14 @@ bool within(int64_t value, int64_t end) { return value >= 0 && value < end; }
 
 void check(const Tape& tape, const std::vector<int64_t>& columns) {
   const int64_t end = tape.registers;
+  require(end < 1 << 20, "too many registers");
   require(static_cast<int64_t>(tape.constants.size()) <= end, "more constants than registers");
+  const auto place = [&](int32_t at) { return at == kBefore || within(at, end); };
   for (const Step& s : tape.steps) {
-    require(within(s.operation, kWhere + 1) && within(s.to, end) && within(s.a, end) &&
-                within(s.b, end) && within(s.c, end),
+    require(within(s.operation, kWhere + 1) && place(s.to) && place(s.a) && place(s.b) &&
+                within(s.c, end),
             "an operation or a register that does not exist");
+    require(s.a != kBefore || s.b != kBefore, "a step that reads the one before twice");
   }
   for (const Input& input : tape.inputs) {
     require(within(input.to, end) && within(input.table, static_cast<int64_t>(columns.size())) &&
