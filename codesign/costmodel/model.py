@@ -36,7 +36,10 @@ from codesign.hw.config import VtaConfig
 from codesign.kernels.workload import ConvWorkload, Workload
 from codesign.store import simulator_version
 
-_CHUNK_PAIRS = 24_000
+_CHUNK_PAIRS = 32_000
+"""That are priced at once, at most."""
+_FEW_PAIRS = 6_000
+"""Fewer are not shared among threads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +81,12 @@ class CostModel:
             out[rows] = _whole(self._log_cycles(found), found)
 
         workers = threads or os.cpu_count() or 1
-        if out.size <= _CHUNK_PAIRS or workers == 1:
+        if out.size <= _FEW_PAIRS or workers == 1:
             for chunk in _chunks(workloads, configs):
                 fill(chunk)
             return out
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(fill, _chunks(workloads, configs)))
+            list(pool.map(fill, _chunks(workloads, configs, workers)))
         return out
 
     def predict(self, workloads: Sequence[Workload], configs: Sequence[VtaConfig]) -> Prediction:
@@ -187,15 +190,15 @@ def _whole(log_cycles: Floats, found: Inputs) -> Floats:
 
 
 def _chunks(
-    workloads: Sequence[Workload], configs: Sequence[VtaConfig]
+    workloads: Sequence[Workload], configs: Sequence[VtaConfig], workers: int = 1
 ) -> Iterator[tuple[NDArray[np.intp], Columns, Columns]]:
-    """Rows of the grid with their columns; kinds apart, as the closed form has fewer tilings to
-    price where nothing is convolved."""
+    """Rows of the grid with their columns, shared out evenly; kinds apart, as the closed form has
+    fewer tilings to price where nothing is convolved."""
     table = config_columns(configs)
-    step = max(1, _CHUNK_PAIRS // max(1, len(configs)))
     is_conv = np.array([isinstance(workload, ConvWorkload) for workload in workloads], np.bool_)
     for members in (np.flatnonzero(is_conv), np.flatnonzero(~is_conv)):
-        for start in range(0, len(members), step):
-            rows = members[start : start + step]
+        turns = -(-len(members) * len(configs) // (workers * _CHUNK_PAIRS))
+        parts = min(len(members), turns * workers)
+        for rows in np.array_split(members, parts) if parts else ():
             # One chunk's columns are made while another is priced.
             yield rows, *grid(workload_columns([workloads[int(i)] for i in rows]), table)

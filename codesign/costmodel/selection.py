@@ -43,9 +43,9 @@ from codesign.costmodel.tilings import (
 _JOB = 1 << 15
 """Pairs that one thread takes at once."""
 
-_FEW = 2000
-"""Fewer pairs of a kind, all asked for so far, are cheaper without a tape, which takes a second to
-record."""
+_FEW = {True: 2000, False: 400}
+"""Convolutions, others: fewer pairs of a kind, all asked for so far, are cheaper without a tape,
+which takes a second, others a tenth, to record."""
 _asked: Counter[Kind] = Counter()
 _KINDS = ("is_conv", "is_max_pool", "is_avg_pool", "is_elementwise", "is_gather")
 _FLOWS = ("flow_auto", "flow_ws", "flow_os", "flow_is", "flow_rs")
@@ -68,6 +68,11 @@ class Kind:
     def ordered(self) -> bool:
         """Whether a dataflow may forbid an order of loops."""
         return self.kind == "is_conv" and not self.sliding
+
+    @property
+    def few(self) -> bool:
+        """Whether too few pairs were asked for to record a tape."""
+        return _asked[self] < _FEW[self.kind == "is_conv"]
 
     @property
     def fixed(self) -> Mapping[str, float]:
@@ -193,7 +198,7 @@ def _grouped(jobs: Sequence[_Job]) -> list[list[_Job]]:
     found: list[list[_Job]] = []
     for group in groups.values():
         sorts = [job.kind.sliding for job in group]
-        both = sorts == [False, True] and min(_asked[job.kind] for job in group) >= _FEW
+        both = sorts == [False, True] and not any(job.kind.few for job in group)
         if both and np.array_equal(group[0].alike, group[1].alike):
             found.append(group)
         else:
@@ -221,7 +226,7 @@ _Rows: TypeAlias = tuple[NDArray[np.int64], ...]
 def _compare(pairs: _Numbers, group: Sequence[_Job]) -> list[Floats]:
     """Of each job: cycles of the best tiling, and its number."""
     job = group[0]
-    if _asked[job.kind] < _FEW:
+    if job.kind.few:
         w, c = _columns(pairs, job.rows)
         with np.errstate(all="ignore"):
             p = pairs_of(Exact(), {**w, **job.kind.fixed}, c, pairs.fitted)
@@ -257,7 +262,7 @@ def _describe(
 ) -> Floats:
     """float64[fields of `Tiling`, pairs] of the cuts chosen."""
     table = _CUTS[kind.kind == "is_conv"]
-    if _asked[kind] < _FEW:
+    if kind.few:
         w, c = _columns(pairs, rows)
         with np.errstate(all="ignore"):
             p = pairs_of(Exact(), {**w, **kind.fixed}, c, pairs.fitted)

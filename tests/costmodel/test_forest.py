@@ -16,7 +16,7 @@ def fitted(depth: int, rounds: int, **parameters: object) -> tuple[xgb.Booster, 
     return xgb.train({"max_depth": depth, "nthread": 1, **parameters}, data, rounds), values
 
 
-@pytest.mark.parametrize(("depth", "rounds"), [(1, 3), (4, 40), (6, 80)])
+@pytest.mark.parametrize(("depth", "rounds"), [(1, 3), (4, 40), (6, 80), (8, 20)])
 def test_a_forest_is_its_booster(depth: int, rounds: int) -> None:
     booster, values = fitted(depth, rounds, monotone_constraints="(0,1,0,0,0,0,-1)")
     wanted = booster.inplace_predict(values)

@@ -54,6 +54,6 @@ def test_few_and_many_pairs_have_equal_tilings(monkeypatch: pytest.MonkeyPatch) 
     w, c = grid(workload_columns(layers), config_columns([random_config(_RNG) for _ in range(40)]))
     found = []
     for few in (0, 1 << 30):
-        monkeypatch.setattr(selection, "_FEW", few)
+        monkeypatch.setattr(selection, "_FEW", {True: few, False: few})
         found.append(np.array(selection.best_tilings(w, c, impossible(w, c), threads=1)))
     np.testing.assert_array_equal(*found)

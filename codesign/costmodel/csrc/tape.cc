@@ -194,6 +194,26 @@ Interpreter best_interpreter() {
 
 }  // namespace
 
+// Grids of pairs take the same row of a table again and again, or rows that follow one another.
+enum class Pattern { kSame, kFollowing, kAny };
+
+Pattern pattern_of(const int64_t* rows, int64_t count) {
+  bool same = true, following = true;
+  for (int64_t i = 0; i < count; ++i) {
+    same &= rows[i] == rows[0];
+    following &= rows[i] == rows[0] + i;
+  }
+  return same ? Pattern::kSame : following ? Pattern::kFollowing : Pattern::kAny;
+}
+
+void load(const double* column, const int64_t* rows, int64_t count, Pattern pattern, double* to) {
+  switch (pattern) {
+    case Pattern::kSame: std::fill_n(to, count, column[rows[0]]); break;
+    case Pattern::kFollowing: std::copy_n(column + rows[0], count, to); break;
+    case Pattern::kAny: std::transform(rows, rows + count, to, [=](int64_t i) { return column[i]; });
+  }
+}
+
 template <class Out>
 void run(const Tape& tape, const std::vector<Table>& tables, int64_t count, Out* out) {
   const Interpreter interpreter = best_interpreter();
@@ -205,14 +225,19 @@ void run(const Tape& tape, const std::vector<Table>& tables, int64_t count, Out*
   for (size_t k = 0; k < tape.constants.size(); ++k) {
     std::fill_n(registers + static_cast<int64_t>(k) * width, width, tape.constants[k]);
   }
+  std::vector<Pattern> patterns(tables.size());
   const std::vector<Instruction> instructions = instructions_of(tape, width * sizeof(double));
   for (int64_t first = 0; first < count; first += width) {
     const int64_t lanes = std::min(width, count - first);
+    for (size_t t = 0; t < tables.size(); ++t) {
+      patterns[t] = pattern_of(tables[t].index + first, lanes);
+    }
     for (const Input& input : tape.inputs) {
-      const Table& table = tables[static_cast<size_t>(input.table)];
-      const double* column = table.values + input.column * table.rows;
+      const auto number = static_cast<size_t>(input.table);
+      const Table& table = tables[number];
       double* to = registers + input.to * width;
-      for (int64_t i = 0; i < lanes; ++i) to[i] = column[table.index[first + i]];
+      load(table.values + input.column * table.rows, table.index + first, lanes, patterns[number],
+           to);
       std::fill(to + lanes, to + width, to[0]);
     }
     interpreter.run(instructions, reinterpret_cast<char*>(registers));
