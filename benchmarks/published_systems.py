@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree
@@ -35,7 +36,8 @@ _MARKS = {"pass": "[green]pass[/]", "fail": "[red]fail[/]", "not yet": "not yet"
 
 @dataclass(frozen=True)
 class Row:
-    """``tests``: pytest node ids without parameters; ``claims``: "script: beginning of a name"."""
+    """``tests``: pytest node ids without parameters; ``claims``: "script: beginning of a name", in
+    which * stands for anything."""
 
     id: str
     what: str
@@ -80,7 +82,7 @@ def verdict(
         outcomes[test] = tests.get(test)
     for claim in row.claims:
         script, _, start = claim.partition(": ")
-        found = [holds for name, holds in claims.get(script, ()) if name.startswith(start)]
+        found = [holds for name, holds in claims.get(script, ()) if fnmatchcase(name, f"{start}*")]
         outcomes[claim] = all(found) if found else None
     failing = [name for name, outcome in outcomes.items() if outcome is False]
     unknown = [name for name, outcome in outcomes.items() if outcome is None]
