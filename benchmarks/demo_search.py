@@ -25,7 +25,7 @@ from codesign.kernels.workload import Workload
 from codesign.nn import NasBench201
 from codesign.report import write_report
 from codesign.search import Constraint, Problem, Study, search
-from codesign.store import RunStore, TraceStore
+from codesign.store import TraceStore
 
 PROBLEM = Path(__file__).parent / "problems" / "nasbench201.toml"
 TRACES = 1200
@@ -148,8 +148,8 @@ def main(argv: list[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     model, errors = learn(folder, 150 if args.quick else TRACES, args.seed, workers)
     study = find(folder, model, args.quick, args.seed, workers)
-    with RunStore.open(folder / "run.db", readonly=True) as store:
-        report = write_report(store.run(study.run), folder / "report.html")
+    report = folder / "report.html"
+    write_report(folder / "run.db", report, study.run)
     claims(results, study, errors)
     if study.best is not None:
         say(f"4. winner: {study.best['network']} on {study.best['config']}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from codesign.cli.common import print_json
+from codesign.store.atomic import refuse_unwritable
 
 NAME = "report"
 HELP = "write the report of a search"
@@ -18,15 +20,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run", dest="run_key", metavar="KEY", help="which search (default: the last that ended)"
     )
+    parser.add_argument(
+        "--compare",
+        nargs="+",
+        default=[],
+        metavar="DB",
+        help="further stores whose searches of the same problem stand beside",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     from codesign.report import write_report
-    from codesign.store import RunStore
 
-    with RunStore.open(args.store, readonly=True) as store:
-        row = store.run(args.run_key)
-    path = write_report(row, args.output)
+    path = Path(args.output)
+    refuse_unwritable(path)
+    row = write_report(args.store, path, args.run_key, args.compare)
     if args.json:
         print_json({"report": str(path), "run": row.key, "bytes": path.stat().st_size})
     else:

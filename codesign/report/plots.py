@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # plotly carries no usable annotations.
-"""The page's plots, as plotly figures."""
+"""The page's plots of a search: Pareto fronts, and strategies against each other."""
 
 from __future__ import annotations
 
@@ -9,70 +9,91 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from codesign.report.view import layer_label
+from codesign.report.comparison import Comparison
+from codesign.report.figures import FIGURES, number
 
 INK, GRID, MUTED = "#1f2933", "#e8ecf0", "#9aa5b1"
 BLUE, RED, GREEN, AMBER = "#2563eb", "#dc2626", "#0d9488", "#d97706"
-_MODULE_COLOURS = {"compute": BLUE, "load": AMBER, "store": GREEN, "fetch": MUTED}
 _FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "color": INK}
+_STRATEGY_COLOURS = (
+    *("#2563eb", "#dc2626", "#0d9488", "#d97706", "#7c3aed", "#475569", "#db2777", "#65a30d"),
+    *("#0891b2", "#92400e", "#1e3a8a", "#ca8a04", "#be123c", "#115e59", "#6b21a8", "#9a3412"),
+)
 
 
-def pareto_figure(problem: Mapping[str, Any], result: Mapping[str, Any]) -> go.Figure:
-    """Accuracy against latency: all networks faintly, fronts as lines, simulated pairs as dots."""
+def styled(figure: go.Figure, height: int, left: int = 64, top: int = 8) -> go.Figure:
+    """The look that all plots share."""
+    figure.update_layout(
+        height=height,
+        margin={"l": left, "r": 16, "t": top, "b": 48},
+        font=_FONT,
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        hoverlabel={"font": {"family": "ui-monospace, monospace", "size": 11}},
+    )
+    return figure
+
+
+def pareto_figure(problem: Mapping[str, Any], result: Mapping[str, Any], metric: str) -> go.Figure:
+    """Accuracy against ``metric`` of the simulated pairs with their front; against latency also
+    all networks, faintly, and the fronts of all pairs."""
     fronts = result["fronts"]
     figure = go.Figure()
+    if metric == "latency_ms":
+        _all_pairs(figure, result)
+    evaluated: Sequence[Mapping[str, Any]] = fronts["evaluated"]
+    front = _front_of([p for p in evaluated if p["feasible"]], metric)
+    if metric != "latency_ms" or not fronts["exact"]:
+        _front(figure, front, metric, "front of the simulated pairs (T2)", BLUE, "solid")
+    for feasible, name, colour, symbol in (
+        (True, "simulated (T2), within the limits", BLUE, "circle"),
+        (False, "simulated (T2), breaks a limit", AMBER, "x-thin-open"),
+    ):
+        chosen = [p for p in evaluated if p["feasible"] is feasible]
+        _points(figure, chosen, metric, name, colour, symbol)
+    if result["best"] is not None:
+        _points(figure, [result["best"]], metric, "winner", RED, "star", size=17)
+    for constraint in problem["constraints"]:
+        if constraint["metric"] == metric:
+            figure.add_vline(x=constraint["limit"], line={"color": RED, "width": 1, "dash": "dash"})
+            figure.add_annotation(
+                x=constraint["limit"],
+                y=1,
+                yref="paper",
+                text=f"limit {number(constraint['limit'])} {FIGURES[metric].unit}".strip(),
+                font={"color": RED},
+                showarrow=False,
+                xanchor="left",
+                yanchor="top",
+                xshift=4,
+            )
+    figure.update_xaxes(
+        title=FIGURES[metric].axis, rangemode="tozero", gridcolor=GRID, zeroline=False
+    )
+    figure.update_yaxes(title="accuracy, %", range=_span(fronts), gridcolor=GRID, zeroline=False)
+    large = metric == "latency_ms"
+    return styled(figure, 460 if large else 330).update_layout(
+        showlegend=large,
+        legend={"orientation": "h", "x": 0, "y": -0.14, "xanchor": "left", "yanchor": "top"},
+    )
+
+
+def _all_pairs(figure: go.Figure, result: Mapping[str, Any]) -> None:
+    fronts = result["fronts"]
     scores = result["certificate"]["levels"]["scores"].upper()
     figure.add_scattergl(
         x=[point[0] for point in fronts["cloud"]],
         y=[point[1] for point in fronts["cloud"]],
         mode="markers",
-        name=f"networks, fastest configuration ({scores})",
+        name=f"networks, each on its fastest configuration ({scores})",
         marker={"size": 4, "color": "#cbd2d9"},
         hovertemplate="%{y:.2f} %, %{x:.3f} ms<extra></extra>",
     )
-    _front(figure, fronts["predicted"], f"front of all pairs ({scores})", MUTED, "dot")
+    name = f"front of all pairs ({scores})"
+    _front(figure, fronts["predicted"], "latency_ms", name, MUTED, "dot")
     if fronts["exact"]:
-        _front(figure, fronts["exact"], "front of all pairs (T2, exact)", GREEN, "solid")
-    for feasible, name, colour, symbol in (
-        (True, "simulated (T2), within the limits", BLUE, "circle"),
-        (False, "simulated (T2), breaks a limit", AMBER, "x-thin-open"),
-    ):
-        _points(
-            figure,
-            [p for p in fronts["evaluated"] if p["feasible"] is feasible],
-            name,
-            colour,
-            symbol,
-        )
-    best = result["best"]
-    if best is not None:
-        _points(figure, [best], "winner", RED, "star", size=17)
-    for constraint in problem["constraints"]:
-        if constraint["metric"] == "latency_ms":
-            text = f"limit {constraint['limit']:g} ms"
-            figure.add_vline(
-                x=constraint["limit"],
-                line={"color": RED, "width": 1, "dash": "dash"},
-                annotation={"text": text, "font": {"color": RED}, "yanchor": "bottom", "y": 0},
-            )
-    figure.update_xaxes(title="latency, ms", rangemode="tozero", gridcolor=GRID, zeroline=False)
-    figure.update_yaxes(title="accuracy, %", range=_span(fronts), gridcolor=GRID, zeroline=False)
-    figure.update_layout(
-        height=460,
-        margin={"l": 60, "r": 16, "t": 8, "b": 48},
-        font=_FONT,
-        paper_bgcolor="white",
-        plot_bgcolor="white",
-        legend={
-            "x": 0.99,
-            "y": 0.03,
-            "xanchor": "right",
-            "yanchor": "bottom",
-            "bgcolor": "rgba(255,255,255,0.85)",
-        },
-        hoverlabel={"font": {"family": "ui-monospace, monospace", "size": 11}},
-    )
-    return figure
+        name = "front of all pairs (T2, exact)"
+        _front(figure, fronts["exact"], "latency_ms", name, GREEN, "solid")
 
 
 def _span(fronts: Mapping[str, Any]) -> list[float]:
@@ -88,25 +109,39 @@ def _span(fronts: Mapping[str, Any]) -> list[float]:
     return [low - pad, high + pad]
 
 
-def _hover(points: Sequence[Mapping[str, Any]]) -> list[str]:
+def _hover(points: Sequence[Mapping[str, Any]], metric: str) -> list[str]:
     return [
         f"{p['network'].replace('+', '+<br>')}<br>on {p['config']}<br>"
-        f"{p['accuracy']:.2f} %, {p['latency_ms']:.4f} ms"
+        f"{FIGURES['accuracy'].show(p['accuracy'])}, {FIGURES[metric].show(p[metric])}"
         for p in points
     ]
 
 
+def _front_of(points: Sequence[Mapping[str, Any]], metric: str) -> list[Mapping[str, Any]]:
+    """The points that no other beats in both, cheapest first."""
+    found: list[Mapping[str, Any]] = []
+    for point in sorted(points, key=lambda p: (p[metric], -p["accuracy"])):
+        if not found or point["accuracy"] > found[-1]["accuracy"]:
+            found.append(point)
+    return found
+
+
 def _front(
-    figure: go.Figure, points: Sequence[Mapping[str, Any]], name: str, colour: str, dash: str
+    figure: go.Figure,
+    points: Sequence[Mapping[str, Any]],
+    metric: str,
+    name: str,
+    colour: str,
+    dash: str,
 ) -> None:
     figure.add_scatter(
-        x=[p["latency_ms"] for p in points],
+        x=[p[metric] for p in points],
         y=[p["accuracy"] for p in points],
         mode="lines+markers",
         name=name,
         line={"color": colour, "width": 2, "dash": dash, "shape": "hv"},
         marker={"size": 4},
-        text=_hover(points),
+        text=_hover(points, metric),
         hovertemplate="%{text}<extra></extra>",
     )
 
@@ -114,6 +149,7 @@ def _front(
 def _points(
     figure: go.Figure,
     points: Sequence[Mapping[str, Any]],
+    metric: str,
     name: str,
     colour: str,
     symbol: str,
@@ -122,7 +158,7 @@ def _points(
     if not points:
         return
     figure.add_scatter(
-        x=[p["latency_ms"] for p in points],
+        x=[p[metric] for p in points],
         y=[p["accuracy"] for p in points],
         mode="markers",
         name=name,
@@ -132,47 +168,50 @@ def _points(
             "symbol": symbol,
             "line": {"width": 1.2, "color": colour if "open" in symbol else "white"},
         },
-        text=_hover(points),
+        text=_hover(points, metric),
         hovertemplate="%{text}<extra></extra>",
     )
 
 
-def layers_figure(result: Mapping[str, Any]) -> go.Figure:
-    """Cycles of each kind of unit, all its instances together, beside their lower bound."""
-    rows = sorted(result["layers"], key=lambda row: row["cycles"] * row["count"])
-    labels = [f"{layer_label(row)}  × {row['count']}" for row in rows]
-    cycles = [row["cycles"] * row["count"] for row in rows]
+def _faint(colour: str) -> str:
+    """The colour #rrggbb, mostly transparent."""
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.13)"
+
+
+def hypervolume_figure(comparison: Comparison) -> go.Figure:
+    """Hypervolume by what was spent: median as a line, lowest to highest seed as a band."""
     figure = go.Figure()
-    for module, colour in _MODULE_COLOURS.items():
-        chosen = [i for i, row in enumerate(rows) if row["bound"] == module]
-        if chosen:
-            figure.add_bar(
-                y=[labels[i] for i in chosen],
-                x=[cycles[i] for i in chosen],
-                orientation="h",
-                name=f"bound by {module}",
-                marker={"color": colour},
-                hovertemplate="%{y}<br>%{x:,} cycles<extra></extra>",
-            )
-    figure.add_scatter(
-        y=labels,
-        x=[row["bound_cycles"] * row["count"] for row in rows],
-        mode="markers",
-        name="lower bound",
-        marker={"symbol": "line-ns-open", "size": 13, "color": INK, "line": {"width": 2}},
-        hovertemplate="lower bound %{x:,} cycles<extra></extra>",
-    )
+    for place, curve in enumerate(comparison.curves):
+        colour = _STRATEGY_COLOURS[place % len(_STRATEGY_COLOURS)]
+        if curve.seeds > 1:
+            for edge, fill in ((curve.low, "none"), (curve.high, "tonexty")):
+                figure.add_scatter(
+                    x=curve.spent,
+                    y=edge,
+                    mode="lines",
+                    fill=fill,
+                    fillcolor=_faint(colour),
+                    line={"width": 0, "shape": "hv"},
+                    hoverinfo="skip",
+                    legendgroup=curve.strategy,
+                    showlegend=False,
+                )
+        seeds = f"{curve.seeds} seeds" if curve.seeds > 1 else "1 seed"
+        figure.add_scatter(
+            x=curve.spent,
+            y=curve.median,
+            mode="lines",
+            name=f"{curve.strategy} ({seeds})",
+            line={"color": colour, "width": 2, "shape": "hv"},
+            legendgroup=curve.strategy,
+            hovertemplate=f"{curve.strategy}<br>%{{x:.0f}} evaluations: %{{y:.1f}} %"
+            "<extra></extra>",
+        )
+    figure.update_xaxes(title="evaluations (T2)", rangemode="tozero", gridcolor=GRID)
     figure.update_yaxes(
-        categoryorder="array", categoryarray=labels, automargin=True, ticksuffix="  "
+        title="hypervolume, % of all searches together", range=[0, 103], gridcolor=GRID
     )
-    figure.update_xaxes(title="cycles", gridcolor=GRID, zeroline=False, rangemode="tozero")
-    figure.update_layout(
-        height=120 + 24 * len(rows),
-        margin={"l": 8, "r": 16, "t": 36, "b": 44},
-        font=_FONT,
-        paper_bgcolor="white",
-        plot_bgcolor="white",
-        bargap=0.3,
-        legend={"orientation": "h", "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom"},
+    return styled(figure, 380).update_layout(
+        legend={"x": 0.99, "y": 0.03, "xanchor": "right", "yanchor": "bottom"}
     )
-    return figure

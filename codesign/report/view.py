@@ -6,12 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from codesign.report.figures import FIGURES, number
+
 _LEVELS = {
     "t0": "T0, closed form",
     "t1": "T1, learned",
     "t2": "T2, cycle-level simulator",
+    "short": "accuracy after a short training schedule alone",
 }
-_MODULES = ("compute", "load", "store", "fetch")
+_NAMES = {
+    "conv2d": "conv",
+    "depthwise_conv2d": "depthwise conv",
+    "conv2d_transpose": "transposed conv",
+    "avg_pool2d": "avg pool",
+    "max_pool2d": "max pool",
+    "requantize": "relu",
+}
 
 
 @dataclass(frozen=True)
@@ -36,13 +46,6 @@ class View:
     levels: tuple[tuple[str, str, str], ...]
     model_errors: tuple[tuple[str, ...], ...]
     hashes: tuple[Fact, ...]
-
-
-def number(value: float, digits: int = 4) -> str:
-    """Thousands apart by thin spaces; floats with ``digits`` significant digits."""
-    if isinstance(value, int) or float(value).is_integer():
-        return f"{int(value):,}".replace(",", "\u202f")
-    return f"{value:.{digits}g}"
 
 
 def level_name(level: str) -> str:
@@ -76,18 +79,9 @@ def make_view(problem: Mapping[str, Any], result: Mapping[str, Any]) -> View:
 
 
 def _limit(item: Mapping[str, Any]) -> str:
-    units = {
-        "latency_ms": "latency ≤ {} ms",
-        "sram_kib": "SRAM ≤ {} KiB",
-        "cycles": "cycles ≤ {}",
-        "energy_mj": "energy ≤ {} mJ",
-        "dsp": "DSPs ≤ {}",
-        "bram36": "RAMB36 ≤ {}",
-        "lut": "LUTs ≤ {}",
-        "ff": "FFs ≤ {}",
-        "accuracy": "accuracy ≥ {} %",
-    }
-    return units[item["metric"]].format(number(item["limit"]))
+    figure = FIGURES[item["metric"]]
+    sign = "≥" if item["metric"] == "accuracy" else "≤"
+    return f"{figure.name} {sign} {number(item['limit'])} {figure.unit}".strip()
 
 
 def utilization(result: Mapping[str, Any]) -> tuple[float, float]:
@@ -107,13 +101,17 @@ def _tiles(
     proof = certificate["proof"]
     match = "yes" if proof["outputs_match"] else "NO"
     return (
-        Fact("Accuracy", f"{best['accuracy']:.2f} %", certificate["levels"]["accuracy"]),
+        Fact("Accuracy", f"{best['accuracy']:.2f} %", _accuracy_note(certificate["accuracy"])),
         Fact("Latency", f"{best['latency_ms']:.3f} ms", f"{number(best['cycles'])} cycles, T2"),
         Fact("On-chip memory", f"{number(best['sram_kib'])} KiB", "exact"),
         Fact("Utilisation", f"{100 * use:.1f} %", f"ceiling {100 * ceiling:.1f} %"),
         Fact("Energy", f"{best['energy_mj']:.3f} mJ", "estimated"),
         Fact("Bit-exact", match, f"every element, inputs run: {proof['inputs']}"),
     )
+
+
+def _accuracy_note(kind: Mapping[str, Any]) -> str:
+    return ", ".join(part for part in (kind["kind"], kind["dataset"]) if part)
 
 
 def _winner(
@@ -127,6 +125,7 @@ def _winner(
     }
     buffers = ", ".join(f"{name.upper()} {number(size)}" for name, size in kib.items())
     host = ", ".join(certificate["proof"]["host_ops"]) or "none"
+    why = (Fact("Why this pair was tried", best["why"]),) if "why" in best else ()
     return (
         Fact("Network", best["network"], f"weights: {certificate['proof']['weights']}"),
         Fact("Configuration", best["config"], f"content key {best['config_key'][:12]}"),
@@ -144,27 +143,41 @@ def _winner(
         ),
         Fact("Dataflow", config["dataflow"], ""),
         Fact("On the host", host, "quantise and dequantise at the borders"),
+        *why,
     )
 
 
 def _shape(workload: Mapping[str, Any], op: str) -> str:
     size = f"{workload['height']}×{workload['width']}"
-    if op in ("conv2d", "dense"):
+    if "in_channels" in workload:
+        channels = f"{workload['in_channels']} → {workload['out_channels']}"
         kernel = "×".join(str(k) for k in workload["kernel"])
         stride = f", stride {workload['stride'][0]}" if workload["stride"][0] > 1 else ""
-        channels = f"{workload['in_channels']} → {workload['out_channels']}"
         return channels if op == "dense" else f"{kernel}, {channels}, {size}{stride}"
     if "kernel" in workload:
         kernel = "×".join(str(k) for k in workload["kernel"])
         return f"{kernel}, {workload['channels']}, {size}"
-    return f"{workload['channels']}, {size}"
+    channels = len(workload["picks"]) if "picks" in workload else workload["channels"]
+    return f"{channels}, {size}"
 
 
 def layer_label(row: Mapping[str, Any]) -> str:
     """Operator and shape of one unit, in words."""
-    names = {"conv2d": "conv", "avg_pool2d": "avg pool", "max_pool2d": "max pool"}
-    names["requantize"] = "relu"
-    return f"{names.get(row['op'], row['op'])} {_shape(row['workload'], row['op'])}"
+    return f"{_name(row)} {_shape(row['workload'], row['op'])}"
+
+
+def layer_lines(row: Mapping[str, Any]) -> tuple[str, str]:
+    """The same in two lines, for a box of a drawing."""
+    shape = _shape(row["workload"], row["op"])
+    if row["op"] == "dense" or "kernel" not in row["workload"]:
+        return _name(row), shape
+    kernel, _, rest = shape.partition(", ")
+    return f"{_name(row)} {kernel}", rest
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    op = str(row["op"])
+    return _NAMES.get(op, op)
 
 
 def _layer(row: Mapping[str, Any], result: Mapping[str, Any]) -> tuple[str, ...]:
@@ -184,7 +197,12 @@ def _layer(row: Mapping[str, Any], result: Mapping[str, Any]) -> tuple[str, ...]
 
 
 def _certificate(certificate: Mapping[str, Any]) -> tuple[Fact, ...]:
-    facts: list[Fact] = []
+    kind = certificate["accuracy"]
+    seeds = f"seeds {kind['seeds']}" if kind["seeds"] else ""
+    notes = (kind["split"], seeds, kind["source"])
+    facts: list[Fact] = [
+        Fact("Accuracy", _accuracy_note(kind), "; ".join(note for note in notes if note))
+    ]
     cycles, proof = certificate["cycles"], certificate["proof"]
     if cycles is not None and proof is not None:
         equal = "equal" if cycles["package_equals_t2"] else "DIFFERENT"
@@ -200,6 +218,11 @@ def _certificate(certificate: Mapping[str, Any]) -> tuple[Fact, ...]:
         facts.append(
             Fact("Outputs against the integer reference", match, f"inputs run: {proof['inputs']}")
         )
+    tested = certificate["accuracy"]["tested"]
+    if tested is not None:
+        note = f"the search selected on: {certificate['accuracy']['split']}"
+        judged = f"Accuracy on what no selection saw ({tested['judged']})"
+        facts.append(Fact(judged, FIGURES["accuracy"].show(tested["accuracy"]), note))
     error = certificate["model_error"]
     if error["winner_percent"] is not None:
         facts.append(
@@ -240,7 +263,7 @@ def _level_rows(certificate: Mapping[str, Any]) -> tuple[tuple[str, str, str], .
     return tuple(
         (level_name(level), number(count), f"{100 * count / pairs:.3g} %")
         for level, count in certificate["evaluations"].items()
-        if count
+        if count and level in _LEVELS
     )
 
 

@@ -39,7 +39,7 @@ from codesign.search.winner import (
 from codesign.store import RunStore, content_key, estimates_version, simulator_version
 from codesign.store.content import config_text
 
-_LAYOUT = 2
+LAYOUT = 2
 """Of a stored result; one of another layout is made again."""
 
 
@@ -148,7 +148,7 @@ def search(
         hashes = _hashes(asked, pairs, predictor)
         run = content_key(
             [
-                _LAYOUT,
+                LAYOUT,
                 hashes,
                 asked.strategy,
                 dict(asked.options),
@@ -157,7 +157,7 @@ def search(
                 asked.exact_regret,
             ]
         )
-        folder = runs.path.with_name(f"{runs.path.stem}-{run[:8]}")
+        folder = winner_folder(runs.path, run)
         stored = next((row.result for row in runs.runs() if row.key == run), None)
         if stored is not None and _intact(stored, folder):
             return Study(run, runs.path, folder, stored)
@@ -170,6 +170,12 @@ def search(
         result["notices"] = list(notices)
         runs.add_result(run, result)
     return Study(run, Path(store), folder, result)
+
+
+def winner_folder(store: str | Path, run: str) -> Path:
+    """Where the winner's files lie: beside the store."""
+    path = Path(store)
+    return path.with_name(f"{path.stem}-{run[:8]}")
 
 
 def _explore(
@@ -251,6 +257,7 @@ def _conclude(
     certificate = certify(evaluator, winner, proof, unseen, truth, facts)
     drawn: Fronts = fronts(evaluator, truth)
     result = {
+        "layout": LAYOUT,
         "best": None if winner is None else describe(evaluator, winner, reasons),
         "nearest": describe(evaluator, ranked[0], reasons) if ranked else None,
         "front": [describe(evaluator, e, reasons) for e in pareto(ranked, problem.objectives)],

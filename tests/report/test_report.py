@@ -1,11 +1,11 @@
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from codesign.errors import StoreError
-from codesign.report import render, write_report
+from codesign.report import render
+from codesign.search.loop import LAYOUT
 from codesign.store import RunRow
 
 LAYER = {
@@ -68,6 +68,14 @@ CERTIFICATE: dict[str, Any] = {
     "seeds": {"search": 0},
     "versions": {"codesign": "1"},
     "hashes": {"networks": "0" * 64},
+    "accuracy": {
+        "kind": "trained",
+        "dataset": "digits",
+        "split": "validation, 287 images",
+        "seeds": "0",
+        "source": "10 epochs",
+        "tested": {"accuracy": 69.25, "judged": "test, 360 images"},
+    },
     "proof": {
         "weights": "untrained",
         "inputs": 2,
@@ -84,8 +92,14 @@ SPLIT = {
     "p95": 3.0,
     "spearman": 0.999,
 }
-POINT = {"network": "n", "config": "c", "latency_ms": 0.02, "accuracy": 70.5, "feasible": True}
+POINT = {
+    "network": "n",
+    "config": "c",
+    **{"latency_ms": 0.02, "accuracy": 70.5, "energy_mj": 0.1, "dsp": 256.0},
+    "feasible": True,
+}
 RESULT: dict[str, Any] = {
+    "layout": LAYOUT,
     "best": BEST,
     "nearest": BEST,
     "front": [BEST],
@@ -113,17 +127,27 @@ RESULT: dict[str, Any] = {
     },
     "model": {"errors": {"by_split": {"unseen_configs": SPLIT}}},
 }
-PROBLEM = {"name": "a <name>", "constraints": [{"metric": "latency_ms", "limit": 0.5}]}
+PROBLEM = {
+    "name": "a <name>",
+    "constraints": [{"metric": "latency_ms", "limit": 0.5}],
+    "objectives": [
+        {"metric": "accuracy", "goal": "max"},
+        {"metric": "latency_ms", "goal": "min"},
+    ],
+}
 
 
 def row(result: dict[str, Any] | None) -> RunRow:
     return RunRow("f" * 64, PROBLEM, {}, result)
 
 
-def test_the_page_tells_the_result_and_fetches_nothing(tmp_path: Path) -> None:
-    path = write_report(row(RESULT), tmp_path / "report.html")
-    page = path.read_text(encoding="utf-8")
+def test_the_page_tells_the_result_and_fetches_nothing() -> None:
+    page = render(row(RESULT))
     for text in (
+        "69.25 %",
+        "energy (estimated), mJ",
+        "DSP blocks (estimated)",
+        "MACs per DRAM byte",
         "70.50 %",
         "0.020 ms",
         "16x16_256k_os",
@@ -138,6 +162,7 @@ def test_the_page_tells_the_result_and_fetches_nothing(tmp_path: Path) -> None:
     ):
         assert text in page, text
     assert "<title>a &lt;name&gt;" in page and "|a|<script>" not in page.split("</head>")[1]
+    assert not re.findall(r"https?://(?!www\.w3\.org/)", page)
     outside = re.sub(r"<script.*?</script>", "", page, flags=re.S)
     assert not re.search(r"(src|href)\s*=|url\(|@import|<link", outside)
     assert not re.search(r"<script[^>]*\ssrc", page)
@@ -152,6 +177,7 @@ def test_exact_regret_replaces_the_bound() -> None:
 def test_a_search_without_winner_has_a_page() -> None:
     nothing = {"winner": None, "cycles": None, "proof": None}
     empty = CERTIFICATE | nothing | {"evaluated_share": {"pairs": 100, "scored": 1.0, "t2": 0.03}}
+    empty["accuracy"] = CERTIFICATE["accuracy"] | {"tested": None}
     empty["model_error"] = {"level": "t0", "winner_percent": None}
     page = render(row(RESULT | {"best": None, "layers": [], "config": None, "certificate": empty}))
     assert "no evaluated pair keeps every limit" in page
@@ -160,3 +186,5 @@ def test_a_search_without_winner_has_a_page() -> None:
 def test_a_search_that_has_not_ended_has_none() -> None:
     with pytest.raises(StoreError, match="has no result yet"):
         render(row(None))
+    with pytest.raises(StoreError, match="of another codesign version; run the same search again"):
+        render(row({**RESULT, "layout": LAYOUT - 1}))

@@ -1,6 +1,7 @@
 """A user's own ONNX files as the network space, with a labelled .npz for their accuracy."""
 
 import json
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -81,7 +82,10 @@ def test_three_files_are_searched_end_to_end(
     assert winner.read_bytes() == Path(found["best"]["network"]).read_bytes()
     page = folder / "report.html"
     assert main(["report", store, "-o", str(page)]) == 0
-    assert Path(found["best"]["network"]).name in page.read_text()
+    text = page.read_text()
+    assert Path(found["best"]["network"]).name in text
+    assert "<svg viewBox" in text and "The costliest layer" in text and "Roofline" in text
+    assert not re.findall(r"https?://(?!www\.w3\.org/)", text)
 
 
 def labelled(folder: Path, **arrays: Any) -> str:
