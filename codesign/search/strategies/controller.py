@@ -5,10 +5,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 _WIDTH = 32
+_NEVER = -1e9
+"""Logit of an option that a decision lacks."""
 
 
 class Controller(nn.Module):
@@ -22,29 +28,40 @@ class Controller(nn.Module):
         super().__init__()
         self._rng = rng
         self._starts = [1 + sum(options[:place]) for place in range(len(options))]
+        self._missing = torch.tensor([[k >= n for k in range(max(options))] for n in options])
         # Embedding 0 stands for "nothing chosen yet".
         self._embedding = nn.Embedding(1 + sum(options), _WIDTH)
         self._lstm = nn.LSTM(_WIDTH, _WIDTH, batch_first=True)
-        self._heads = nn.ModuleList(nn.Linear(_WIDTH, count) for count in options)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -0.1, 0.1, generator=rng)
-        for head in self._heads:
-            for parameter in head.parameters():
-                nn.init.zeros_(parameter)
+        self._heads = nn.Parameter(torch.zeros(*self._missing.shape, _WIDTH))
+        self._levels = nn.Parameter(torch.zeros(self._missing.shape))
 
     @torch.no_grad()
     def draw(self, count: int, temperature: float = 1.0) -> torch.Tensor:
         """Rows int64 [count, decisions]."""
-        token = torch.zeros(count, 1, dtype=torch.int64)
-        state: tuple[torch.Tensor, torch.Tensor] | None = None
-        chosen: list[torch.Tensor] = []
-        for start, head in zip(self._starts, self._heads, strict=True):
-            hidden, state = self._lstm(self._embedding(token), state)
-            shares = torch.softmax(head(hidden[:, 0]) / temperature, dim=-1)
-            choice = torch.multinomial(shares, 1, generator=self._rng)
-            chosen.append(choice)
-            token = start + choice
-        return torch.cat(chosen, dim=1)
+        # In NumPy: step by step torch's LSTM spends most of its time on calls.
+        own = {name: value.detach().numpy() for name, value in self.named_parameters()}
+        inputs = own["_embedding.weight"] @ own["_lstm.weight_ih_l0"].T
+        inputs = inputs + own["_lstm.bias_ih_l0"] + own["_lstm.bias_hh_l0"]
+        missing = self._missing.numpy()
+        uniform = torch.rand(count, len(missing), generator=self._rng).numpy()
+        rows = np.zeros((count, len(missing)), np.int64)
+        hidden = cell = np.zeros((count, _WIDTH), np.float32)
+        tokens = np.zeros(count, np.int64)
+        for place, start in enumerate(self._starts):
+            gates = inputs[tokens] + hidden @ own["_lstm.weight_hh_l0"].T
+            entry, keep, new, out = np.split(gates, 4, axis=1)
+            cell = _sigmoid(keep) * cell + _sigmoid(entry) * np.tanh(new)
+            hidden = _sigmoid(out) * np.tanh(cell)
+            logits = (hidden @ own["_heads"][place].T + own["_levels"][place]) / temperature
+            logits = np.where(missing[place], -np.inf, logits)
+            shares = np.exp(logits - logits.max(axis=1, keepdims=True)).cumsum(axis=1)
+            rows[:, place] = (shares <= uniform[:, [place]] * shares[:, -1:]).sum(axis=1)
+            last = int((~missing[place]).sum()) - 1
+            rows[:, place] = np.minimum(rows[:, place], last)
+            tokens = start + rows[:, place]
+        return torch.from_numpy(rows)
 
     def log_probability(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logarithm of the probability of each of B rows, and the mean entropy of its decisions;
@@ -52,13 +69,14 @@ class Controller(nn.Module):
         tokens = rows[:, :-1] + torch.tensor(self._starts[:-1], dtype=torch.int64)
         tokens = torch.cat([torch.zeros(len(rows), 1, dtype=torch.int64), tokens], dim=1)
         hidden, _ = self._lstm(self._embedding(tokens))
-        total = torch.zeros(len(rows))
-        entropy = torch.zeros(len(rows))
-        for place, head in enumerate(self._heads):
-            logs = torch.log_softmax(head(hidden[:, place]), dim=-1)
-            total = total + logs.gather(1, rows[:, place : place + 1])[:, 0]
-            entropy = entropy - (logs.exp() * logs).sum(dim=-1)
-        return total, entropy / len(self._heads)
+        logits = torch.einsum("bdw,dkw->bdk", hidden, self._heads) + self._levels
+        logs = torch.log_softmax(logits.masked_fill(self._missing, _NEVER), dim=-1)
+        total = logs.gather(2, rows[:, :, None])[:, :, 0].sum(dim=1)
+        return total, -(logs.exp() * logs).sum(dim=-1).mean(dim=1)
+
+
+def _sigmoid(x: NDArray[Any]) -> NDArray[Any]:
+    return 1.0 / (1.0 + np.exp(-x))
 
 
 def reinforce_loss(

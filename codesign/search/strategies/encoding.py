@@ -17,8 +17,14 @@ def one_hot(choices: NDArray[np.int64], options: tuple[int, ...]) -> Floats:
     return vectors
 
 
+_TABLE = 1 << 24
+"""Pairs of which a view's table of all cycles is looked up; of more, pairs are summed by unit."""
+
+
 def pair_t0(view: View, networks: NDArray[np.int64], configs: NDArray[np.int64]) -> Floats:
     """Closed-form cycles float64 [B] of B pairs; nan where a network does not fit."""
+    if view.shape[0] * view.shape[1] <= _TABLE:
+        return view.t0[networks, configs]
     asked, place = np.unique(configs, return_inverse=True)
     cycles = np.take(view.t0_units(asked), place, axis=1)
     counts = view.counts[networks].astype(np.float64)

@@ -25,7 +25,7 @@ from codesign.search.strategies.base import Setting, read_options
 from codesign.search.strategies.costs import Correction
 from codesign.search.strategies.gaussian import Indices, NetworkKernel, Process
 
-_NETWORKS = 8192
+_NETWORKS = 16384
 """Networks that are modelled; of more that may be feasible, a random part."""
 _CONFIGS = 8
 """Most promising configurations of a network that are candidates."""
@@ -33,8 +33,13 @@ _SHORT_MODELLED = 500
 """Short schedules that the process learns from; later ones count by themselves."""
 _TOLERATED = 0.05
 """Predicted excess over a limit up to which a pair is a candidate."""
+_ERROR = 30.0
+"""Error rate in percent that is stretched to 1."""
+_TELLING, _JUDGED = 0.1, 16
+"""A network is bought short first where that is expected to take at least this share of the
+variance of its accuracy away, which so many full evaluations can tell."""
 _PER_NETWORK = 2
-"""Configurations of one network in one round."""
+"""Configurations of one network in one round, once its accuracy is known."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,8 @@ class ExpectedImprovement:
         self._place = {int(n): place for place, n in enumerate(self._networks)}
         self._accuracy: Floats = np.full(size, np.nan)
         self._short: Floats = np.full(size, np.nan)
+        self._expected_short: Floats = np.zeros(size)
+        self._telling = np.ones(size, bool)
         self._bought = np.zeros(self._configs.shape, bool)
         self._evaluations: list[Evaluation] = []
 
@@ -105,6 +112,10 @@ class ExpectedImprovement:
         self._networks: Indices = may.astype(np.int64)
         self._configs: Indices = np.sort(chosen, axis=1).astype(np.int64)
         self._usable = np.take_along_axis(built[may], self._configs, axis=1)
+        self._t0 = {
+            metric: cost.log_t0[self._networks[:, None], self._configs]
+            for metric, cost in self._costs.items()
+        }
 
     # The strategy ---------------------------------------------------------------------------
     def ask(self, room: float) -> Sequence[Proposal]:
@@ -132,15 +143,16 @@ class ExpectedImprovement:
         left = room - full
         for flat in best[np.argsort(-value.ravel()[best], kind="stable")]:
             place, column = divmod(int(flat), width)
-            if not np.isfinite(value[place, column]) or (full == 0 and shorts == 0):
+            # No short schedule for what promises less than all that is bought in full.
+            if not np.isfinite(value[place, column]) or full == 0:
                 break
             pair = Pair(int(self._networks[place]), int(self._configs[place, column]))
-            if price is not None and np.isnan(self._short[place]):
+            if price is not None and np.isnan(self._short[place]) and self._telling[place]:
                 if place not in used and shorts and left >= price:
                     used[place] = _PER_NETWORK
                     shorts, left = shorts - 1, left - price
                     proposals.append(Proposal(pair, "short"))
-            elif full and used.get(place, 0) < _PER_NETWORK:
+            elif used.get(place, 0) < (1 if np.isnan(self._accuracy[place]) else _PER_NETWORK):
                 used[place] = used.get(place, 0) + 1
                 full -= 1
                 proposals.append(Proposal(pair))
@@ -169,7 +181,8 @@ class ExpectedImprovement:
             self._brief.add(places, np.stack([np.ones(len(places)), self._short[places]], axis=1))
         if long:
             places = np.array(list(long), np.int64)
-            short = np.nan_to_num(self._short[places])
+            short = self._short[places]
+            short = np.where(np.isnan(short), self._expected_short[places], short)
             columns = [np.ones(len(places)), short, self._accuracy[places]]
             self._long.add(places, np.stack(columns, axis=1))
 
@@ -186,8 +199,12 @@ class ExpectedImprovement:
             short, uncertain, _ = _posterior(self._brief, [0])
             known = ~np.isnan(self._short)
             short[known], uncertain[known] = self._short[known], 0.0
+            self._expected_short = short
             mean, variance, slope = _posterior(self._long, [0, 1])
-            mean, variance = mean + slope * short, variance + slope**2 * uncertain
+            told = slope**2 * uncertain
+            mean, variance = mean + slope * short, variance + told
+            if len(white) >= _JUDGED:
+                self._telling = told >= _TELLING * variance
         known = ~np.isnan(self._accuracy)
         mean[known], variance[known] = self._accuracy[known], 0.0
         return mean, np.sqrt(variance)
@@ -224,8 +241,7 @@ class ExpectedImprovement:
     def _cost(self, metric: str) -> tuple[Floats, float]:
         """Corrected logarithm of a figure of the candidates, float64 [M, K], and its spread."""
         cost = self._costs[metric]
-        found = cost.log_t0[self._networks[:, None], self._configs]
-        return found + cost.offset[self._configs], cost.spread
+        return self._t0[metric] + cost.offset[self._configs], cost.spread
 
 
 def _posterior(process: Process, columns: list[int]) -> tuple[Floats, Floats, float]:
@@ -257,5 +273,6 @@ def _above(z: Floats) -> Floats:
 
 
 def _stretched(accuracy: float) -> float:
-    """-log(error rate in percent): differences near the top count for more."""
-    return -float(np.log(max(100.0 - accuracy, 1e-3)))
+    """The inverse cube of the error rate: differences near the top count for more, as much more
+    as a process needs to be about as sure there as elsewhere."""
+    return (_ERROR / max(100.0 - accuracy, 0.1)) ** 3

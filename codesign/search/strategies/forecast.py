@@ -33,7 +33,9 @@ class Forecast:
         width = 1 + self._networks.shape[1] + self._configs.shape[1]
         self._products = {metric: np.zeros((width, width)) for metric in _SIMULATED}
         self._sums = {metric: np.zeros(width) for metric in _SIMULATED}
-        self._weights: dict[str, Floats] = {"cycles": np.zeros(width)}
+        self._factors: dict[str, tuple[Floats, Floats]] = {
+            "cycles": (np.zeros(view.shape[0]), np.zeros(view.shape[1]))
+        }
 
     def learn(self, evaluations: Sequence[Evaluation]) -> None:
         for metric in _SIMULATED:
@@ -53,8 +55,11 @@ class Forecast:
             penalty = _RIDGE * np.eye(x.shape[1])
             penalty[0, 0] = 1e-9
             products: Floats = self._products[metric] + penalty
-            weights = np.linalg.solve(products, self._sums[metric])
-            self._weights[metric] = np.asarray(weights, np.float64)
+            found = np.linalg.solve(products, self._sums[metric])
+            weights: Floats = np.asarray(found, np.float64)
+            own = 1 + self._networks.shape[1]
+            of_networks = weights[0] + self._networks @ weights[1:own]
+            self._factors[metric] = of_networks, self._configs @ weights[own:]
 
     def figure(self, metric: str, networks: Indices, configs: Indices) -> Floats:
         """Expected figure float64 [B] of B pairs, nan where nothing fits or nothing is known."""
@@ -62,15 +67,16 @@ class Forecast:
             return self._view.hardware[metric][configs]
         if metric == "latency_ms":
             return self._view.ms_per_cycle[configs] * self.figure("cycles", networks, configs)
-        if metric not in self._weights:
+        if metric not in self._factors:
             return np.full(len(networks), np.nan)
-        factor = np.exp(self._vectors(networks, configs) @ self._weights[metric])
+        of_networks, of_configs = self._factors[metric]
+        factor = np.exp(of_networks[networks] + of_configs[configs])
         return factor * pair_t0(self._view, networks, configs)
 
     def excess(self, networks: Indices, configs: Indices) -> Floats:
         """Expected sum of relative excesses float64 [B] over every limit but accuracy's, inf where
         nothing fits. A figure of which nothing is known breaks no limit."""
-        total = np.where(np.isnan(self.figure("cycles", networks, configs)), np.inf, 0.0)
+        total = np.where(np.isnan(pair_t0(self._view, networks, configs)), np.inf, 0.0)
         for constraint in self._view.constraints:
             if constraint.metric != "accuracy":
                 figures = self.figure(constraint.metric, networks, configs)

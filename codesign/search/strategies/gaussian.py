@@ -15,11 +15,13 @@ Indices = NDArray[np.int64]
 
 _NOISE = 0.01
 """Of the prior variance."""
+_LENGTH = 2.0
+"""In root mean square deviations of the logarithms of unit counts."""
 
 
 class NetworkKernel:
-    """How alike networks are, from what is free: half by the share of equal decisions, half by the
-    units that they consist of. 1 for equal networks."""
+    """How alike networks are, from what is free: by the units that they consist of (Matern 3/2),
+    one half of it times how many decisions are equal. 1 for equal networks."""
 
     def __init__(self, view: View, networks: Indices) -> None:
         choices = view.network_choices[networks]
@@ -39,7 +41,8 @@ class NetworkKernel:
         others = 2.0 * (self._decisions - equal) / self._decisions
         lengths = (self._units**2).sum(axis=1)
         apart = lengths[of][:, None] + lengths - 2.0 * (self._units[of] @ self._units.T)
-        return 0.5 * np.exp(-others) + 0.5 * np.exp(-0.5 * np.maximum(apart, 0.0))
+        far = np.sqrt(3.0 * np.maximum(apart, 0.0)) / _LENGTH
+        return (1.0 + far) * np.exp(-far) * (0.5 + 0.5 * np.exp(-others))
 
 
 class Process:

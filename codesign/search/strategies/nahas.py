@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from codesign.search.pairs import Floats
 from codesign.search.strategies.accuracy_model import AccuracyModel
 from codesign.search.strategies.base import Setting, read_options
 from codesign.search.strategies.controller import Controller, ppo_loss, reinforce_loss
+from codesign.search.strategies.encoding import pair_t0
 from codesign.search.strategies.forecast import Forecast
 from codesign.search.strategies.rewards import EXPONENTS, Mode, weighted_product
 
@@ -79,10 +81,9 @@ class Nahas:
         pending: dict[Pair, NDArray[np.int64]] = {}
         self._free = []
         with one_thread():
-            for _ in range(_DRAWS):
-                if len(pending) == wanted:
-                    break
-                self._take(self.controller.draw(BATCH).numpy(), pending, wanted)
+            for batches in (1, _DRAWS - 1):
+                if len(pending) < wanted:
+                    self._take(self.controller.draw(batches * BATCH).numpy(), pending, wanted)
         if len(pending) < wanted:
             self._fill(pending, wanted)
         self._rows = list(pending.values())
@@ -91,7 +92,7 @@ class Nahas:
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         self.forecast.learn(evaluations)
         for evaluation in evaluations:
-            self.rewards[evaluation.pair] = self._reward(evaluation.figures)
+            self.rewards[evaluation.pair] = float(self._reward(evaluation.figures))
             self._accuracies.append(evaluation.figures["accuracy"])
         paid = [
             (row, self.rewards[evaluation.pair])
@@ -126,13 +127,10 @@ class Nahas:
             if metric != "accuracy":
                 values = self.forecast.figure(metric, networks, configs)
             figures[metric] = np.nan_to_num(values, nan=limits.get(metric, 0.0))
-        fits = np.isfinite(self.forecast.figure("cycles", networks, configs))
-        return [
-            self._reward({m: float(values[place]) for m, values in figures.items()}) * bool(fit)
-            for place, fit in enumerate(fits)
-        ]
+        fits = np.isfinite(pair_t0(self.view, networks, configs))
+        return np.where(fits, self._reward(figures), 0.0).tolist()
 
-    def _reward(self, figures: Mapping[str, float]) -> float:
+    def _reward(self, figures: Mapping[str, Any]) -> Any:
         objective = self.view.objectives[0]
         return weighted_product(figures, objective, self.view.constraints, self.mode)
 
@@ -146,6 +144,8 @@ class Nahas:
         mean = float(np.mean(self._accuracies)) if self._accuracies else 50.0
         rewards = self.expected(pairs, np.full(len(pairs), mean))
         for place, (row, pair) in enumerate(zip(rows, pairs, strict=True)):
+            if place % BATCH == 0 and len(pending) == wanted:
+                break
             if pair in self.rewards:
                 self._free.append((row, self.rewards[pair]))
             elif over[place]:

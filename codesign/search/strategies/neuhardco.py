@@ -103,8 +103,10 @@ class NeuHardCo:
     def ask(self, room: float) -> Sequence[Proposal]:
         wanted = min(BATCH, int(room + 1e-9))
         with one_thread():
-            if self._restarted or self._round % self.options.hardware_every == 0:
+            if self._round % self.options.hardware_every == 0:
                 self._hardware_turn()
+            elif self._restarted:
+                self._price_hardware()
             if self.surrogate.model.known:
                 self._architecture_turn()
         self._round += 1
@@ -168,11 +170,16 @@ class NeuHardCo:
                 optimizer.step()
                 with torch.no_grad():
                     points.clamp_(self.configs.low, self.configs.high)
-        self.points, self._restarted = points.detach(), False
-        self._cycles = self.configs.unit_cycles(self.points, torch.ones_like(counts))
+        self.points = points.detach()
+        self._price_hardware()
         after = self._shared(self.logits, self.points)
         before = losses[0] if losses else after
         self.history.append(Turn(self._round, "hardware", len(losses), before, after))
+
+    def _price_hardware(self) -> None:
+        """Unit cycles of the configurations nearest to the points, which are the ones proposed."""
+        self._cycles = self.configs.nearest_cycles(self.points, self.view)
+        self._restarted = False
 
     def _shared(self, logits: torch.Tensor, points: torch.Tensor) -> float:
         with torch.no_grad():

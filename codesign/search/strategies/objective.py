@@ -11,7 +11,6 @@ from math import log
 import numpy as np
 import torch
 
-from codesign.costmodel.relaxed import expected_cycles
 from codesign.search.evaluation import Evaluation
 from codesign.search.strategies.encoding import pair_t0
 from codesign.search.strategies.relaxation import RelaxedConfigs, RelaxedNetworks
@@ -84,12 +83,7 @@ class SharedObjective:
         shares = torch.softmax(logits, dim=-1)
         counts = self._networks.expected_counts(shares)
         scores = self._surrogate.model.relaxed(self._networks.flat(shares), counts)[:, None]
-        total = torch.stack(
-            [
-                expected_cycles(row, self._networks.counts, cycles[:, place])
-                for place, row in enumerate(logits)
-            ]
-        )
+        total = torch.einsum("ru,urg->rg", counts, cycles)
         total = total.clamp(min=1.0) * float(np.exp(self._log_ratio))
         logs = {
             "cycles": torch.log(total),

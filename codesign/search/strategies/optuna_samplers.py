@@ -32,20 +32,20 @@ class NsgaOptions:
 @dataclass(frozen=True)
 class TpeOptions:
     """``startup`` random pairs, ``batch`` pairs a round, ``multivariate`` densities or one for
-    each decision."""
+    each decision, which takes as many times longer as there are decisions."""
 
     startup: int = 20
     batch: int = 4
-    multivariate: bool = False
+    multivariate: bool = True
 
 
 @dataclass(frozen=True)
 class GpOptions:
     """``startup`` random pairs, ``batch`` pairs a round, end after ``limit`` pairs: the process
-    costs their cube."""
+    costs their cube, and several pairs a round cost many times one."""
 
     startup: int = 20
-    batch: int = 4
+    batch: int = 1
     limit: int = 200
 
 

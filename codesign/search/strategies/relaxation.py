@@ -21,6 +21,7 @@ _FITTED = 4096
 """Networks that the linear fit of unit counts looks at."""
 _RARE = 1e-3
 """Units with a smaller share of the expected count are not worth counting."""
+_UNFIT = 10.0
 _DISCRETE = (
     *(f"flow_{flow}" for flow in ("auto", "ws", "os", "is", "rs")),
     "instruction_bytes",
@@ -114,6 +115,14 @@ class RelaxedConfigs:
             cycles = relaxed_cycles(units, self.hardware(points))
             found[rows] = cycles.reshape(len(units), len(points), self.groups)
         return found
+
+    def nearest_cycles(self, points: torch.Tensor, view: View) -> torch.Tensor:
+        """Closed-form cycles float64 [U, R, G] of every unit on the configuration of each group
+        that lies nearest to each point [R, P]; `_UNFIT` times the most where it does not fit."""
+        configs = [self.nearest(point, 1) for point in points]
+        cycles = view.t0_units(np.array(configs, np.int64).ravel())
+        found = np.nan_to_num(cycles, nan=_UNFIT * float(np.nanmax(cycles, initial=1.0)))
+        return torch.from_numpy(found.reshape(len(cycles), len(points), self.groups))
 
     def linear(self, figures: Floats) -> Callable[[torch.Tensor], torch.Tensor]:
         """A function of points [R, P], float64 [R], by least squares from figures of the

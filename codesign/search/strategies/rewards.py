@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from codesign.search.problem import Constraint, Objective
 
@@ -25,28 +27,29 @@ above and below alike (values unverified)."""
 
 
 def weighted_product(
-    figures: Mapping[str, float],
+    figures: Mapping[str, Any],
     objective: Objective,
     constraints: Sequence[Constraint],
     mode: Mode = "hard",
-) -> float:
+) -> Any:
     """Acc (Lat / T)^w (Area / T_area)^w, above 0 and larger for better pairs; 0 without schedule.
 
     ``objective`` gives the first factor: accuracy in percent over 100, another figure itself, or
     its inverse where less is better. Each limit gives another; a lower limit on accuracy the power
-    of limit / accuracy.
+    of limit / accuracy. Figures are numbers or float64 [B], and so is the reward.
     """
-    value = figures.get(objective.metric)
-    if value is None or value <= 0.0:
+    asked = (objective.metric, *(constraint.metric for constraint in constraints))
+    if any(figures.get(metric) is None for metric in asked):
         return 0.0
+    known = {metric: np.asarray(figures[metric], np.float64) for metric in asked}
+    built = np.all([known[metric] > 0.0 for metric in asked], axis=0)
+    known = {metric: np.where(built, values, 1.0) for metric, values in known.items()}
+    value = known[objective.metric]
     value = value / 100.0 if objective.metric == "accuracy" else value
     reward = value if objective.goal == "max" else 1.0 / value
+    exponents = EXPONENTS[mode]
     for constraint in constraints:
-        figure = figures.get(constraint.metric)
-        if figure is None or figure <= 0.0:
-            return 0.0
-        ratio = figure / constraint.limit
+        ratio = known[constraint.metric] / constraint.limit
         ratio = 1.0 / ratio if constraint.metric == "accuracy" else ratio
-        exponents = EXPONENTS[mode]
-        reward *= ratio ** (exponents.kept if ratio <= 1.0 else exponents.broken)
-    return reward
+        reward = reward * ratio ** np.where(ratio <= 1.0, exponents.kept, exponents.broken)
+    return np.where(built, reward, 0.0)
