@@ -3,8 +3,9 @@
 Networks of `mobilenet8` are drawn; each is trained for itself on images of `shapes32` (AdamW with a
 one-cycle rate), and each inherits its weights from one supernet (single-path one-shot) trained on
 the same images, growing from one network, with its batch norms measured anew. Both are judged on
-the same held-out images. Accuracies are measured, not predicted. Stand-alone training is short and of one seed; some networks
-are trained from a second one, as the noise between seeds bounds what any ranking can reach.
+the same held-out images. Accuracies are measured, not predicted. Stand-alone training is short and
+of one seed; some networks are trained from a second one, as the noise between seeds bounds what any
+ranking can reach.
 
 Prints stored results; ``--rerun`` goes on measuring: the supernet from its checkpoint, then network
 by network. It may be killed at any time.
