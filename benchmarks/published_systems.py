@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree
@@ -35,7 +36,8 @@ _MARKS = {"pass": "[green]pass[/]", "fail": "[red]fail[/]", "not yet": "not yet"
 
 @dataclass(frozen=True)
 class Row:
-    """``tests``: pytest node ids without parameters; ``claims``: "script: beginning of a name"."""
+    """``tests``: pytest node ids without parameters; ``claims``: "script: beginning of a name", in
+    which * stands for anything."""
 
     id: str
     what: str
@@ -80,7 +82,7 @@ def verdict(
         outcomes[test] = tests.get(test)
     for claim in row.claims:
         script, _, start = claim.partition(": ")
-        found = [holds for name, holds in claims.get(script, ()) if name.startswith(start)]
+        found = [holds for name, holds in claims.get(script, ()) if fnmatchcase(name, f"{start}*")]
         outcomes[claim] = all(found) if found else None
     failing = [name for name, outcome in outcomes.items() if outcome is False]
     unknown = [name for name, outcome in outcomes.items() if outcome is None]
@@ -146,9 +148,23 @@ def make_claims(script: str) -> None:
 
 
 def markdown(verdicts: Sequence[Verdict]) -> str:
-    lines = ["| row | what | status | decided by, or missing |", "|---|---|---|---|"]
+    """The table with its counts and the command that makes it."""
+    counts = ", ".join(f"{count(verdicts, status)} {status}" for status in _MARKS)
+    lines = [
+        "# Rows of the published systems",
+        "",
+        f"{len(verdicts)} rows: {counts}. Made by `python benchmarks/published_systems.py "
+        "--markdown benchmarks/results/published_systems.md`.",
+        "",
+        "| row | what | status | decided by, or missing |",
+        "|---|---|---|---|",
+    ]
     lines += [f"| {v.row.id} | {v.row.what} | {v.status} | {v.by} |" for v in verdicts]
     return "\n".join(lines) + "\n"
+
+
+def count(verdicts: Sequence[Verdict], status: str) -> int:
+    return sum(v.status == status for v in verdicts)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -167,9 +183,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     claims = stored_claims(scripts)
     verdicts = [verdict(row, tests, claims) for row in rows]
     results = Results("Rows of the published systems")
-    counts = {
-        status: sum(v.status == status for v in verdicts) for status in ("pass", "fail", "not yet")
-    }
+    counts = {status: count(verdicts, status) for status in _MARKS}
     results.claims.append(Claim("rows that fail", counts["fail"], "rows", "0", not counts["fail"]))
     results.figures |= {"rows": len(rows), **counts}
     if options.json:

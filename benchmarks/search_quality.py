@@ -189,14 +189,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.add_argument("--plots", type=Path, metavar="FOLDER", help="draw into this folder")
     options = arguments.parse_args(argv)
     results = Results("Search quality on exact truth (T2, replay)")
-    wanted = tuple(options.strategies or sorted(VARIANTS, key=_turn))
+    wanted = tuple(options.strategies or sorted(VARIANTS))
     if options.quick:
         _quick(results)
         results.show(options.json)
         return results.exit_code
     stored = StoredRows.load("search_quality")
     if options.rerun:
-        _complete(stored, wanted, options.processes)
+        for turn in range(3):
+            _complete(stored, [n for n in wanted if _turn(n) == turn], options.processes)
     known = [name for name in wanted if _row(stored, next(iter(PROBLEMS)), name) is not None]
     if not known:
         sys.exit(NOTHING_STORED)
@@ -230,10 +231,11 @@ def _sources() -> str:
     return sources_key("codesign/search", without=_AROUND)
 
 
-def _turn(strategy: str) -> tuple[bool, bool, str]:
+def _turn(strategy: str) -> int:
     """Those that claims are about first, Optuna's models last."""
-    claimed = strategy in (*BASELINES, *LEARNERS, *QUICK)
-    return strategy in SHORTENED, not claimed, strategy
+    if strategy in SHORTENED:
+        return 2
+    return 0 if strategy in (*BASELINES, *LEARNERS, *QUICK) else 1
 
 
 def _budget(strategy: str) -> float:

@@ -2,9 +2,10 @@
 
 Networks of `mobilenet8` are drawn; each is trained for itself on images of `shapes32` (AdamW with a
 one-cycle rate), and each inherits its weights from one supernet (single-path one-shot) trained on
-the same images, with its batch norms measured anew. Both are judged on the same held-out images.
-Accuracies are measured, not predicted. Stand-alone training is short and of one seed; some networks
-are trained from a second one, as the noise between seeds bounds what any ranking can reach.
+the same images, growing from one network, with its batch norms measured anew. Both are judged on
+the same held-out images. Accuracies are measured, not predicted. Stand-alone training is short and
+of one seed; some networks are trained from a second one, as the noise between seeds bounds what any
+ranking can reach.
 
 Prints stored results; ``--rerun`` goes on measuring: the supernet from its checkpoint, then network
 by network. It may be killed at any time.
@@ -52,6 +53,8 @@ class Effort:
     batch: int = 32
     supernet_epochs: int = 40
     alone_epochs: int = 6
+    origin: str = "-".join(("e3k3", "skip", "e3k3") * 3)
+    """Network from which the draws grow, chosen on images of other seeds."""
     repeated: int = 6
     """Networks that are trained alone from a second seed, too."""
 
@@ -143,7 +146,7 @@ def measure(
         return
     twice = list(keys)[: effort.repeated]
     data = shapes32(seed, effort.images, effort.held_out)
-    recipe = OneShotRecipe(effort.supernet_epochs, effort.batch, seed=seed)
+    recipe = OneShotRecipe(effort.supernet_epochs, effort.batch, origin=effort.origin, seed=seed)
 
     def progress(step: int, steps: int, loss: float) -> None:
         if step % 100 == 0 or step == steps:

@@ -16,8 +16,8 @@ MODULE_COLOURS: Mapping[str, str] = {
     "fetch": "#9aa5b1",
 }
 _WIDTH, _ROW, _BOX, _GAP = 1000, 46, 34, 8
-_MARGIN = 22
-"""Between columns, so that arrows from one to the next have room."""
+_MARGIN = 26
+"""Left of each column, and right of the last, so that arrows beside the boxes have room."""
 _COLUMNS, _FEW = 4, 10
 _CHARACTER = 5.9
 """Width of one character of a label, pixels."""
@@ -28,7 +28,9 @@ class _Box:
     x: float
     y: float
     width: float
+    level: int
     column: int
+    leftmost: bool
 
 
 def draw_network(layers: Sequence[Layer], labels: Sequence[tuple[str, str]]) -> str:
@@ -59,27 +61,34 @@ def _places(layers: Sequence[Layer]) -> list[_Box]:
     depth = levels(layers)
     rows = max(_FEW, -(-(max(depth) + 1) // _COLUMNS))
     columns = -(-(max(depth) + 1) // rows)
-    wide = (_WIDTH - _MARGIN * (columns - 1)) / columns
-    wide, shift = (wide, 0.0) if columns > 1 else (wide / 2, wide / 4)
+    wide = (_WIDTH - _MARGIN * (columns + 1)) / columns
+    wide, shift = (wide, _MARGIN) if columns > 1 else (wide / 2, wide / 4)
     boxes: list[_Box] = []
     for place, level in enumerate(depth):
         beside = [other for other, its in enumerate(depth) if its == level]
         width = (wide - _GAP * (len(beside) - 1)) / len(beside)
         column, row = divmod(level, rows)
         x = shift + column * (wide + _MARGIN) + beside.index(place) * (width + _GAP)
-        boxes.append(_Box(x, 4 + row * _ROW, width, column))
+        boxes.append(_Box(x, 4 + row * _ROW, width, level, column, place == beside[0]))
     return boxes
 
 
 def _arrow(start: _Box, end: _Box, host: bool) -> str:
     dash = ' stroke-dasharray="4 3"' if host else ""
-    if start.column == end.column:
+    middle = _BOX / 2
+    if start.column != end.column:
+        a, b = (start.x + start.width, start.y + middle), (end.x, end.y + middle)
+        bends = (a[0] + _MARGIN, a[1]), (b[0] - _MARGIN, b[1])
+    elif end.level == start.level + 1:
         a, b = (start.x + start.width / 2, start.y + _BOX), (end.x + end.width / 2, end.y)
-        bend = (b[1] - a[1]) / 2
-        curve = f"C{a[0]:.1f} {a[1] + bend:.1f} {b[0]:.1f} {b[1] - bend:.1f}"
-    else:
-        a, b = (start.x + start.width, start.y + _BOX / 2), (end.x, end.y + _BOX / 2)
-        curve = f"C{a[0] + _MARGIN:.1f} {a[1]:.1f} {b[0] - _MARGIN:.1f} {b[1]:.1f}"
+        bends = (a[0], (a[1] + b[1]) / 2), (b[0], (a[1] + b[1]) / 2)
+    else:  # past the layers between, on the side where the first box lies
+        left = start.leftmost
+        a = (start.x + (0 if left else start.width), start.y + middle)
+        b = (end.x + (0 if left else end.width), end.y + middle)
+        aside = min(a[0], b[0]) - 16 if left else max(a[0], b[0]) + 16
+        bends = (aside, a[1]), (aside, b[1])
+    curve = "C" + " ".join(f"{x:.1f} {y:.1f}" for x, y in bends)
     return (
         f'<path d="M{a[0]:.1f} {a[1]:.1f}{curve} {b[0]:.1f} {b[1]:.1f}" fill="none" '
         f'stroke="#9aa5b1" stroke-width="1.2"{dash} marker-end="url(#tip)"/>'

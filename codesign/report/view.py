@@ -172,7 +172,7 @@ def layer_lines(row: Mapping[str, Any]) -> tuple[str, str]:
     if row["op"] == "dense" or "kernel" not in row["workload"]:
         return _name(row), shape
     kernel, _, rest = shape.partition(", ")
-    return f"{_name(row)} {kernel}", rest
+    return f"{_name(row)} {kernel}", rest.replace(", stride ", " /")
 
 
 def _name(row: Mapping[str, Any]) -> str:
@@ -198,7 +198,7 @@ def _layer(row: Mapping[str, Any], result: Mapping[str, Any]) -> tuple[str, ...]
 
 def _certificate(certificate: Mapping[str, Any]) -> tuple[Fact, ...]:
     kind = certificate["accuracy"]
-    seeds = f"seeds {kind['seeds']}" if kind["seeds"] else ""
+    seeds = f"seeds: {kind['seeds']}" if kind["seeds"] else ""
     notes = (kind["split"], seeds, kind["source"])
     facts: list[Fact] = [
         Fact("Accuracy", _accuracy_note(kind), "; ".join(note for note in notes if note))

@@ -46,7 +46,14 @@ def test_one_failure_decides_and_silence_does_not(
     assert found.status == status
     assert found.by
     assert f"| X1 | what | {status} |" in markdown([found])
+    assert "1 rows: " in markdown([found]) and f"1 {status}" in markdown([found])
 
 
 def test_nothing_decides_nothing() -> None:
     assert verdict(Row("X1", "what"), {TEST: True}, {}).status == "not yet"
+
+
+def test_the_stored_table_lists_the_rows_as_they_are() -> None:
+    text = Path(ROOT, "benchmarks", "results", "published_systems.md").read_text()
+    listed = [line.split(" | ")[:2] for line in text.splitlines() if line.startswith("| ")][1:]
+    assert listed == [[f"| {row.id}", row.what] for row in read_rows()]

@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -159,6 +160,29 @@ def test_new_prices_are_a_new_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_second_search_in_the_same_store_is_refused_while_one_runs(tmp_path: Path) -> None:
     with RunStore.open(tmp_path / "r.db"), pytest.raises(StoreError, match="locked"):
         quick(tmp_path / "r.db", tiny.problem())
+
+
+@pytest.mark.usefixtures("tiny_space")
+def test_a_full_disk_is_a_clear_error_and_loses_nothing(tmp_path: Path) -> None:
+    problem = tiny.problem(strategy="random", budget=40)
+    whole = quick(tmp_path / "whole.db", problem)
+    store = tmp_path / "full.db"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limit = (tmp_path / "whole.db").stat().st_size - 8192
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(StoreError, match=r"full\.db: .*free some disk space and run the same"):
+            quick(store, problem)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with RunStore.open(store, readonly=True) as kept:
+        stored = kept.evaluations(whole.run)
+    assert stored
+    again = quick(store, problem)
+    assert again.result == whole.result
+    with RunStore.open(store, readonly=True) as kept:
+        rows = kept.evaluations(whole.run)
+    assert rows[: len(stored)] == stored and len(rows) == 40
 
 
 def evaluation(index: int, accuracy: float, latency: float, excess: float = 0.0) -> Evaluation:

@@ -45,6 +45,8 @@ class OneShotRecipe:
 
     Each batch trains one network drawn uniformly; with ``sandwich`` = n from 1 on, the one of most
     and the one of fewest multiply-accumulates and n drawn ones together (Yu and Huang, 2019).
+    With ``origin``, a genotype's text, draws grow from that network to uniform ones in the first
+    ``growth`` of the training (a share), so that a part is first trained among trained ones.
     """
 
     epochs: int = 30
@@ -53,13 +55,17 @@ class OneShotRecipe:
     momentum: float = 0.9
     weight_decay: float = 4e-5
     sandwich: int = 0
+    origin: str = ""
+    growth: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         wrong = self.epochs < 1 or self.batch < 2  # batch norm needs two images
+        wrong = wrong or not 0 < self.growth <= 1
         if wrong or self.learning_rate <= 0 or self.sandwich < 0:
             raise DataError(
-                f"{self}: epochs from 1, batch from 2, learning_rate > 0, sandwich >= 0"
+                f"{self}: epochs from 1, batch from 2, learning_rate > 0, sandwich >= 0, "
+                "growth above 0 up to 1"
             )
 
 
@@ -104,7 +110,7 @@ def train_supernet(
                 step = epoch * per_epoch + number
                 if step < done:
                     continue
-                chosen = (*ends, *_drawn(space, recipe, step))
+                chosen = (*ends, *_drawn(space, recipe, step, steps))
                 loss = _step(shared, chosen, images, labels, optimiser, step / steps)
                 if path is not None and ((step + 1) % every == 0 or step + 1 == steps):
                     Checkpoint(step + 1, key, shared.state() | optimiser.state()).save(path)
@@ -186,9 +192,21 @@ def _step(
     return total
 
 
-def _drawn(space: NetworkSpace, recipe: OneShotRecipe, step: int) -> tuple[Genotype, ...]:
+def _drawn(
+    space: NetworkSpace, recipe: OneShotRecipe, step: int, steps: int
+) -> tuple[Genotype, ...]:
+    """Uniform draws; each choice is taken with a probability that grows to 1, else the origin's."""
     rng = np.random.default_rng([recipe.seed, step])
-    return tuple(space.sample(rng) for _ in range(max(1, recipe.sandwich)))
+    drawn = [space.sample(rng) for _ in range(max(1, recipe.sandwich))]
+    if not recipe.origin:
+        return tuple(drawn)
+    share, origin = step / (recipe.growth * steps), space.from_json(recipe.origin).choices
+    found: list[Genotype] = []
+    for genotype in drawn:
+        taken = rng.random(len(origin)) < share
+        pairs = zip(genotype.choices, origin, taken, strict=True)
+        found.append(Genotype(tuple(own if take else first for own, first, take in pairs)))
+    return tuple(found)
 
 
 def _key(space: NetworkSpace, data: DataSet, recipe: OneShotRecipe) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from tiny_training import Tiny, tiny_data
 
 from codesign.errors import DataError, StoreError
@@ -135,3 +136,20 @@ def test_a_space_and_a_data_set_that_do_not_fit() -> None:
         train_supernet(SPACE, shapes32(train=4, test=2), RECIPE)
     with pytest.raises(DataError, match="sandwich >= 0"):
         OneShotRecipe(sandwich=-1)
+    with pytest.raises(DataError, match="growth above 0 up to 1"):
+        OneShotRecipe(growth=0.0)
+
+
+def test_draws_grow_from_the_origin(tmp_path: Path) -> None:
+    origin, seen = SPACE.to_json(Genotype((3, 1, 3))), list[set[str]]()
+    recipe = replace(RECIPE, epochs=20, growth=0.5, origin=origin, learning_rate=1e-3)
+    file = tmp_path / "net.safetensors"
+
+    def look(step: int, *_: float) -> None:
+        if step in (1, 100):
+            seen.append({n.split("/")[0] for n in load_file(file) if not n.startswith("velocity")})
+
+    train_supernet(SPACE, DATA, recipe, file, every=1, progress=look)
+    first = {"layer0_3x3_8x3x3", "layer1_1x1_8x8x1", "layer2_3x3_8x8x3", "classifier_10x8"}
+    assert seen[0] == first
+    assert len(seen[1]) == 7

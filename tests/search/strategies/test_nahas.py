@@ -43,6 +43,16 @@ def test_reward_of_other_objectives_and_of_pairs_without_schedule() -> None:
     assert weighted_product({"accuracy": 80.0}, latency, ()) == 0.0
 
 
+def test_rewards_of_many_pairs_are_those_of_each() -> None:
+    latency, lut = np.array([2.0, 8.0, 0.0]), np.array([500.0, 4000.0, 10.0])
+    figures = {"accuracy": np.full(3, 80.0), "latency_ms": latency, "lut": lut}
+    for mode in ("hard", "soft"):
+        found = weighted_product(figures, ACCURACY, LIMITS, mode)
+        each = [reward(x, y, mode) for x, y in zip(latency, lut, strict=True)]
+        np.testing.assert_allclose(found, each)
+        assert found[2] == 0.0
+
+
 def controller(seed: int = 0) -> Controller:
     return Controller((3, 2, 4), torch.Generator().manual_seed(seed))
 

@@ -59,6 +59,17 @@ def test_points_of_configurations_lead_back_to_them() -> None:
     assert set(relaxed.nearest(relaxed.points[0], 99)) == allowed
 
 
+def test_cycles_near_points_are_the_closed_form_of_what_is_proposed() -> None:
+    relaxed = RelaxedConfigs(VIEW)
+    found = relaxed.nearest_cycles(relaxed.points[[0, 7]], VIEW).numpy()
+    assert found.shape == (len(VIEW.units), 2, relaxed.groups)
+    for row, place in enumerate((0, 7)):
+        group = int(relaxed.group[place])
+        own = VIEW.t0_units([int(relaxed.indices[place])])[:, 0]
+        np.testing.assert_array_equal(found[~np.isnan(own), row, group], own[~np.isnan(own)])
+    assert np.isfinite(found).all()
+
+
 def test_slopes_of_the_shared_objective() -> None:
     """It equals finite differences, and more accuracy, a wider array or less work lower it."""
     configs, networks, objective = SEARCHED.configs, SEARCHED.networks, SEARCHED.objective

@@ -1,0 +1,125 @@
+"""Truth tables add up: whole networks compiled, against the sums of their units in the tables.
+
+`NETWORKS` random pairs of each table of benchmarks/truth.py for `neuhardco`: the network's ONNX
+file is compiled with ``compose="exact"`` and without the compiler's own decisions, and its
+Package's cycles are compared with counts @ unit cycles. Truth level T2; weights are random.
+
+Prints stored results; ``--rerun`` compiles what is missing or was made from older sources or
+tables, in ``--processes``, and resumes where it was killed. ``--quick`` compiles one pair of each
+table now and stores nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from claims import Claim, Results, parser
+from spaces import key_of
+from stored import NOTHING_STORED, StoredRows
+from truth import TABLES, Table
+
+import codesign
+from codesign.compiler import DECISIONS
+from codesign.search.pairs import Pairs, sums
+from codesign.search.truth import TruthTable, unit_figures
+from codesign.store.content import content_key
+
+NETWORKS, QUICK = 110, 1
+"""Of each table."""
+NAMES = ("nasbench201-neuhardco", "nbmacro-neuhardco")
+
+
+@cache
+def _loaded(name: str) -> tuple[Pairs, TruthTable]:
+    table = _table(name)
+    return table.pairs(), TruthTable.load(table.path)
+
+
+def _table(name: str) -> Table:
+    return next(table for table in TABLES if table.name == name)
+
+
+def drawn(name: str, count: int, seed: int) -> list[tuple[int, int]]:
+    """Different pairs of a table that can be built; the first of a longer draw are those of a
+    shorter one."""
+    pairs, table = _loaded(name)
+    total = sums(pairs.counts, unit_figures(table, pairs).cycles)
+    possible = np.random.default_rng(seed).permutation(np.flatnonzero(~np.isnan(total)))[:count]
+    return [divmod(int(flat), total.shape[1]) for flat in possible]
+
+
+def measure(name: str, network: int, config: int, seed: int) -> dict[str, Any]:
+    """One pair: the table's sum, and the cycles of the network's Package."""
+    pairs, table = _loaded(name)
+    started = time.process_time()
+    cycles = unit_figures(table, pairs).cycles[:, [config]]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "network.onnx")
+        pairs.networks.export(network, path, seed)
+        package = codesign.compile(
+            path,
+            pairs.configs[config],
+            calibration=pairs.networks.calibration(network, seed),
+            compose="exact",
+            disabled=DECISIONS,
+        )
+    return {
+        "table": name,
+        "network": pairs.networks.names[network],
+        "config": pairs.configs[config].name,
+        "sum": int(sums(pairs.counts[[network]], cycles)[0, 0]),
+        "compiled": int(package.cycles_composed("exact")),
+        "cpu_seconds": round(time.process_time() - started, 2),
+    }
+
+
+def _key(name: str) -> str:
+    """What decides the rows of a table."""
+    digest = hashlib.sha256(_table(name).path.read_bytes()).hexdigest()
+    return content_key([digest, key_of(_table(name).networks)])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parser(__doc__ or "")
+    arguments.add_argument("--rerun", action="store_true", help="compile what is missing or old")
+    arguments.add_argument("--processes", type=int, default=2, help="of --rerun (default 2)")
+    options = arguments.parse_args(argv)
+    results = Results("Truth tables against whole compiled networks (T2)")
+    stored = StoredRows(None) if options.quick else StoredRows.load("additivity")
+    if options.quick or options.rerun:
+        count: int = QUICK if options.quick else NETWORKS
+        wanted = {
+            f"{name}/{network}/{config}": (name, network, config, options.seed)
+            for name in NAMES
+            for network, config in drawn(name, count, options.seed)
+        }
+        sources = {name: _key(name) for name in NAMES}
+        keys = {row: content_key([*given, sources[given[0]]]) for row, given in wanted.items()}
+        todo = {row: wanted[row] for row, key in keys.items() if not stored.is_current(row, key)}
+        stored.measure(measure, todo, keys, options.processes, "compiling")
+    if not stored.rows:
+        sys.exit(NOTHING_STORED)
+    for name in NAMES:
+        mine = [row for row in stored.rows.values() if row["table"] == name]
+        equal = sum(row["sum"] == row["compiled"] for row in mine)
+        text = f"{name}: compiled networks whose cycles are the sum of their units"
+        holds = bool(mine) and equal == len(mine)
+        results.claims.append(Claim(text, equal, "networks", str(len(mine)), holds))
+    if not options.quick:
+        compiled = len(stored.rows)
+        name = "whole networks compiled"
+        results.claims.append(Claim(name, compiled, "networks", ">= 200", compiled >= 200))
+    results.show(options.json)
+    return results.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
