@@ -54,7 +54,8 @@ class Effort:
     supernet_epochs: int = 40
     alone_epochs: int = 6
     origin: str = "-".join(("e3k3", "skip", "e3k3") * 3)
-    """Network from which the draws grow, chosen on images of other seeds."""
+    """Network from which the draws grow: by the training loss, on images of another seed, it learns
+    where uniform draws do not."""
     repeated: int = 6
     """Networks that are trained alone from a second seed, too."""
 
