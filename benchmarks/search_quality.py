@@ -134,7 +134,8 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
 
 
 @cache
-def _truth(space: str) -> JointTruth:
+def truth_of(space: str) -> JointTruth:
+    """Exact figures of all networks of a space with `neuhardco`."""
     pairs = load_pairs(Problem(NetworkChoice(space), HardwareChoice("neuhardco")))
     table = TruthTable.load(TABLES / f"{space}-neuhardco.npz")
     return JointTruth(pairs, unit_figures(table, pairs))
@@ -144,7 +145,7 @@ def _truth(space: str) -> JointTruth:
 def _setting(name: str) -> tuple[Problem, JointTruth, View, float]:
     """A problem by name, its truth, its view, and its optimum."""
     problem = TUNING if name == "tuning" else PROBLEMS[name]
-    truth = _truth(str(problem.network.space))
+    truth = truth_of(str(problem.network.space))
     optimum = truth.optimum(problem)
     assert optimum is not None, f"{name}: no feasible pair"
     return problem, truth, View(problem, truth.pairs), optimum

@@ -15,20 +15,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 
 import numpy as np
 from claims import Claim, Results, parser
 from rich.console import Console
 from rich.table import Table
-from search_quality import PROBLEMS, TABLES
+from search_quality import PROBLEMS, truth_of
 
 from codesign.costmodel import on_config
 from codesign.kernels import lower_bound
-from codesign.search.pairs import load_pairs
-from codesign.search.problem import HardwareChoice, NetworkChoice, Problem
+from codesign.search.problem import Problem
 from codesign.search.strategies.decoupled import reference_config
-from codesign.search.truth import JointTruth, TruthTable, unit_figures
+from codesign.search.truth import JointTruth
 from codesign.search.view import View
 
 OF_CEILING = 0.9
@@ -78,13 +76,6 @@ def winner(truth: JointTruth, problem: Problem) -> tuple[int, int]:
     return network, config
 
 
-@cache
-def _truth(space: str) -> JointTruth:
-    pairs = load_pairs(Problem(NetworkChoice(space), HardwareChoice("neuhardco")))
-    table = TruthTable.load(TABLES / f"{space}-neuhardco.npz")
-    return JointTruth(pairs, unit_figures(table, pairs))
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     options = parser(__doc__ or "").parse_args(argv)
     results = Results("Utilisation of the winners (T2)")
@@ -95,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows.add_column(heading, justify="left" if heading[0] in "pcr" else "right")
     for name in names:
         problem = PROBLEMS[name]
-        truth = _truth(str(problem.network.space))
+        truth = truth_of(str(problem.network.space))
         network, config = winner(truth, problem)
         reference = reference_config(View(problem, truth.pairs))
         own, there = use(truth, network, config), use(truth, network, reference)

@@ -37,9 +37,9 @@ from codesign.kernels.workload import ConvWorkload, Workload
 from codesign.store import simulator_version
 
 _CHUNK_PAIRS = 32_000
-"""That are priced at once, at most."""
+"""Pairs priced at once, at most; more in one call share one tape's start."""
 _FEW_PAIRS = 6_000
-"""Fewer are not shared among threads."""
+"""As many or fewer are not shared among threads."""
 
 
 @dataclass(frozen=True, eq=False)

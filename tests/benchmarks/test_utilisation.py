@@ -1,10 +1,10 @@
 import pytest
 import utilisation
-from search_quality import PROBLEMS
+from search_quality import PROBLEMS, truth_of
 
 
 def test_shares_are_of_the_bound_and_of_the_padding() -> None:
-    truth = utilisation._truth("nbmacro")
+    truth = truth_of("nbmacro")
     problem = PROBLEMS["macro accuracy | 5 ms, 256 DSP"]
     network, config = utilisation.winner(truth, problem)
     latency = truth.figure("latency_ms")[network, config]
@@ -20,7 +20,7 @@ def test_shares_are_of_the_bound_and_of_the_padding() -> None:
 @pytest.mark.long
 def test_use_cases_have_different_optima() -> None:
     winners = {
-        (problem.network.space, utilisation.winner(utilisation._truth(space), problem))
+        (problem.network.space, utilisation.winner(truth_of(space), problem))
         for problem in PROBLEMS.values()
         if (space := str(problem.network.space))
     }
