@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +23,16 @@ import numpy as np
 from claims import Claim, Results, parser
 from spaces import key_of
 from stored import NOTHING_STORED, StoredRows
-from truth import TABLES, Table
+from truth import TABLES, Table, joint_truth
 
 import codesign
 from codesign.compiler import DECISIONS
-from codesign.search.pairs import Pairs, sums
-from codesign.search.truth import TruthTable, unit_figures
+from codesign.search.pairs import sums
 from codesign.store.content import content_key
 
 NETWORKS, QUICK = 110, 1
 """Of each table."""
 NAMES = ("nasbench201-neuhardco", "nbmacro-neuhardco")
-
-
-@cache
-def _loaded(name: str) -> tuple[Pairs, TruthTable]:
-    table = _table(name)
-    return table.pairs(), TruthTable.load(table.path)
 
 
 def _table(name: str) -> Table:
@@ -50,17 +42,16 @@ def _table(name: str) -> Table:
 def drawn(name: str, count: int, seed: int) -> list[tuple[int, int]]:
     """Different pairs of a table that can be built; the first of a longer draw are those of a
     shorter one."""
-    pairs, table = _loaded(name)
-    total = sums(pairs.counts, unit_figures(table, pairs).cycles)
+    total = joint_truth(_table(name).networks).cycles
     possible = np.random.default_rng(seed).permutation(np.flatnonzero(~np.isnan(total)))[:count]
     return [divmod(int(flat), total.shape[1]) for flat in possible]
 
 
 def measure(name: str, network: int, config: int, seed: int) -> dict[str, Any]:
     """One pair: the table's sum, and the cycles of the network's Package."""
-    pairs, table = _loaded(name)
-    started = time.process_time()
-    cycles = unit_figures(table, pairs).cycles[:, [config]]
+    truth = joint_truth(_table(name).networks)
+    pairs, started = truth.pairs, time.process_time()
+    cycles = truth.units.cycles[:, [config]]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "network.onnx")
         pairs.networks.export(network, path, seed)

@@ -13,21 +13,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from claims import STDERR, Claim, Results, parser
+from truth import joint_truth
 
 from codesign.search.gain import Gain, gains
-from codesign.search.pairs import load_pairs
 from codesign.search.problem import Constraint, HardwareChoice, NetworkChoice, Objective, Problem
 from codesign.search.replay import replay
 from codesign.search.strategies import INFORMED, strategy_names
-from codesign.search.truth import JointTruth, TruthTable, UnitFigures, unit_figures
+from codesign.search.truth import JointTruth, UnitFigures
 from codesign.search.view import View
 
-TABLE = Path(__file__).parent / "results" / "truth" / "nasbench201-neuhardco.npz"
 PROBLEM = Problem(NetworkChoice("nasbench201"), HardwareChoice("neuhardco"))
 REFERENCE = "16x16_512k_os"
 METRICS = ("latency_ms", "energy_mj")
@@ -53,10 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.add_argument("--seeds", type=int, default=3, help="searches a case")
     arguments.add_argument("--cases", type=int, default=4, help="of each figure")
     options = arguments.parse_args(argv)
-    if not TABLE.is_file():
-        sys.exit(f"{TABLE.name} is missing: make it with benchmarks/truth.py")
-    pairs = load_pairs(PROBLEM)
-    truth = JointTruth(pairs, unit_figures(TruthTable.load(TABLE), pairs))
+    truth = joint_truth("nasbench201")
     results = Results("Gain of choosing network and accelerator together (T2)")
     search = Search(options.strategy, options.budget, 1 if options.quick else options.seeds)
     count: int = 2 if options.quick else options.cases

@@ -15,7 +15,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +22,15 @@ from claims import STDERR, Claim, Results, parser
 from maestro import TARGET_FIGURES, Maestro, mixtures, target_figures
 from semi_plots import draw
 from semi_study import K, Study
+from truth import joint_truth
 
 from codesign.hw.space import load_space
 from codesign.kernels import best_schedule
 from codesign.nn import TableAccuracy, load_network_space
 from codesign.search.monotonicity import rank_correlations
-from codesign.search.pairs import load_pairs, sums
-from codesign.search.problem import HardwareChoice, NetworkChoice, Problem
+from codesign.search.pairs import sums
 from codesign.search.semi_decoupled import JointTable, evaluation_count
-from codesign.search.truth import JointTruth, TruthTable, unit_figures
 
-TRUTH = Path(__file__).parent / "results" / "truth"
 NETWORKS, CONFIGS, MIXTURES = 1017, 133, 5000
 QUICK_NETWORKS, QUICK_MIXTURES = 200, 200
 _FAMILY = (("nasbench201", "cifar10"), ("nasbench201", "cifar100"), ("nbmacro", "cifar10"))
@@ -156,10 +153,7 @@ def _studies(
         name = f"{space} on neuhardco, {dataset}"
         if only not in name or (quick and space != "nbmacro"):
             continue
-        if _table(space).is_file():
-            yield family_study(name, space, dataset, networks, seed)
-        else:
-            STDERR.print(f"{_table(space).name} is missing: make it with benchmarks/truth.py")
+        yield family_study(name, space, dataset, networks, seed)
     accuracies: dict[str, tuple[str, np.ndarray]] = {}
     for space, table, dataset in _FOREIGN:
         source = TableAccuracy(table, dataset)
@@ -184,7 +178,7 @@ def family_study(name: str, space: str, dataset: str, networks: int, seed: int) 
 
     The resource of a configuration is its estimated DSPs.
     """
-    truth = _truth(space)
+    truth = joint_truth(space)
     pairs = truth.pairs
     accuracy = TableAccuracy(space, dataset).lookup(pairs.networks.names)
     rng = np.random.default_rng(seed)
@@ -203,16 +197,6 @@ def family_study(name: str, space: str, dataset: str, networks: int, seed: int) 
         [pairs.configs[column].name for column in columns],
         seed,
     )
-
-
-@cache
-def _truth(space: str) -> JointTruth:
-    pairs = load_pairs(Problem(NetworkChoice(space), HardwareChoice("neuhardco")))
-    return JointTruth(pairs, unit_figures(TruthTable.load(_table(space)), pairs))
-
-
-def _table(space: str) -> Path:
-    return TRUTH / f"{space}-neuhardco.npz"
 
 
 def _maestro_study(name: str, space: str, accuracy: np.ndarray, networks: int, seed: int) -> Study:

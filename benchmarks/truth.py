@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from claims import STDERR, Claim, Results, parser
@@ -21,7 +22,7 @@ from codesign.search.pairs import Pairs, load_pairs
 from codesign.search.pools import make_pool
 from codesign.search.problem import HardwareChoice, NetworkChoice, Problem
 from codesign.search.simulate import UnitSimulator
-from codesign.search.truth import TruthTable, simulate_table
+from codesign.search.truth import JointTruth, TruthTable, simulate_table, unit_figures
 from codesign.store import TraceStore, simulator_version
 
 FOLDER = Path(__file__).parent / "results" / "truth"
@@ -53,6 +54,20 @@ TABLES = tuple(
     for hardware, samples in (("neuhardco", None), ("edge", None), ("portable", 2400))
     for networks in ("nasbench201", "nbmacro", "mnasnet")
 )
+
+
+@cache
+def joint_truth(networks: str, hardware: str = "neuhardco") -> JointTruth:
+    """Exact figures of all networks of a space on all configurations of another.
+
+    Raises
+    ------
+    StoreError
+        the table is missing, damaged or of another simulator.
+    """
+    table = next(t for t in TABLES if (t.networks, t.hardware) == (networks, hardware))
+    pairs = table.pairs()
+    return JointTruth(pairs, unit_figures(TruthTable.load(table.path), pairs))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -20,7 +20,8 @@ import numpy as np
 from claims import Claim, Results, parser
 from rich.console import Console
 from rich.table import Table
-from search_quality import PROBLEMS, truth_of
+from search_quality import PROBLEMS
+from truth import joint_truth
 
 from codesign.costmodel import on_config
 from codesign.kernels import lower_bound
@@ -86,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows.add_column(heading, justify="left" if heading[0] in "pcr" else "right")
     for name in names:
         problem = PROBLEMS[name]
-        truth = truth_of(str(problem.network.space))
+        truth = joint_truth(str(problem.network.space))
         network, config = winner(truth, problem)
         reference = reference_config(View(problem, truth.pairs))
         own, there = use(truth, network, config), use(truth, network, reference)

@@ -1,10 +1,11 @@
 import pytest
 import utilisation
-from search_quality import PROBLEMS, truth_of
+from search_quality import PROBLEMS
+from truth import joint_truth
 
 
 def test_shares_are_of_the_bound_and_of_the_padding() -> None:
-    truth = truth_of("nbmacro")
+    truth = joint_truth("nbmacro")
     problem = PROBLEMS["macro accuracy | 5 ms, 256 DSP"]
     network, config = utilisation.winner(truth, problem)
     latency = truth.figure("latency_ms")[network, config]
@@ -20,7 +21,7 @@ def test_shares_are_of_the_bound_and_of_the_padding() -> None:
 @pytest.mark.long
 def test_use_cases_have_different_optima() -> None:
     winners = {
-        (problem.network.space, utilisation.winner(truth_of(space), problem))
+        (problem.network.space, utilisation.winner(joint_truth(space), problem))
         for problem in PROBLEMS.values()
         if (space := str(problem.network.space))
     }
