@@ -1,11 +1,11 @@
 """What choosing network and accelerator together gains, exactly, and how much of it a search finds.
 
-On NAS-Bench-201 x `neuhardco` (truth table, T2): the best joint pair against the best pair of the
-two decoupled orders, both at an accuracy floor and within one class of equal SRAM and equal
-multipliers, in latency and in (estimated) energy. A decoupled choice knows one reference pair: the
-network of median MACs and `16x16_512k_os`. Where the possible gain is at least 1 %, ``--strategy``
-searches the class with ``--budget`` evaluations (replay), ``--seeds`` times, in ``--cases`` cases
-spread over all gains, for each figure.
+On NAS-Bench-201 and NAS-Bench-Macro x `neuhardco` (truth tables, T2): the best joint pair against
+the best pair of the two decoupled orders, both at an accuracy floor and within one class of equal
+SRAM and equal multipliers, in latency and in (estimated) energy. A decoupled choice knows one
+reference pair: the network of median MACs and `16x16_512k_os`. Where the possible gain is at least
+1 %, ``--strategy`` searches the class with ``--budget`` evaluations (replay), ``--seeds`` times, in
+``--cases`` cases spread over all gains, for each space and figure.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from codesign.search.strategies import INFORMED, strategy_names
 from codesign.search.truth import JointTruth, UnitFigures
 from codesign.search.view import View
 
-PROBLEM = Problem(NetworkChoice("nasbench201"), HardwareChoice("neuhardco"))
+SPACES = ("nasbench201", "nbmacro")
 REFERENCE = "16x16_512k_os"
 METRICS = ("latency_ms", "energy_mj")
 LEAST_GAIN, CAPTURED = 0.01, 0.95
@@ -46,24 +46,28 @@ class Search:
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser(__doc__ or "")
     names = [name for name in strategy_names() if name not in INFORMED]
-    arguments.add_argument("--strategy", choices=names, default="semi-decoupled")
+    arguments.add_argument("--strategy", choices=names, default="surrogate")
     arguments.add_argument("--budget", type=float, default=1000.0, help="evaluations a search")
     arguments.add_argument("--seeds", type=int, default=3, help="searches a case")
     arguments.add_argument("--cases", type=int, default=4, help="of each figure")
     options = arguments.parse_args(argv)
-    truth = joint_truth("nasbench201")
     results = Results("Gain of choosing network and accelerator together (T2)")
     search = Search(options.strategy, options.budget, 1 if options.quick else options.seeds)
     count: int = 2 if options.quick else options.cases
-    for metric in METRICS:
-        found = exact_gains(truth, metric)
-        worth = sorted(
-            (gain for gain in found if gain.possible >= LEAST_GAIN), key=lambda g: g.possible
-        )
-        results.figures |= figures(metric, found, worth)
-        spread = np.linspace(0, len(worth) - 1, min(count, len(worth)))
-        captured = [captured_share(truth, metric, worth[round(i)], search) for i in spread]
-        results.claims.append(claim(metric, search, captured))
+    for space in SPACES:
+        truth = joint_truth(space)
+        for metric in METRICS:
+            found = exact_gains(truth, metric)
+            worth = sorted(
+                (gain for gain in found if gain.possible >= LEAST_GAIN), key=lambda g: g.possible
+            )
+            name = f"{space}, {metric}"
+            results.figures |= figures(name, found, worth)
+            spread = np.linspace(0, len(worth) - 1, min(count, len(worth)))
+            chosen = [worth[round(i)] for i in spread]
+            if chosen:
+                captured = [captured_share(space, metric, gain, search) for gain in chosen]
+                results.claims.append(claim(name, search, captured))
     results.show(options.json)
     return results.exit_code
 
@@ -86,13 +90,15 @@ def classes(truth: JointTruth) -> list[tuple[int, int]]:
     return [(config.sram_bytes // 1024, config.pes) for config in truth.pairs.configs]
 
 
-def captured_share(truth: JointTruth, metric: str, gain: Gain, search: Search) -> float:
+def captured_share(space: str, metric: str, gain: Gain, search: Search) -> float:
     """Median over seeds of the share of the possible gain; a search without a feasible pair
     captures none of it."""
+    truth = joint_truth(space)
     members = [c for c, resources in enumerate(classes(truth)) if resources == gain.resources]
     part = of_configs(truth, members)
-    problem = replace(
-        PROBLEM,
+    problem = Problem(
+        NetworkChoice(space),
+        HardwareChoice("neuhardco"),
         objectives=(Objective(metric, "min"), Objective("accuracy", "max")),
         constraints=(Constraint("accuracy", gain.accuracy),),
     )
@@ -102,7 +108,7 @@ def captured_share(truth: JointTruth, metric: str, gain: Gain, search: Search) -
         winner = replay(problem, part, search.strategy, seed, search.budget, None, view).winner()
         shares.append(0.0 if winner is None else gain.captured(winner.figures[metric]))
     STDERR.print(
-        f"{metric}: accuracy >= {gain.accuracy:.2f}, {gain.resources}: possible "
+        f"{space}, {metric}: accuracy >= {gain.accuracy:.2f}, {gain.resources}: possible "
         f"{100 * gain.possible:.1f} %, captured {100 * np.median(shares):.1f} % of it"
     )
     return float(np.median(shares))
@@ -122,21 +128,21 @@ def of_configs(truth: JointTruth, members: Sequence[int]) -> JointTruth:
     )
 
 
-def figures(metric: str, found: Sequence[Gain], worth: Sequence[Gain]) -> dict[str, Any]:
+def figures(name: str, found: Sequence[Gain], worth: Sequence[Gain]) -> dict[str, Any]:
     possible = 100 * np.array([gain.possible for gain in found])
     return {
-        f"{metric}: cases": len(found),
-        f"{metric}: cases where at least 1 % is possible": len(worth),
-        f"{metric}: possible gain, mean, %": float(possible.mean()),
-        f"{metric}: possible gain, median, %": float(np.median(possible)),
-        f"{metric}: possible gain, greatest, %": float(possible.max()),
+        f"{name}: cases": len(found),
+        f"{name}: cases where at least 1 % is possible": len(worth),
+        f"{name}: possible gain, mean, %": float(possible.mean()),
+        f"{name}: possible gain, median, %": float(np.median(possible)),
+        f"{name}: possible gain, greatest, %": float(possible.max()),
     }
 
 
-def claim(metric: str, search: Search, captured: Sequence[float]) -> Claim:
-    least = 100 * min(captured, default=1.0)
+def claim(name: str, search: Search, captured: Sequence[float]) -> Claim:
+    least = 100 * min(captured)
     return Claim(
-        f"{metric}: share of the possible gain that {search.strategy} captures with "
+        f"{name}: share of the possible gain that {search.strategy} captures with "
         f"{search.budget:g} evaluations, least of {len(captured)} cases",
         least,
         "%",

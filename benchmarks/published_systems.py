@@ -2,13 +2,16 @@
 
 Rows and their deciding tests and claims stand in ``data/published_systems.toml``. The tests run
 now; claims are those stored in ``results/claims`` of the present sources, which ``--rerun`` makes
-by running the benchmarks named (hours; ``--script`` one of them). ``--markdown FILE`` writes the
+by running the benchmarks named (``--script`` one of them, with the ``--options`` given: the path of
+data that do not ship). ``--markdown FILE`` writes the
 table. ``--quick`` runs no test: rows decided by tests are "not yet".
 """
 
 from __future__ import annotations
 
+import ast
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -23,13 +26,14 @@ import tomli
 from claims import STDERR, Claim, Results, parser
 from rich.console import Console
 from rich.table import Table
-from stored import ROOT, product_key
+from stored import ROOT, product_key, sources_key
 
 from codesign.store.atomic import write_text
 from codesign.store.content import content_key
 
-ROWS = Path(__file__).parent / "data" / "published_systems.toml"
-CLAIMS = Path(__file__).parent / "results" / "claims"
+FOLDER = Path(__file__).parent
+ROWS = FOLDER / "data" / "published_systems.toml"
+CLAIMS = FOLDER / "results" / "claims"
 Status = Literal["pass", "fail", "not yet"]
 _MARKS = {"pass": "[green]pass[/]", "fail": "[red]fail[/]", "not yet": "not yet"}
 
@@ -126,14 +130,36 @@ def stored_claims(scripts: Sequence[str]) -> dict[str, list[tuple[str, bool]]]:
 
 
 def claims_key(script: str) -> str:
-    """Content key of what a script's claims depend on: the product's sources and its own."""
-    return content_key([product_key(), (Path(__file__).parent / f"{script}.py").read_text()])
+    """Content key of what a script's claims depend on: the product's sources and those of the cost
+    models and the search, the script and what it imports from here, its stored rows."""
+    rows = FOLDER / "results" / f"{script}.json"
+    stored = rows.read_text(encoding="utf-8") if rows.is_file() else ""
+    sources = sources_key("codesign/costmodel", "codesign/search")
+    return content_key([product_key(), sources, _texts(script), stored])
 
 
-def make_claims(script: str) -> None:
+def _texts(script: str) -> dict[str, str]:
+    """A script and the modules beside it that it imports, by name."""
+    found: dict[str, str] = {}
+    waiting = [script]
+    while waiting:
+        name = waiting.pop()
+        path = FOLDER / f"{name}.py"
+        if name in found or not path.is_file():
+            continue
+        found[name] = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(found[name])):
+            if isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module is not None:
+                waiting.append(node.module)
+    return found
+
+
+def make_claims(script: str, options: Sequence[str] = ()) -> None:
     """Run a benchmark and keep its claims with their environment."""
     STDERR.print(f"running {script}.py")
-    command = [sys.executable, str(Path(__file__).parent / f"{script}.py"), "--json"]
+    command = [sys.executable, str(FOLDER / f"{script}.py"), "--json", *options]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         document: dict[str, Any] = json.loads(ran.stdout)
@@ -171,13 +197,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser(__doc__ or "")
     arguments.add_argument("--rerun", action="store_true", help="make the claims anew")
     arguments.add_argument("--script", help="with --rerun: this benchmark alone")
+    arguments.add_argument("--options", default="", help="with --script: options of its own")
     arguments.add_argument("--markdown", type=Path, help="write the table to this file")
     options = arguments.parse_args(argv)
     rows = read_rows()
     scripts = sorted({claim.partition(": ")[0] for row in rows for claim in row.claims})
     if options.rerun:
         for script in [options.script] if options.script else scripts:
-            make_claims(script)
+            make_claims(script, shlex.split(options.options))
     nodes = list(dict.fromkeys(test for row in rows for test in row.tests))
     tests = {} if options.quick else run_tests(nodes)
     claims = stored_claims(scripts)

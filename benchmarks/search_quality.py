@@ -12,6 +12,7 @@ the larger one is censored. Intervals are bootstrap percentiles of the median.
 Prints stored results; ``--rerun`` makes what is missing or old, in ``--processes``, and resumes
 where it was killed. ``--quick`` replays two strategies with three seeds now and stores nothing.
 ``--plots FOLDER`` draws regret by evaluations and the tuning runs ("hyperparameter lottery").
+``--markdown`` prints the README's tables.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.add_argument("--processes", type=int, default=2, help="of --rerun (default 2)")
     arguments.add_argument("--strategies", nargs="+", choices=sorted(VARIANTS), help="these alone")
     arguments.add_argument("--plots", type=Path, metavar="FOLDER", help="draw into this folder")
+    arguments.add_argument("--markdown", action="store_true", help="print tables for the README")
     options = arguments.parse_args(argv)
     results = Results("Search quality on exact truth (T2, replay)")
     wanted = tuple(options.strategies or sorted(VARIANTS))
@@ -199,6 +201,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         problem: {name: row for name in known if (row := _row(stored, problem, name)) is not None}
         for problem in PROBLEMS
     }
+    if options.markdown:
+        print(_markdown(table))
+        return 0
     best = _best_strategy(stored, known)
     _describe(results, table, best)
     _against_random(results, table)
@@ -395,6 +400,38 @@ def _against_random(results: Results, table: dict[str, dict[str, dict[str, Any]]
             results.claims.append(
                 Claim(f"{text} (p = {chance:.1g})", share, "%", f"p < {SIGNIFICANT:g}", holds)
             )
+
+
+def _markdown(table: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """Evaluations to 1 %, and regret at the marks, by strategy and problem."""
+    return "\n\n".join(_markdown_table(table, cell) for cell in (_price_cell, _regret_cell))
+
+
+def _markdown_table(
+    table: dict[str, dict[str, dict[str, Any]]], cell: Callable[[dict[str, Any]], str]
+) -> str:
+    names = {name: None for rows in table.values() for name in rows}
+    lines = [" | ".join(["| strategy", *(p.replace("|", ":") for p in table)]) + " |"]
+    lines.append("|---" + "|---:" * len(table) + "|")
+    for name in names:
+        cells = [cell(rows[name]) if name in rows else "" for rows in table.values()]
+        lines.append("| " + " | ".join([f"`{name}`", *cells]) + " |")
+    return "\n".join(lines)
+
+
+def _price_cell(row: dict[str, Any]) -> str:
+    middle, (low, high) = _median_price(row), interval(_prices(row))
+    if middle >= row["budget"]:
+        return f"> {row['budget']:.0f}"
+    return f"{middle:.0f} ({low:.0f}–{'' if high >= row['budget'] else format(high, '.0f')})"
+
+
+def _regret_cell(row: dict[str, Any]) -> str:
+    found = [
+        100 * float(np.median(_regrets(row, place))) if mark <= row["budget"] else None
+        for place, mark in enumerate(MARKS)
+    ]
+    return " / ".join("" if v is None else "–" if np.isinf(v) else f"{v:.2g}" for v in found)
 
 
 def _quick(results: Results) -> None:

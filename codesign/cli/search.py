@@ -150,6 +150,7 @@ class ProgressLine:
         self._standing = ""
         self._what = ""
         self._shown = 0.0
+        self._first: tuple[float, float] | None = None
 
     def step(self, what: str, done: int, total: int) -> None:
         """For `Progress`: every kind of work has a line of its own."""
@@ -163,16 +164,16 @@ class ProgressLine:
         self._what, self._shown = what, now
 
     def watch(self, standing: Standing) -> None:
-        """What the line says behind the count, from the next step on."""
+        """What the line says behind the count, from the next step on. What is left is told by the
+        pace since the first call: what a resumed search finds done took no time now."""
         spent, seconds = standing.spent, time.monotonic() - self._started
-        left = standing.budget - spent.price
-        eta = seconds * left / spent.price if spent.price else 0.0
+        since, done = self._first = self._first or (seconds, spent.price)
+        left, bought = standing.budget - spent.price, spent.price - done
+        eta = _clock(max(0.0, (seconds - since) * left / bought)) if bought > 0 else "-"
         levels = {"T0": spent.t0, "T1": spent.t1, "T2": spent.t2, "short": spent.short}
         used = ", ".join(f"{name} {count}" for name, count in levels.items() if count)
         best = "none feasible" if standing.best is None else _figures(standing.best.figures)
-        self._standing = (
-            f" | best {best} | front {standing.front} | {used} | ETA {_clock(max(0.0, eta))}"
-        )
+        self._standing = f" | best {best} | front {standing.front} | {used} | ETA {eta}"
 
     def close(self) -> None:
         """End the line."""
