@@ -40,7 +40,7 @@ SOURCES = (
     "codesign/nn/training.py",
 )
 """What decides a row, beside the effort and the networks themselves."""
-_OPTIONS = 8
+_OPTIONS, _CANDIDATES = 8, 1000
 TAU = 0.6
 RESAMPLES = 2000
 
@@ -128,15 +128,20 @@ def main() -> int:
 
 
 def drawn(space: NetworkSpace, count: int, rng: np.random.Generator) -> list[str]:
-    """Different networks; each takes its decisions from its own random part of the options."""
-    found: dict[str, None] = {}
-    while len(found) < count:
-        choices: list[str | int] = []
+    """Networks whose MACs are spread evenly, by logarithm, over those of random ones, each of which
+    takes its decisions from its own random part of the options."""
+    sizes: dict[str, float] = {}
+    while len(sizes) < _CANDIDATES:
         part = rng.permutation(_OPTIONS)[: rng.integers(1, _OPTIONS + 1)]
-        for decision in space.decisions:
-            choices.append(decision.options[rng.choice(part)])
-        found[space.to_json(Genotype(tuple(choices)))] = None
-    return list(found)
+        choices = [decision.options[rng.choice(part)] for decision in space.decisions]
+        genotype = Genotype(tuple(choices))
+        macs = sum(unit.macs * number for unit, number in space.layers(genotype))
+        sizes[space.to_json(genotype)] = float(np.log(macs))
+    found: list[str] = []
+    for size in np.linspace(min(sizes.values()), max(sizes.values()), count):
+        found.append(min(sizes, key=lambda name: abs(sizes[name] - size)))
+        del sizes[found[-1]]
+    return found
 
 
 def network_facts(space: NetworkSpace, name: str) -> str:
