@@ -427,11 +427,14 @@ def _price_cell(row: dict[str, Any]) -> str:
 
 
 def _regret_cell(row: dict[str, Any]) -> str:
-    found = [
-        100 * float(np.median(_regrets(row, place))) if mark <= row["budget"] else None
-        for place, mark in enumerate(MARKS)
-    ]
-    return " / ".join("" if v is None else "–" if np.isinf(v) else f"{v:.2g}" for v in found)
+    marks = [place for place, mark in enumerate(MARKS) if mark <= row["budget"]]
+    return " / ".join(_percent(float(np.median(_regrets(row, place)))) for place in marks)
+
+
+def _percent(share: float) -> str:
+    """Two digits; a dash where half of the runs have nothing feasible."""
+    percent = 100 * share
+    return "–" if np.isinf(share) else f"{percent:.0f}" if percent >= 10 else f"{percent:.2g}"
 
 
 def _quick(results: Results) -> None:
