@@ -1,12 +1,13 @@
 """How well a supernet ranks the networks of a space: Kendall's tau against stand-alone training.
 
-Networks of `mobilenet8` are drawn, each from a random part of the eight operations, so that there
-are small and large ones; uniform draws are all of one size, and differ in accuracy by little more
-than two seeds of one network. Each is trained for itself on images of `shapes32` (AdamW with a
-one-cycle rate) from two seeds, whose mean counts, and each inherits its weights from one supernet
-(single-path one-shot, uniform draws) trained on the same images, growing from one network, with its
-batch norms measured anew. Both are judged on the same held-out images. Accuracies are measured, not
-predicted. The difference between seeds, which bounds what any ranking can reach, is shown.
+Networks of `mobilenet8` are drawn of every size: their MACs are spread evenly, by logarithm, over
+those of the space. (Uniform draws are all of one size and differ in accuracy by little more than
+two seeds of one network.) Each is trained for itself on images of `shapes32` (AdamW with a one-
+cycle rate) from two seeds, whose mean counts, and each inherits its weights from one supernet
+(single-path one-shot, uniform draws) trained on the same images, growing from one network, with
+its batch norms measured anew. Both are judged on the same held-out images. Accuracies are
+measured, not predicted. The difference between seeds, which bounds what any ranking can reach, is
+shown.
 
 Prints stored results; ``--rerun`` goes on measuring: the supernet from its checkpoint, then network
 by network. It may be killed at any time.
