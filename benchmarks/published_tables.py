@@ -108,9 +108,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.plots:
         from baseline_plots import draw
 
-        draw(options.plots, truth, made[-1].runs(truth))
+        draw(options.plots, truth, made[-1].joint.replays)
     results.show(options.json)
     return results.exit_code
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Replays of all seeds, and what one of them took."""
+
+    replays: Sequence[Replay]
+    cpu_seconds: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,25 +133,29 @@ class Searches:
     seeds: Sequence[int]
 
     def rows(self) -> list[Row]:
-        pairs = self.truth.pairs
-        hand = pairs.networks.names.index(BY_HAND[self.hand])
-        reference = [config.name for config in pairs.configs].index(REFERENCE)
+        hand, reference = self.start
         values = np.where(self.truth.feasible(self.problem.constraints),
                           self.truth.figure(self.metric), np.inf)  # fmt: skip
         best = int(values[hand].argmin())
         return [
             self.row(HAND, hand, reference),
             self.row(HAND_BEST, hand, best),
-            self.searched(SEARCHED, of_configs(self.truth, [reference])),
-            self.searched(HARDWARE_FIRST, of_configs(self.truth, [best])),
-            self.searched(JOINT, self.truth),
+            self.found(SEARCHED, self.searched(of_configs(self.truth, [reference]))),
+            self.found(HARDWARE_FIRST, self.searched(of_configs(self.truth, [best]))),
+            self.found(JOINT, self.joint),
         ]
+
+    @cached_property
+    def start(self) -> tuple[int, int]:
+        """The network by hand and the reference accelerator."""
+        pairs = self.truth.pairs
+        configs = [config.name for config in pairs.configs]
+        return pairs.networks.names.index(BY_HAND[self.hand]), configs.index(REFERENCE)
 
     @cached_property
     def problem(self) -> Problem:
         pairs = self.truth.pairs
-        network = pairs.networks.names.index(BY_HAND[self.hand])
-        reference = [config.name for config in pairs.configs].index(REFERENCE)
+        network, reference = self.start
         return Problem(
             NetworkChoice("nasbench201"),
             HardwareChoice("neuhardco"),
@@ -154,27 +166,29 @@ class Searches:
             ),
         )
 
-    def searched(self, name: str, part: JointTruth) -> Row:
-        """The run of median result; a run without a feasible pair counts as the worst."""
-        started = time.process_time()
-        found = self.runs(part)
-        seconds = (time.process_time() - started) / len(found)
-        winners = [run.winner() for run in found]
-        results = [np.inf if w is None else w.figures[self.metric] for w in winners]
-        place = int(np.argsort(results, kind="stable")[len(results) // 2])
-        winner, run = winners[place], found[place]
-        if winner is None:
-            raise SystemExit(f"{name}: no feasible pair in {self.budget:g} evaluations")
-        config = part.pairs.configs[winner.pair.config].name
-        column = [c.name for c in self.truth.pairs.configs].index(config)
-        return self.row(name, winner.pair.network, column, float(run.spent[-1]), seconds)
+    @cached_property
+    def joint(self) -> Runs:
+        return self.searched(self.truth)
 
-    def runs(self, part: JointTruth) -> list[Replay]:
+    def searched(self, part: JointTruth) -> Runs:
         view = View(self.problem, part.pairs)
-        return [
+        started = time.process_time()
+        replays = [
             replay(self.problem, part, self.strategy, seed, self.budget, None, view)
             for seed in self.seeds
         ]
+        return Runs(replays, (time.process_time() - started) / len(replays))
+
+    def found(self, name: str, runs: Runs) -> Row:
+        """The run of median result; a run without a feasible pair counts as the worst."""
+        winners = [run.winner() for run in runs.replays]
+        results = [np.inf if w is None else w.figures[self.metric] for w in winners]
+        place = int(np.argsort(results, kind="stable")[len(results) // 2])
+        winner, run = winners[place], runs.replays[place]
+        if winner is None:
+            raise SystemExit(f"{name}: no feasible pair in {self.budget:g} evaluations")
+        column = [c.name for c in self.truth.pairs.configs].index(winner.config)
+        return self.row(name, winner.pair.network, column, float(run.spent[-1]), runs.cpu_seconds)
 
     def row(
         self, name: str, network: int, config: int, evaluations: float = 0.0, seconds: float = 0.0

@@ -2,10 +2,10 @@
 
 Networks of `mobilenet8` are drawn of every size: their MACs are spread evenly, by logarithm, over
 those of the space. (Uniform draws are all of one size and differ in accuracy by little more than
-two seeds of one network.) Each is trained for itself on images of `shapes32` (AdamW with a one-
-cycle rate) from two seeds, whose mean counts, and each inherits its weights from one supernet
-(single-path one-shot, uniform draws) trained on the same images, growing from one network, with
-its batch norms measured anew. Both are judged on the same held-out images. Accuracies are
+two seeds of one network.) Each is trained for itself on images of `shapes32` (AdamW with a
+one-cycle rate) from two seeds, whose mean counts, and each inherits its weights from one supernet
+(single-path one-shot, draws that grow from one network to uniform ones) trained on the same images,
+with its batch norms measured anew. Both are judged on the same held-out images. Accuracies are
 measured, not predicted. The difference between seeds, which bounds what any ranking can reach, is
 shown.
 
@@ -41,7 +41,7 @@ SOURCES = (
     "codesign/nn/training.py",
 )
 """What decides a row, beside the effort and the networks themselves."""
-_OPTIONS, _CANDIDATES = 8, 1000
+_CANDIDATES = 1000
 TAU = 0.6
 RESAMPLES = 2000
 
@@ -132,8 +132,9 @@ def drawn(space: NetworkSpace, count: int, rng: np.random.Generator) -> list[str
     """Networks whose MACs are spread evenly, by logarithm, over those of random ones, each of which
     takes its decisions from its own random part of the options."""
     sizes: dict[str, float] = {}
+    options = len(space.decisions[0].options)
     while len(sizes) < _CANDIDATES:
-        part = rng.permutation(_OPTIONS)[: rng.integers(1, _OPTIONS + 1)]
+        part = rng.permutation(options)[: rng.integers(1, options + 1)]
         choices = [decision.options[rng.choice(part)] for decision in space.decisions]
         genotype = Genotype(tuple(choices))
         macs = sum(unit.macs * number for unit, number in space.layers(genotype))
