@@ -82,7 +82,7 @@ def _named_units(
     name, _, genotype = network.partition(":")
     if name in space_names() and genotype:
         space = load_network_space(name)
-        layers = space.layers(space.from_json(genotype))
+        layers = space.layers(space.from_json(genotype), borders=True)
         return [(_title(layer), on_config(layer, config), count) for layer, count in layers]
     return [(title, unit, 1) for title, unit in onnx_units(network, config, calibration)]
 

@@ -8,7 +8,7 @@ from codesign.costmodel.networks import UnitCounts
 from codesign.costmodel.splits import Networks
 from codesign.costmodel.traces import TraceRows, make_rows, read
 from codesign.costmodel.training import evaluate, train
-from codesign.costmodel.units import off_config, on_config
+from codesign.costmodel.units import loaded, off_config, on_config, placed, settled
 
 __all__ = [
     "FEATURES",
@@ -23,10 +23,13 @@ __all__ = [
     "UnitCounts",
     "collect",
     "evaluate",
+    "loaded",
     "make_rows",
     "off_config",
     "on_config",
     "pair_features",
+    "placed",
     "read",
+    "settled",
     "train",
 ]

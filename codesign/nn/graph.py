@@ -8,8 +8,8 @@ operation of zero is zero. What no output needs is dropped by `live`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -237,29 +237,73 @@ class Graph:
                 needed.update(self.nodes[index].inputs)
         return tuple(sorted(needed))
 
-    def layers(self) -> Layers:
+    def layers(self, *, borders: bool = False) -> Layers:
         """Workloads of the units that a compiled graph has, with counts, in order of appearance.
 
         A batch norm that no convolution precedes is the 1x1 convolution that it equals. A ReLU
         that is the only consumer of a convolution, sum or average pooling is part of that unit;
         any other ReLU is a unit of its own. A gate is no unit: products of two activations are
-        the host's.
+        the host's. With ``borders``, tensors that a convolution pads are marked as
+        `codesign.costmodel.units` has it.
         """
         live = self.live()
         consumers = Counter(source for index in live for source in self.nodes[index].inputs)
+        fused = {index for index in live if self._is_fused(self.nodes[index], consumers)}
+        written = {self.nodes[index].inputs[0]: index for index in fused}
+        regions = self._regions(live) if borders else {}
+        padded = self._padded(live, regions) if borders else Counter[tuple[int, int]]()
         counts: Counter[Workload] = Counter()
         for index in live:
             node = self.nodes[index]
-            if node.kind in ("input", "gate") or self._is_fused(node, consumers):
+            if node.kind in ("input", "gate") or index in fused:
                 continue
             shapes = tuple(self.nodes[source].shape for source in node.inputs)
-            counts[_workload(node.kind, shapes, node.shape, node.window, node.groups)] += 1
+            unit = _workload(node.kind, shapes, node.shape, node.window, node.groups)
+            if borders:
+                region = regions[index]
+                read = tuple(-padded[source, region] for source in node.inputs)
+                unit = with_borders(unit, read, -padded[written.get(index, index), region])
+            counts[unit] += 1
         return tuple(counts.items())
+
+    def _regions(self, live: tuple[int, ...]) -> dict[int, int]:
+        """By node, the most gates on a way to it: the host between two regions of units."""
+        found: dict[int, int] = {}
+        for index in live:
+            node = self.nodes[index]
+            before = max((found[source] for source in node.inputs), default=0)
+            found[index] = before + (node.kind == "gate")
+        return found
+
+    def _padded(
+        self, live: tuple[int, ...], regions: Mapping[int, int]
+    ) -> Counter[tuple[int, int]]:
+        """By tensor and region, each of which has a copy of its own, the most rows or columns
+        that a convolution there pads it with."""
+        most: Counter[tuple[int, int]] = Counter()
+        for index in live:
+            node = self.nodes[index]
+            if node.kind == "conv":
+                source = node.inputs[0]
+                unit = _convolution(
+                    self.nodes[source].shape, node.channels, node.window, node.groups
+                )
+                place = source, regions[index]
+                most[place] = max(most[place], *unit.padding)
+        return most
 
     def _is_fused(self, node: Node, consumers: Counter[int]) -> bool:
         if node.kind not in ("relu", "relu6") or consumers[node.inputs[0]] > 1:
             return False
         return self.nodes[node.inputs[0]].kind not in ("input", "relu", "relu6", "gate")
+
+
+def with_borders(unit: Workload, read: tuple[int, ...], written: int) -> Workload:
+    """The unit whose tensors, read and written, have these borders in DRAM."""
+    if isinstance(unit, ElementwiseWorkload | GatherWorkload):
+        rest = unit.in_borders[len(read) :]
+        return replace(unit, in_borders=(*read, *rest), out_border=written)
+    return replace(unit, in_border=read[0], out_border=written)
 
 
 @lru_cache(maxsize=4096)

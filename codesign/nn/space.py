@@ -217,13 +217,15 @@ class NetworkSpace(ABC):
         x = builder.input(*self.input_shape)
         return builder.finish(self.network(builder, x, genotype.choices))
 
-    def layers(self, genotype: Genotype) -> Layers:
+    def layers(self, genotype: Genotype, *, borders: bool = False) -> Layers:
         """Unit workloads with counts, equal to what the compiled ONNX has; torch is not loaded.
 
         Each unit appears with ``bias_tiles = 1``, the configuration decides the real number
-        (`codesign.costmodel.units.on_config`). Empty if the output does not depend on the input.
+        (`codesign.costmodel.units.on_config`). Tensors have no borders in DRAM; with ``borders``
+        they have those that the configuration decides to need. Empty if the output does not
+        depend on the input.
         """
-        return self.graph(genotype).layers()
+        return self.graph(genotype).layers(borders=borders)
 
     def build(self, genotype: Genotype) -> nn.Module:
         """The torch module, untrained, batch norms in place."""

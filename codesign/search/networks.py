@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,15 @@ from codesign.costmodel import off_config
 from codesign.errors import ConfigError, ModelError
 from codesign.frontend.calibration import load_samples
 from codesign.hw.config import VtaConfig
-from codesign.kernels.workload import Workload
+from codesign.kernels.workload import ConvWorkload, Workload
 from codesign.nn import Genotype, Layers, NetworkSpace, load_network_space
+from codesign.nn.graph import with_borders
 from codesign.nn.labelled import LABELS, naming
 from codesign.search.decisions import Decisions
 from codesign.search.problem import NetworkChoice
+
+if TYPE_CHECKING:
+    from codesign.compiler.graph import UnitGraph
 
 _LISTED = 100_000
 """Genotypes of a space that is searched whole."""
@@ -96,7 +101,7 @@ class SpaceNetworks:
     def layers(self, progress: Progress | None = None) -> list[Layers]:
         found: list[Layers] = []
         for index, genotype in enumerate(self._genotypes):
-            found.append(self.space.layers(genotype))
+            found.append(self.space.layers(genotype, borders=True))
             if progress is not None and (index + 1) % 500 == 0:
                 progress("networks", index + 1, len(self._genotypes))
         return found
@@ -208,12 +213,37 @@ class OnnxNetworks:
 
 
 def package_layers(package: Any, config: VtaConfig) -> Layers:
-    """Layers with counts of a package compiled for ``config``."""
-    counts: dict[Workload, int] = {}
-    for unit in package.units:
-        layer = off_config(unit.workload, config)
-        counts[layer] = counts.get(layer, 0) + 1
+    """Layers with counts of a package compiled for ``config``, borders as other configurations
+    need them."""
+    counts: Counter[Workload] = Counter()
+    for graph in package.graphs:
+        borders = _borders(graph)
+        for unit in graph.units:
+            read = tuple(borders[name] for name in unit.inputs)
+            layer = with_borders(unit.workload, read, borders[unit.output])
+            counts[off_config(layer, config)] += 1
     return tuple(counts.items())
+
+
+def _borders(graph: UnitGraph) -> dict[str, int]:
+    """Borders of a region's tensors as `codesign.costmodel.units` marks them.
+
+    With a zero point a border is there on every configuration.
+    """
+    from codesign.compiler.graph import storage
+
+    padded: Counter[str] = Counter()
+    for unit in graph.units:
+        work, source = unit.workload, unit.inputs[0]
+        if isinstance(work, ConvWorkload):
+            pads = (pad // step for pad, step in zip(work.padding, work.up * 2, strict=True))
+            memory = storage(graph, source).name
+            padded[memory] = max(padded[memory], *pads)
+    owners = {name: storage(graph, name) for name in graph.tensors}
+    return {
+        name: owner.border if owner.zero_point else -padded[owner.name]
+        for name, owner in owners.items()
+    }
 
 
 def load_networks(

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.costmodel import settled
 from codesign.errors import ConfigError
 from codesign.hw.area import RESOURCES, area
 from codesign.hw.config import VtaConfig
@@ -125,19 +126,18 @@ def load_pairs(
     known = source.networks() if isinstance(source, TableAccuracy) else None
     networks = load_networks(problem.network, configs, known)
     layers = networks.layers(progress)
-    units: dict[Workload, int] = {}
-    for network in layers:
-        for workload, _ in network:
-            units.setdefault(workload, len(units))
-    counts = np.zeros((len(layers), len(units)), np.int64)
+    named = dict.fromkeys(workload for network in layers for workload, _ in network)
+    units = {workload: settled(workload, configs) for workload in named}
+    places = {unit: place for place, unit in enumerate(dict.fromkeys(units.values()))}
+    counts = np.zeros((len(layers), len(places)), np.int64)
     for row, network in enumerate(layers):
         for workload, count in network:
-            counts[row, units[workload]] += count
+            counts[row, places[units[workload]]] += count
     short, price = short_schedule(source)
     return Pairs(
         networks,
         configs,
-        tuple(units),
+        tuple(places),
         counts,
         source.lookup(networks.names),
         source.what,

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from codesign.costmodel import CostModel, on_config
+from codesign.costmodel import CostModel, placed
 from codesign.costmodel.closed_form import bound
 from codesign.costmodel.columns import config_columns, grid, workload_columns
 from codesign.costmodel.energy_base import counter_prices, energy_base_mj
 from codesign.costmodel.version import inputs_version
 from codesign.hw.config import VtaConfig
-from codesign.kernels import default_bias_tiles, lower_bound
+from codesign.kernels import lower_bound
 from codesign.kernels.workload import Workload
 from codesign.search.pairs import Floats
 
@@ -88,8 +87,9 @@ def closed_form_tables(
     float64 [U, C], nan where nothing fits; energy is estimated and counts each byte once."""
     cycles = np.empty((len(units), len(configs)))
     energy = np.empty_like(cycles)
-    for columns, placed, chosen in _by_bias_tiles(units, configs):
-        w, c = grid(workload_columns(placed), config_columns(chosen))
+    for columns, there in placed(units, configs):
+        chosen = [configs[column] for column in columns]
+        w, c = grid(workload_columns(there), config_columns(chosen))
         t0 = bound(w, c)
         fits = np.isfinite(t0.cycles)
         cycles[:, columns] = np.where(fits, t0.cycles, np.nan)
@@ -102,18 +102,6 @@ def unit_table(
 ) -> Floats:
     """Cycles float64 [U, C] of every unique unit on every configuration."""
     table = np.empty((len(units), len(configs)))
-    for columns, placed, chosen in _by_bias_tiles(units, configs):
-        table[:, columns] = predictor.predict_units(placed, chosen)
+    for columns, there in placed(units, configs):
+        table[:, columns] = predictor.predict_units(there, [configs[c] for c in columns])
     return table
-
-
-def _by_bias_tiles(
-    units: Sequence[Workload], configs: Sequence[VtaConfig]
-) -> Iterator[tuple[NDArray[np.intp], list[Workload], list[VtaConfig]]]:
-    """Columns of configurations on which a layer becomes the same unit, with units and
-    configurations."""
-    tiles = np.array([default_bias_tiles(config) for config in configs])
-    for count in np.unique(tiles):
-        columns = np.flatnonzero(tiles == count)
-        chosen = [configs[int(c)] for c in columns]
-        yield columns, [on_config(unit, chosen[0]) for unit in units], chosen

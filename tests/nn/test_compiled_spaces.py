@@ -12,11 +12,15 @@ import pytest
 
 import codesign
 from codesign.compiler import DECISIONS
-from codesign.costmodel import off_config
+from codesign.costmodel import off_config, on_config
+from codesign.kernels import Workload
 from codesign.nn import Genotype, MnasNet, NetworkSpace, load_network_space, space_names
 from codesign.nn.darts import Darts
+from codesign.search.networks import package_layers
 
 CONFIG = codesign.load_config("pynq")
+WIDE = codesign.load_config("neuhardco:8x64_256k_ws")
+"""LOAD pads by one here, so that larger paddings are borders in DRAM."""
 
 
 def _small(name: str) -> NetworkSpace:
@@ -49,6 +53,29 @@ def _check(space: NetworkSpace, genotype: Genotype, path: Path) -> None:
 def test_networks_run_exactly_with_the_layers_named(name: str, seed: int, tmp_path: Path) -> None:
     space = _small(name)
     _check(space, space.sample(np.random.default_rng(seed)), tmp_path / "network.onnx")
+
+
+@pytest.mark.parametrize("name", space_names())
+def test_layers_with_borders_are_those_of_any_configuration(name: str, tmp_path: Path) -> None:
+    space = _small(name)
+    genotype = space.sample(np.random.default_rng(3))
+    path = space.to_onnx(genotype, tmp_path / "network.onnx")
+    images = np.random.default_rng(0).standard_normal((2, *space.input_shape)).astype(np.float32)
+    packages = {
+        config: codesign.compile(
+            path, config, calibration={"x": images}, compose="exact", disabled=DECISIONS
+        )
+        for config in (CONFIG, WIDE)
+    }
+    found = [space.layers(genotype, borders=True)]
+    found += [package_layers(package, config) for config, package in packages.items()]
+    for config, package in packages.items():
+        units = Counter(unit.workload for unit in package.units)
+        for layers in found:
+            named: Counter[Workload] = Counter()
+            for layer, count in layers:
+                named[on_config(layer, config)] += count
+            assert named == units
 
 
 @pytest.mark.parametrize("name", space_names())

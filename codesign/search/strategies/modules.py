@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.costmodel import on_config
+from codesign.costmodel import placed
 from codesign.costmodel.closed_form import bound
 from codesign.costmodel.columns import config_columns, grid, workload_columns
-from codesign.kernels import default_bias_tiles
 from codesign.search.pairs import Floats
 from codesign.search.view import View
 
@@ -38,11 +37,8 @@ class ModuleCycles:
 
     def _price(self, configs: NDArray[np.int64]) -> None:
         chosen = [self._view.configs[int(config)] for config in configs]
-        tiles = np.array([default_bias_tiles(config) for config in chosen])
-        for count in np.unique(tiles):
-            places = np.flatnonzero(tiles == count)
-            alike = [chosen[int(place)] for place in places]
-            units = [on_config(unit, alike[0]) for unit in self._view.units]
+        for places, units in placed(self._view.units, chosen):
+            alike = [chosen[place] for place in places]
             found = bound(*grid(workload_columns(units), config_columns(alike)))
             fits = np.isfinite(found.cycles)
             for row, module in enumerate(MODULES):

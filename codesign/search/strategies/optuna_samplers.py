@@ -15,8 +15,8 @@ from codesign.search.strategies.base import Setting, Strategy, read_options
 
 _UNBUILDABLE = 10.0
 """Constraint value of a pair without figures."""
-_IDLE = 8
-"""Rounds in a row of pairs that are all known, after which the sampler has nothing more to say."""
+_ASKED = 4
+"""Pairs asked of a sampler for each that was new, from which on it has nothing more to say."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class OptunaStrategy:
         self._objectives = objectives
         self._batch = batch
         self._left = limit
-        self._idle = 0
+        self._asked = 0
         self._known: set[Pair] = set()
         self._space: dict[str, Any] = {
             f"n{place}": CategoricalDistribution(range(count))
@@ -87,14 +87,15 @@ class OptunaStrategy:
 
     def ask(self, room: float) -> Sequence[Proposal]:
         count = int(min(self._batch, room, self._left))
-        if count < 1 or self._idle >= _IDLE:
+        said = self._asked > _ASKED * (len(self._known) + 8 * self._batch)
+        if count < 1 or said:
             return []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self._trials = [self._study.ask(self._space) for _ in range(count)]
         pairs = [self._pair(trial.params) for trial in self._trials]
-        self._idle = 0 if set(pairs) - self._known else self._idle + 1
         self._known.update(pairs)
+        self._asked += count
         self._left -= count
         return [Proposal(pair) for pair in pairs]
 

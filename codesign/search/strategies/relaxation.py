@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from codesign.costmodel import loaded
 from codesign.costmodel.relaxed import Hardware, relaxed_cycles
 from codesign.search.pairs import Floats
 from codesign.search.strategies.encoding import one_hot
@@ -90,7 +91,7 @@ class RelaxedConfigs:
             int((group == number).nonzero()[0]) for number in range(int(group.max()) + 1)
         ]
         self._hardware = hardware
-        self._units = view.units
+        self._units = [loaded(unit) for unit in view.units]
 
     @property
     def groups(self) -> int:
