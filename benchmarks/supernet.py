@@ -1,13 +1,13 @@
 """How well a supernet ranks the networks of a space: Kendall's tau against stand-alone training.
 
-Networks of `mobilenet8` are drawn of every size: their MACs are spread evenly, by logarithm, over
-those of the space. (Uniform draws are all of one size and differ in accuracy by little more than
-two seeds of one network.) Each is trained for itself on images of `shapes32` (AdamW with a
-one-cycle rate) from two seeds, whose mean counts, and each inherits its weights from one supernet
-(single-path one-shot, draws that grow from one network to uniform ones) trained on the same images,
-with its batch norms measured anew. Both are judged on the same held-out images. Accuracies are
-measured, not predicted. The difference between seeds, which bounds what any ranking can reach, is
-shown.
+Networks of `mobilenet8` are drawn with 0, 1, 2 or 3 inverted bottlenecks on their nine edges, as
+many of each number, and skips or poolings on the others: their accuracies differ by ten points and
+more. A few of 4 to 9 bottlenecks show what is left to rank among those, and how tau is with them.
+Each is trained for itself on images of `shapes32` (AdamW with a one-cycle rate) from two seeds,
+whose mean counts, and each inherits its weights from one supernet of the whole space (single-path
+one-shot, draws that grow from one network to uniform ones) trained on the same images, with its
+batch norms measured anew. Both are judged on the same held-out images. Accuracies are measured, not
+predicted. The difference between seeds, which bounds what any ranking can reach, is shown.
 
 Prints stored results; ``--rerun`` goes on measuring: the supernet from its checkpoint, then network
 by network. It may be killed at any time.
@@ -22,14 +22,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from claims import STDERR, Claim, Results, parser
 from numpy.typing import NDArray
+from scipy.stats import kendalltau
 from stored import NOTHING_STORED, ROOT, StoredRows, sources_key
 
 from codesign.nn import Genotype, NetworkSpace, load_network_space
 from codesign.nn.datasets import shapes32
+from codesign.nn.graph import Graph
+from codesign.nn.space import Option
 from codesign.nn.supernet import OneShotRecipe, train_supernet
 from codesign.nn.training import Recipe, seeded, top1, train
 from codesign.store.content import content_key
@@ -41,7 +45,9 @@ SOURCES = (
     "codesign/nn/training.py",
 )
 """What decides a row, beside the effort and the networks themselves."""
-_CANDIDATES = 1000
+_WORKING = ("e1k3", "e1k5", "e3k3", "e3k5", "e6k3", "e6k5")
+"""Options of an edge that are inverted bottlenecks; the others have no weights."""
+_MOST_WORKING = 3
 TAU = 0.6
 RESAMPLES = 2000
 
@@ -51,8 +57,10 @@ class Effort:
     """How many networks and images, and how long is trained."""
 
     networks: int = 30
+    large: int = 6
+    """Networks of more than `_MOST_WORKING` bottlenecks."""
     images: int = 2400
-    held_out: int = 1000
+    held_out: int = 3000
     supernet_batch: int = 32
     supernet_epochs: int = 50
     alone_batch: int = 16
@@ -64,7 +72,9 @@ class Effort:
     growth: float = 0.5
 
 
-QUICK = Effort(networks=3, images=64, held_out=40, supernet_epochs=1, alone_epochs=1, alone_seeds=1)
+QUICK = Effort(
+    networks=3, large=0, images=64, held_out=40, supernet_epochs=1, alone_epochs=1, alone_seeds=1
+)
 
 
 def main() -> int:
@@ -81,7 +91,9 @@ def main() -> int:
     stored = StoredRows(None) if options.quick else StoredRows.load("supernet")
     space = load_network_space(SPACE, DATASET)
     rng = np.random.default_rng(options.seed)
-    names = drawn(space, effort.networks, rng)
+    numbers = [place % (_MOST_WORKING + 1) for place in range(effort.networks)]
+    numbers += [_MOST_WORKING + 1 + place for place in range(effort.large)]
+    names = drawn(space, numbers, rng)
     made = content_key([options.seed, vars(effort), sources_key(*SOURCES)])[:16]
     keys = {name: content_key([made, name, network_facts(space, name)])[:16] for name in names}
     old = [name for name in names if not stored.is_current(name, keys[name])]
@@ -96,20 +108,23 @@ def main() -> int:
     if len(rows) < 2:
         STDERR.print(NOTHING_STORED)
         return 1
-    results = Results(f"Ranking of {len(rows)} networks of `{SPACE}` on `{DATASET}`")
-    ours = np.array([row["supernet"] for row in rows])
-    alone = np.array([np.mean(row["alone"]) for row in rows])
+    small = [row for row in rows if working(row["network"]) <= _MOST_WORKING]
+    large = [row for row in rows if row not in small]
+    results = Results(
+        f"Ranking of {len(small)} networks of `{SPACE}` with up to {_MOST_WORKING} bottlenecks on "
+        f"`{DATASET}`"
+    )
+    ours, alone = accuracies(small)
     tau = kendall(ours, alone)
-    draws = np.random.default_rng(options.seed).integers(len(rows), size=(RESAMPLES, len(rows)))
+    draws = np.random.default_rng(options.seed).integers(len(small), size=(RESAMPLES, len(small)))
     resampled = [kendall(ours[chosen], alone[chosen]) for chosen in draws]
-    enough = len(rows) >= Effort.networks
-    if enough:
+    if len(small) >= Effort.networks:
         results.claims.append(
             Claim("Kendall's tau, supernet to stand-alone", tau, "", f">= {TAU}", tau >= TAU)
         )
     results.figures |= {
         "tau": tau,
-        "networks": len(rows),
+        "networks": len(small),
         "networks_missing_or_of_older_sources": len(old),
         "tau_low_90_percent": float(np.quantile(resampled, 0.05)),
         "tau_high_90_percent": float(np.quantile(resampled, 0.95)),
@@ -122,28 +137,64 @@ def main() -> int:
         "training_images": effort.images,
         "supernet_epochs": effort.supernet_epochs,
         "processor_seconds_of_measuring": round(sum(row["seconds"] for row in rows)),
-        "rows": rows,
     }
+    if large:
+        results.figures |= {
+            "larger_networks": len(large),
+            "alone_top1_mean_of_larger": float(accuracies(large)[1].mean()),
+            "alone_top1_range_of_larger": float(np.ptp(accuracies(large)[1])),
+            "tau_with_larger": kendall(*accuracies(rows)),
+        }
+    results.figures["rows"] = rows
     results.show(options.json)
     return results.exit_code
 
 
-def drawn(space: NetworkSpace, count: int, rng: np.random.Generator) -> list[str]:
-    """Networks whose MACs are spread evenly, by logarithm, over those of random ones, each of which
-    takes its decisions from its own random part of the options."""
-    sizes: dict[str, float] = {}
-    options = len(space.decisions[0].options)
-    while len(sizes) < _CANDIDATES:
-        part = rng.permutation(options)[: rng.integers(1, options + 1)]
-        choices = [decision.options[rng.choice(part)] for decision in space.decisions]
-        genotype = Genotype(tuple(choices))
-        macs = sum(unit.macs * number for unit, number in space.layers(genotype))
-        sizes[space.to_json(genotype)] = float(np.log(macs))
-    found: list[str] = []
-    for size in np.linspace(min(sizes.values()), max(sizes.values()), count):
-        found.append(min(sizes, key=lambda name: abs(sizes[name] - size)))
-        del sizes[found[-1]]
-    return found
+def drawn(space: NetworkSpace, numbers: Sequence[int], rng: np.random.Generator) -> list[str]:
+    """Networks with so many inverted bottlenecks each, on random edges, no two of which compute
+    the same; what had to be drawn again comes last."""
+    found: dict[str, str] = {}
+    missing = list(numbers)
+    while missing:
+        again: list[int] = []
+        for number in missing:
+            chosen = set(rng.permutation(len(space.decisions))[:number].tolist())
+            choices: list[Option] = []
+            for place, decision in enumerate(space.decisions):
+                mine = [o for o in decision.options if (o in _WORKING) == (place in chosen)]
+                choices.append(mine[rng.integers(len(mine))])
+            genotype = Genotype(tuple(choices))
+            if (
+                found.setdefault(computed(space.graph(genotype)), name := space.to_json(genotype))
+                != name
+            ):
+                again.append(number)
+        missing = again
+    return list(found.values())
+
+
+def computed(graph: Graph) -> str:
+    """Equal for graphs that compute the same from the same weights: sums have no order."""
+    keys: list[str] = []
+    for node in graph.nodes:
+        read = [keys[source] for source in node.inputs]
+        operands = sorted(read) if node.kind == "add" else read
+        keys.append(content_key([node.kind, node.shape, node.window, node.name, operands]))
+    assert graph.output is not None
+    return keys[graph.output]
+
+
+def working(name: str) -> int:
+    """Inverted bottlenecks of a network."""
+    return sum(option in _WORKING for option in name.split("-"))
+
+
+def accuracies(rows: Sequence[dict[str, Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Top-1 in percent with the supernet's weights, and trained alone (mean over seeds)."""
+    return (
+        np.array([row["supernet"] for row in rows], np.float64),
+        np.array([np.mean(row["alone"]) for row in rows], np.float64),
+    )
 
 
 def network_facts(space: NetworkSpace, name: str) -> str:
@@ -201,10 +252,8 @@ def measure(
 
 def kendall(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     """Kendall's tau-b, which allows for ties; 0 where one side is constant."""
-    upper = np.triu_indices(len(a), 1)
-    one, two = (np.sign(x[:, None] - x[None])[upper] for x in (a, b))
-    pairs = float(np.sqrt((one != 0).sum() * (two != 0).sum()))
-    return float((one * two).sum() / pairs) if pairs else 0.0
+    found = float(kendalltau(a, b).statistic)
+    return 0.0 if np.isnan(found) else found
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import accuracy
 import numpy as np
 import pytest
 import supernet
-from scipy.stats import kendalltau
 from stored import ROOT, sources_key
 
 from codesign.nn import load_network_space
@@ -27,12 +26,28 @@ def test_a_network_of_the_ranking_is_known_by_what_it_computes() -> None:
     assert facts[0] == facts[2] != facts[1]
 
 
-def test_kendalls_tau_allows_for_ties() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        a, b = (rng.integers(6, size=12).astype(float) for _ in range(2))
-        assert supernet.kendall(a, b) == pytest.approx(kendalltau(a, b).statistic)
+def test_ranked_networks_have_as_many_bottlenecks_as_asked() -> None:
+    space = load_network_space(supernet.SPACE, supernet.DATASET)
+    asked = [0, 1, 2, 3] * 20 + [9]
+    names = supernet.drawn(space, asked, np.random.default_rng(0))
+    assert sorted(supernet.working(name) for name in names) == sorted(asked)
+    graphs = [space.graph(space.from_json(name)) for name in names]
+    assert len({supernet.computed(graph) for graph in graphs}) == len(asked)
+    assert names[:8] == supernet.drawn(space, asked[:8], np.random.default_rng(0))
+
+
+def test_sums_have_no_order() -> None:
+    space = load_network_space(supernet.SPACE, supernet.DATASET)
+    one, two, other = (
+        supernet.computed(space.graph(space.from_json("-".join([*first, *["skip"] * 6]))))
+        for first in (("pool", "skip", "skip"), ("skip", "pool", "skip"), ("skip", "e1k3", "skip"))
+    )
+    assert one == two != other
+
+
+def test_a_constant_ranks_nothing() -> None:
     assert supernet.kendall(np.ones(4), np.arange(4.0)) == 0.0
+    assert supernet.kendall(np.arange(4.0), np.arange(4.0)) == 1.0
 
 
 def _row(network: str, ptq: float, qat: float, unequal: int = 0) -> dict[str, Any]:
