@@ -1,6 +1,6 @@
 """Truth tables add up: whole networks compiled, against the sums of their units in the tables.
 
-`NETWORKS` random pairs of each table of benchmarks/truth.py for `neuhardco`: the network's ONNX
+Random pairs of each table of benchmarks/truth.py that is there: the network's ONNX
 file is compiled with ``compose="exact"`` and without the compiler's own decisions, and its
 Package's cycles are compared with counts @ unit cycles. Truth level T2; weights are random.
 
@@ -28,28 +28,34 @@ from truth import TABLES, Table, joint_truth
 import codesign
 from codesign.compiler import DECISIONS
 from codesign.search.pairs import sums
+from codesign.search.truth import JointTruth
 from codesign.store.content import content_key
 
-NETWORKS, QUICK = 110, 1
-"""Of each table."""
-NAMES = ("nasbench201-neuhardco", "nbmacro-neuhardco")
+NETWORKS, OTHERS, QUICK = 110, 20, 1
+"""Of each of `MAIN`, of each other table, and of each with ``--quick``."""
+MAIN = ("nasbench201-neuhardco", "nbmacro-neuhardco")
+NAMES = tuple(table.name for table in TABLES if table.path.is_file())
 
 
 def _table(name: str) -> Table:
     return next(table for table in TABLES if table.name == name)
 
 
+def _truth(name: str) -> JointTruth:
+    return joint_truth(_table(name).networks, _table(name).hardware)
+
+
 def drawn(name: str, count: int, seed: int) -> list[tuple[int, int]]:
     """Different pairs of a table that can be built; the first of a longer draw are those of a
     shorter one."""
-    total = joint_truth(_table(name).networks).cycles
+    total = _truth(name).cycles
     possible = np.random.default_rng(seed).permutation(np.flatnonzero(~np.isnan(total)))[:count]
     return [divmod(int(flat), total.shape[1]) for flat in possible]
 
 
 def measure(name: str, network: int, config: int, seed: int) -> dict[str, Any]:
     """One pair: the table's sum, and the cycles of the network's Package."""
-    truth = joint_truth(_table(name).networks)
+    truth = _truth(name)
     pairs, started = truth.pairs, time.process_time()
     cycles = truth.units.cycles[:, [config]]
     with tempfile.TemporaryDirectory() as folder:
@@ -86,11 +92,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     results = Results("Truth tables against whole compiled networks (T2)")
     stored = StoredRows(None) if options.quick else StoredRows.load("additivity")
     if options.quick or options.rerun:
-        count: int = QUICK if options.quick else NETWORKS
+        counts = {n: QUICK if options.quick else NETWORKS if n in MAIN else OTHERS for n in NAMES}
         wanted = {
             f"{name}/{network}/{config}": (name, network, config, options.seed)
             for name in NAMES
-            for network, config in drawn(name, count, options.seed)
+            for network, config in drawn(name, counts[name], options.seed)
         }
         sources = {name: _key(name) for name in NAMES}
         keys = {row: content_key([*given, sources[given[0]]]) for row, given in wanted.items()}
