@@ -1,8 +1,9 @@
 """Truth tables add up: whole networks compiled, against the sums of their units in the tables.
 
-Random pairs of each table of benchmarks/truth.py that is there: the network's ONNX
-file is compiled with ``compose="exact"`` and without the compiler's own decisions, and its
-Package's cycles are compared with counts @ unit cycles. Truth level T2; weights are random.
+Random pairs of each table of benchmarks/truth.py that is there, and random ones of those in which a
+tensor has a border in DRAM (kernels that LOAD cannot pad for): the network's ONNX file is compiled
+with ``compose="exact"`` and without the compiler's own decisions, and its Package's cycles are
+compared with counts @ unit cycles. Truth level T2; weights are random.
 
 Prints stored results; ``--rerun`` compiles what is missing or was made from older sources or
 tables, in ``--processes``, and resumes where it was killed. ``--quick`` compiles one pair of each
@@ -21,18 +22,21 @@ from typing import Any
 
 import numpy as np
 from claims import Claim, Results, parser
+from numpy.typing import NDArray
 from spaces import key_of
 from stored import NOTHING_STORED, StoredRows
 from truth import TABLES, Table, joint_truth
 
 import codesign
 from codesign.compiler import DECISIONS
+from codesign.costmodel import loaded, on_config
 from codesign.search.pairs import sums
 from codesign.search.truth import JointTruth
 from codesign.store.content import content_key
 
-NETWORKS, OTHERS, QUICK = 110, 20, 1
-"""Of each of `MAIN`, of each other table, and of each with ``--quick``."""
+NETWORKS, OTHERS, BORDERED, QUICK = 110, 20, 10, 1
+"""Of each of `MAIN`, of each other table, of pairs with borders of each table, and of each table
+with ``--quick``."""
 MAIN = ("nasbench201-neuhardco", "nbmacro-neuhardco")
 NAMES = tuple(table.name for table in TABLES if table.path.is_file())
 
@@ -48,9 +52,24 @@ def _truth(name: str) -> JointTruth:
 def drawn(name: str, count: int, seed: int) -> list[tuple[int, int]]:
     """Different pairs of a table that can be built; the first of a longer draw are those of a
     shorter one."""
-    total = _truth(name).cycles
-    possible = np.random.default_rng(seed).permutation(np.flatnonzero(~np.isnan(total)))[:count]
-    return [divmod(int(flat), total.shape[1]) for flat in possible]
+    return _some(~np.isnan(_truth(name).cycles), count, seed)
+
+
+def with_borders(name: str, count: int, seed: int) -> list[tuple[int, int]]:
+    """The same of pairs with a tensor that has a border."""
+    truth = _truth(name)
+    pairs = truth.pairs
+    there = [
+        [on_config(unit, config) != on_config(loaded(unit), config) for config in pairs.configs]
+        for unit in pairs.units
+    ]
+    bordered = (pairs.counts > 0).astype(np.float32) @ np.array(there, np.float32) > 0
+    return _some(bordered & ~np.isnan(truth.cycles), count, seed)
+
+
+def _some(possible: NDArray[np.bool_], count: int, seed: int) -> list[tuple[int, int]]:
+    chosen = np.random.default_rng(seed).permutation(np.flatnonzero(possible))[:count]
+    return [divmod(int(flat), possible.shape[1]) for flat in chosen]
 
 
 def measure(name: str, network: int, config: int, seed: int) -> dict[str, Any]:
@@ -96,7 +115,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         wanted = {
             f"{name}/{network}/{config}": (name, network, config, options.seed)
             for name in NAMES
-            for network, config in drawn(name, counts[name], options.seed)
+            for network, config in (
+                *drawn(name, counts[name], options.seed),
+                *with_borders(name, QUICK if options.quick else BORDERED, options.seed),
+            )
         }
         sources = {name: _key(name) for name in NAMES}
         keys = {row: content_key([*given, sources[given[0]]]) for row, given in wanted.items()}

@@ -52,7 +52,8 @@ SHORTENED: dict[str, tuple[float, int]] = {"gp": (40.0, 5), "tpe": (200.0, 20)}
 make 10 000."""
 RANDOM_BUDGET = 10_000.0
 """`random` goes on, so that its evaluations to 1 % are known; what it draws before is the same."""
-MOST_MINUTES = 40
+MOST_MINUTES = 80
+"""Of all strategies' replays: 40 minutes of two cores."""
 REACHED = 0.01
 MARKS = (200.0, 1000.0)
 LEARNERS = ("nahas-ppo", "nahas-reinforce", "neuhardco", "naf")
@@ -208,9 +209,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     best = _best_strategy(stored, known)
     _describe(results, table, best)
     _against_random(results, table)
-    minutes = sum(row["seconds"] for row in stored.rows.values()) / 60 / 2
     if set(known) == set(VARIANTS):
-        name, holds = "CPU time of all replays / 2 cores", minutes <= MOST_MINUTES
+        minutes = _minutes(stored)
+        name, holds = "processor time of all replays", minutes <= MOST_MINUTES
         results.claims.append(Claim(name, minutes, "min", f"<= {MOST_MINUTES}", holds))
     if options.plots:
         from search_plots import draw
@@ -218,6 +219,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         draw(options.plots, table, _tuning_rows(stored, known), BUDGET)
     results.show(options.json)
     return results.exit_code
+
+
+def _minutes(stored: StoredRows) -> float:
+    """Processor time of the tuning runs and of every strategy on every problem."""
+    asked = [f"tuning/{name}/{v}" for name in VARIANTS for v in range(len(VARIANTS[name]))]
+    asked += [f"{problem}/{name}" for problem in PROBLEMS for name in VARIANTS]
+    return sum(float(stored.rows[row]["seconds"]) for row in asked) / 60
 
 
 # Making rows --------------------------------------------------------------------------------

@@ -2,12 +2,13 @@
 
 Networks of `mobilenet8` are drawn with 0, 1, 2 or 3 inverted bottlenecks on their nine edges, as
 many of each number, and skips or poolings on the others: their accuracies differ by ten points and
-more. A few of 4 to 9 bottlenecks show what is left to rank among those, and how tau is with them.
-Each is trained for itself on images of `shapes32` (AdamW with a one-cycle rate) from two seeds,
-whose mean counts, and each inherits its weights from one supernet of the whole space (single-path
-one-shot, draws that grow from one network to uniform ones) trained on the same images, with its
-batch norms measured anew. Both are judged on the same held-out images. Accuracies are measured, not
-predicted. The difference between seeds, which bounds what any ranking can reach, is shown.
+more; what MACs, or the number of bottlenecks alone, would rank is shown. A few of 4 to 9 show what
+is left to rank among those, and how tau is with them. Each is trained for itself on images of
+`shapes32` (AdamW with a one-cycle rate) from two seeds, whose mean counts, and each inherits its
+weights from one supernet of the whole space (single-path one-shot, draws that grow from one network
+to uniform ones) trained on the same images, with its batch norms measured anew. Both are judged on
+the same held-out images. Accuracies are measured, not predicted. The difference between seeds,
+which bounds what any ranking can reach, is shown.
 
 Prints stored results; ``--rerun`` goes on measuring: the supernet from its checkpoint, then network
 by network. It may be killed at any time.
@@ -109,7 +110,7 @@ def main() -> int:
         STDERR.print(NOTHING_STORED)
         return 1
     small = [row for row in rows if working(row["network"]) <= _MOST_WORKING]
-    large = [row for row in rows if row not in small]
+    large = [row for row in rows if working(row["network"]) > _MOST_WORKING]
     results = Results(
         f"Ranking of {len(small)} networks of `{SPACE}` with up to {_MOST_WORKING} bottlenecks on "
         f"`{DATASET}`"
@@ -128,6 +129,15 @@ def main() -> int:
         "networks_missing_or_of_older_sources": len(old),
         "tau_low_90_percent": float(np.quantile(resampled, 0.05)),
         "tau_high_90_percent": float(np.quantile(resampled, 0.95)),
+        "tau_of_macs_alone": kendall(
+            np.array([macs(space, row["network"]) for row in small]), alone
+        ),
+        "tau_of_bottlenecks_alone": kendall(
+            np.array([float(working(row["network"])) for row in small]), alone
+        ),
+        "tau_among_as_many_bottlenecks_mean": float(
+            np.mean([kendall(*accuracies(part)) for part in by_working(small)])
+        ),
         "supernet_top1_mean": float(ours.mean()),
         "alone_top1_mean": float(alone.mean()),
         "alone_top1_spread": float(alone.std(ddof=1)),
@@ -164,11 +174,11 @@ def drawn(space: NetworkSpace, numbers: Sequence[int], rng: np.random.Generator)
                 mine = [o for o in decision.options if (o in _WORKING) == (place in chosen)]
                 choices.append(mine[rng.integers(len(mine))])
             genotype = Genotype(tuple(choices))
-            if (
-                found.setdefault(computed(space.graph(genotype)), name := space.to_json(genotype))
-                != name
-            ):
+            key = computed(space.graph(genotype))
+            if key in found:
                 again.append(number)
+            else:
+                found[key] = space.to_json(genotype)
         missing = again
     return list(found.values())
 
@@ -187,6 +197,18 @@ def computed(graph: Graph) -> str:
 def working(name: str) -> int:
     """Inverted bottlenecks of a network."""
     return sum(option in _WORKING for option in name.split("-"))
+
+
+def by_working(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Rows of networks with as many bottlenecks, two at least."""
+    numbers = sorted({working(row["network"]) for row in rows})
+    parts = [[row for row in rows if working(row["network"]) == number] for number in numbers]
+    return [part for part in parts if len(part) > 1]
+
+
+def macs(space: NetworkSpace, name: str) -> float:
+    """Multiply-accumulates of a network."""
+    return float(sum(unit.macs * n for unit, n in space.layers(space.from_json(name))))
 
 
 def accuracies(rows: Sequence[dict[str, Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

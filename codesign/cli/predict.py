@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -82,8 +83,10 @@ def _named_units(
     name, _, genotype = network.partition(":")
     if name in space_names() and genotype:
         space = load_network_space(name)
-        layers = space.layers(space.from_json(genotype), borders=True)
-        return [(_title(layer), on_config(layer, config), count) for layer, count in layers]
+        counts: Counter[Workload] = Counter()
+        for layer, count in space.layers(space.from_json(genotype), borders=True):
+            counts[on_config(layer, config)] += count
+        return [(_title(unit), unit, count) for unit, count in counts.items()]
     return [(title, unit, 1) for title, unit in onnx_units(network, config, calibration)]
 
 
