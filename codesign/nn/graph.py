@@ -248,23 +248,18 @@ class Graph:
         """
         live = self.live()
         consumers = Counter(source for index in live for source in self.nodes[index].inputs)
-        fused = {index for index in live if self._is_fused(self.nodes[index], consumers)}
-        written = {self.nodes[index].inputs[0]: index for index in fused}
-        regions = self._regions(live) if borders else {}
-        padded = self._padded(live, regions) if borders else Counter[tuple[int, int]]()
-        counts: Counter[Workload] = Counter()
+        units: dict[int, Workload] = {}
+        written: dict[int, int] = {}
         for index in live:
             node = self.nodes[index]
-            if node.kind in ("input", "gate") or index in fused:
-                continue
-            shapes = tuple(self.nodes[source].shape for source in node.inputs)
-            unit = _workload(node.kind, shapes, node.shape, node.window, node.groups)
-            if borders:
-                region = regions[index]
-                read = tuple(-padded[source, region] for source in node.inputs)
-                unit = with_borders(unit, read, -padded[written.get(index, index), region])
-            counts[unit] += 1
-        return tuple(counts.items())
+            if self._is_fused(node, consumers):
+                written[node.inputs[0]] = index
+            elif node.kind not in ("input", "gate"):
+                shapes = tuple(self.nodes[source].shape for source in node.inputs)
+                units[index] = _workload(node.kind, shapes, node.shape, node.window, node.groups)
+        if borders:
+            units = self._marked(units, written, self._regions(live))
+        return tuple(Counter(units.values()).items())
 
     def _regions(self, live: tuple[int, ...]) -> dict[int, int]:
         """By node, the most gates on a way to it: the host between two regions of units."""
@@ -275,22 +270,25 @@ class Graph:
             found[index] = before + (node.kind == "gate")
         return found
 
-    def _padded(
-        self, live: tuple[int, ...], regions: Mapping[int, int]
-    ) -> Counter[tuple[int, int]]:
-        """By tensor and region, each of which has a copy of its own, the most rows or columns
-        that a convolution there pads it with."""
+    def _marked(
+        self,
+        units: Mapping[int, Workload],
+        written: Mapping[int, int],
+        regions: Mapping[int, int],
+    ) -> dict[int, Workload]:
+        """Units by node with the borders that convolutions ask of tensors; every region has its
+        own copy of a tensor. ``written`` is the fused node whose tensor a unit writes."""
         most: Counter[tuple[int, int]] = Counter()
-        for index in live:
-            node = self.nodes[index]
-            if node.kind == "conv":
-                source = node.inputs[0]
-                unit = _convolution(
-                    self.nodes[source].shape, node.channels, node.window, node.groups
-                )
-                place = source, regions[index]
-                most[place] = max(most[place], *unit.padding)
-        return most
+        for index, unit in units.items():
+            if isinstance(unit, ConvWorkload):
+                tensor = self.nodes[index].inputs[0], regions[index]
+                most[tensor] = max(most[tensor], *unit.padding)
+        found: dict[int, Workload] = {}
+        for index, unit in units.items():
+            region = regions[index]
+            read = tuple(-most[source, region] for source in self.nodes[index].inputs)
+            found[index] = with_borders(unit, read, -most[written.get(index, index), region])
+        return found
 
     def _is_fused(self, node: Node, consumers: Counter[int]) -> bool:
         if node.kind not in ("relu", "relu6") or consumers[node.inputs[0]] > 1:
@@ -298,6 +296,7 @@ class Graph:
         return self.nodes[node.inputs[0]].kind not in ("input", "relu", "relu6", "gate")
 
 
+@lru_cache(maxsize=4096)
 def with_borders(unit: Workload, read: tuple[int, ...], written: int) -> Workload:
     """The unit whose tensors, read and written, have these borders in DRAM."""
     if isinstance(unit, ElementwiseWorkload | GatherWorkload):
