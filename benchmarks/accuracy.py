@@ -41,7 +41,7 @@ from claims import STDERR, Claim, Results, parser
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from stored import NOTHING_STORED, StoredRows, sources_key
+from stored import APART, NOTHING_STORED, StoredRows, sources_key
 from torch import nn
 
 import codesign
@@ -114,7 +114,7 @@ def main() -> int:
     if options.quick:
         cells = [Cell("digits", "ResNet-like", options.seed)]
     efforts = [FLOAT, TUNED, STUDIED, STUDY_BITS, BITS, CALIBRATION, SIMULATED, SHAPES]
-    key = content_key([efforts, sources_key(*SOURCES)])[:16]
+    key = content_key([efforts, sources_key(*SOURCES, without=APART)])[:16]
     old = [cell for cell in cells if not stored.is_current(str(cell), key)]
     if options.rerun or options.quick:
         due = {str(cell): (cell, options.quick) for cell in old if options.only in str(cell)}

@@ -22,7 +22,9 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTHING_STORED = "no stored results of these; run with --rerun to measure them"
 _PRODUCT = ("codesign/frontend", "codesign/hw", "codesign/isa", "codesign/kernels",
             "codesign/sim", "codesign/compiler", "relay_passes")  # fmt: skip
-_ESTIMATES = ("area.py", "energy.py")
+APART = ("area.py", "energy.py", "stream_tuning.py")
+"""Files among these that no stored cycle or accuracy depends on: estimates, and what only
+`codesign tune --compose overlap` calls."""
 _SUFFIXES = (".py", ".cc", ".h")
 
 
@@ -40,7 +42,7 @@ def sources_key(*folders: str, without: Collection[str] = ()) -> str:
 
 def product_key() -> str:
     """Content key of everything between an ONNX file and a cycle count."""
-    return sources_key(*_PRODUCT, without=_ESTIMATES)
+    return sources_key(*_PRODUCT, without=APART)
 
 
 @dataclass

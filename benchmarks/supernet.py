@@ -7,8 +7,8 @@ is left to rank among those, and how tau is with them. Each is trained for itsel
 `shapes32` (AdamW with a one-cycle rate) from two seeds, whose mean counts, and each inherits its
 weights from one supernet of the whole space (single-path one-shot, draws that grow from one network
 to uniform ones) trained on the same images, with its batch norms measured anew. Both are judged on
-the same held-out images. Accuracies are measured, not predicted. The difference between seeds,
-which bounds what any ranking can reach, is shown.
+the same held-out images. Accuracies are measured, not predicted. How far two seeds of training
+alone differ, and their tau, which bound what any ranking can reach, are shown.
 
 Prints stored results; ``--rerun`` goes on measuring: the supernet from its checkpoint, then network
 by network. It may be killed at any time.
@@ -20,8 +20,8 @@ import hashlib
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from scipy.stats import kendalltau
 from stored import NOTHING_STORED, ROOT, StoredRows, sources_key
 
 from codesign.nn import Genotype, NetworkSpace, load_network_space
-from codesign.nn.datasets import shapes32
+from codesign.nn.datasets import DataSet, shapes32
 from codesign.nn.graph import Graph
 from codesign.nn.space import Option
 from codesign.nn.supernet import OneShotRecipe, train_supernet
@@ -40,17 +40,29 @@ from codesign.nn.training import Recipe, seeded, top1, train
 from codesign.store.content import content_key
 
 SPACE, DATASET = "mobilenet8", "shapes32"
-SOURCES = (
-    *(f"codesign/nn/supernet/{name}.py" for name in ("one_shot", "shared", "checkpoint")),
+INHERITED, ALONE = "inherited", "alone"
+"""Kinds of rows: top-1 with the weights of each supernet, and trained alone from each seed."""
+ALONE_SOURCES = (
     *(f"codesign/nn/datasets/{name}.py" for name in ("dataset", "shapes")),
     "codesign/nn/training.py",
 )
-"""What decides a row, beside the effort and the networks themselves."""
+"""What decides an accuracy of training alone, beside the effort and the network itself."""
+SHARED_SOURCES = (
+    *(f"codesign/nn/supernet/{name}.py" for name in ("one_shot", "shared", "checkpoint")),
+    *ALONE_SOURCES,
+)
+"""What decides an inherited accuracy, beside the effort and the network itself."""
 _WORKING = ("e1k3", "e1k5", "e3k3", "e3k5", "e6k3", "e6k5")
 """Options of an edge that are inverted bottlenecks; the others have no weights."""
 _MOST_WORKING = 3
 TAU = 0.6
 RESAMPLES = 2000
+
+
+SUPERNET = OneShotRecipe(150, 32, origin="-".join(("e3k3", "skip", "e3k3") * 3), growth=0.5)
+"""By the training loss, on images of another seed, draws that grow from this origin learn where
+uniform ones do not."""
+STAND_ALONE = Recipe(6, 16)
 
 
 @dataclass(frozen=True)
@@ -62,19 +74,22 @@ class Effort:
     """Networks of more than `_MOST_WORKING` bottlenecks."""
     images: int = 2400
     held_out: int = 3000
-    supernet_batch: int = 32
-    supernet_epochs: int = 50
-    alone_batch: int = 16
-    alone_epochs: int = 6
+    supernet: OneShotRecipe = SUPERNET
+    supernets: int = 2
+    """Supernets, from a seed each."""
+    alone: Recipe = STAND_ALONE
     alone_seeds: int = 2
-    origin: str = "-".join(("e3k3", "skip", "e3k3") * 3)
-    """Network from which the draws grow: by the training loss, on images of another seed, it learns
-    where uniform draws do not."""
-    growth: float = 0.5
 
 
 QUICK = Effort(
-    networks=3, large=0, images=64, held_out=40, supernet_epochs=1, alone_epochs=1, alone_seeds=1
+    networks=3,
+    large=0,
+    images=64,
+    held_out=40,
+    supernet=replace(SUPERNET, epochs=1),
+    supernets=1,
+    alone=replace(STAND_ALONE, epochs=1),
+    alone_seeds=1,
 )
 
 
@@ -95,17 +110,32 @@ def main() -> int:
     numbers = [place % (_MOST_WORKING + 1) for place in range(effort.networks)]
     numbers += [_MOST_WORKING + 1 + place for place in range(effort.large)]
     names = drawn(space, numbers, rng)
-    made = content_key([options.seed, vars(effort), sources_key(*SOURCES)])[:16]
-    keys = {name: content_key([made, name, network_facts(space, name)])[:16] for name in names}
-    old = [name for name in names if not stored.is_current(name, keys[name])]
+    facts = {name: network_facts(space, name) for name in names}
+    recipes = [replace(effort.supernet, seed=options.seed + own) for own in range(effort.supernets)]
+    made = {f"{INHERITED} {r.seed}": inherited_key(effort, options.seed, r) for r in recipes}
+    made[ALONE] = alone_key(effort, options.seed)
+    due = {kind: missing(stored, kind, facts, made[kind]) for kind in made}
     if options.rerun or options.quick:
+        data = shapes32(options.seed, effort.images, effort.held_out)
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) if options.quick else options.checkpoints
             folder.mkdir(parents=True, exist_ok=True)
-            checkpoint = folder / f"{made}.safetensors"
-            measure(space, old, keys, effort, options.seed, checkpoint, stored)
-        old = []
-    rows = [stored.rows[name] for name in names if name in stored.rows]
+            for recipe in recipes:
+                kind = f"{INHERITED} {recipe.seed}"
+                checkpoint = folder / f"{made[kind]}.safetensors"
+                inherit(space, kind, due[kind], data, recipe, checkpoint, stored)
+        train_alone(space, due[ALONE], data, effort, stored)
+        due = {}
+    rows: list[dict[str, Any]] = [
+        {
+            "network": name,
+            "supernet": [stored.rows[f"{kind} {name}"]["top1"] for kind in made if kind != ALONE],
+            "alone": stored.rows[f"{ALONE} {name}"]["top1"],
+            "seconds": sum(stored.rows[f"{kind} {name}"]["seconds"] for kind in made),
+        }
+        for name in names
+        if all(f"{kind} {name}" in stored.rows for kind in made)
+    ]
     if len(rows) < 2:
         STDERR.print(NOTHING_STORED)
         return 1
@@ -115,37 +145,42 @@ def main() -> int:
         f"Ranking of {len(small)} networks of `{SPACE}` with up to {_MOST_WORKING} bottlenecks on "
         f"`{DATASET}`"
     )
-    ours, alone = accuracies(small)
-    tau = kendall(ours, alone)
+    inherited, trained = accuracies(small)
+    taus = [kendall(own, trained) for own in inherited]
+    tau = float(np.mean(taus))
     draws = np.random.default_rng(options.seed).integers(len(small), size=(RESAMPLES, len(small)))
-    resampled = [kendall(ours[chosen], alone[chosen]) for chosen in draws]
+    resampled = [
+        np.mean([kendall(own[chosen], trained[chosen]) for own in inherited]) for chosen in draws
+    ]
     if len(small) >= Effort.networks:
-        results.claims.append(
-            Claim("Kendall's tau, supernet to stand-alone", tau, "", f">= {TAU}", tau >= TAU)
-        )
+        claim = f"Kendall's tau to stand-alone, mean of {len(taus)} supernets"
+        results.claims.append(Claim(claim, tau, "", f">= {TAU}", tau >= TAU))
     results.figures |= {
-        "tau": tau,
+        "tau_by_supernet": taus,
         "networks": len(small),
-        "networks_missing_or_of_older_sources": len(old),
+        "rows_missing_or_of_older_sources": sum(map(len, due.values())),
         "tau_low_90_percent": float(np.quantile(resampled, 0.05)),
         "tau_high_90_percent": float(np.quantile(resampled, 0.95)),
         "tau_of_macs_alone": kendall(
-            np.array([macs(space, row["network"]) for row in small]), alone
+            np.array([macs(space, row["network"]) for row in small]), trained
         ),
         "tau_of_bottlenecks_alone": kendall(
-            np.array([float(working(row["network"])) for row in small]), alone
+            np.array([float(working(row["network"])) for row in small]), trained
         ),
         "tau_among_as_many_bottlenecks_mean": float(
-            np.mean([kendall(*accuracies(part)) for part in by_working(small)])
+            np.mean([mean_tau(part) for part in by_working(small)])
         ),
-        "supernet_top1_mean": float(ours.mean()),
-        "alone_top1_mean": float(alone.mean()),
-        "alone_top1_spread": float(alone.std(ddof=1)),
-        "alone_epochs": effort.alone_epochs,
+        "supernet_top1_mean": float(inherited.mean()),
+        "alone_top1_mean": float(trained.mean()),
+        "alone_top1_spread": float(trained.std(ddof=1)),
+        "alone_epochs": effort.alone.epochs,
         "alone_seeds": effort.alone_seeds,
         "alone_difference_between_seeds": float(np.mean([np.ptp(row["alone"]) for row in rows])),
+        "tau_between_two_seeds_of_alone": kendall(
+            *(np.array([row["alone"][own] for row in small]) for own in (0, -1))
+        ),
         "training_images": effort.images,
-        "supernet_epochs": effort.supernet_epochs,
+        "supernet_epochs": effort.supernet.epochs,
         "processor_seconds_of_measuring": round(sum(row["seconds"] for row in rows)),
     }
     if large:
@@ -153,7 +188,7 @@ def main() -> int:
             "larger_networks": len(large),
             "alone_top1_mean_of_larger": float(accuracies(large)[1].mean()),
             "alone_top1_range_of_larger": float(np.ptp(accuracies(large)[1])),
-            "tau_with_larger": kendall(*accuracies(rows)),
+            "tau_with_larger": mean_tau(rows),
         }
     results.figures["rows"] = rows
     results.show(options.json)
@@ -212,11 +247,18 @@ def macs(space: NetworkSpace, name: str) -> float:
 
 
 def accuracies(rows: Sequence[dict[str, Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Top-1 in percent with the supernet's weights, and trained alone (mean over seeds)."""
+    """Top-1 in percent with each supernet's weights ``[supernets, networks]``, and trained alone
+    (mean over seeds, ``[networks]``)."""
     return (
-        np.array([row["supernet"] for row in rows], np.float64),
+        np.array([row["supernet"] for row in rows], np.float64).T,
         np.array([np.mean(row["alone"]) for row in rows], np.float64),
     )
+
+
+def mean_tau(rows: Sequence[dict[str, Any]]) -> float:
+    """Kendall's tau to stand-alone training, mean over the supernets."""
+    inherited, trained = accuracies(rows)
+    return float(np.mean([kendall(own, trained) for own in inherited]))
 
 
 def network_facts(space: NetworkSpace, name: str) -> str:
@@ -226,26 +268,38 @@ def network_facts(space: NetworkSpace, name: str) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def measure(
+def inherited_key(effort: Effort, seed: int, recipe: OneShotRecipe) -> str:
+    """Key of what decides the weights of a supernet."""
+    made = [seed, effort.images, effort.held_out, asdict(recipe), sources_key(*SHARED_SOURCES)]
+    return content_key(made)[:16]
+
+
+def alone_key(effort: Effort, seed: int) -> str:
+    """Key of what decides all accuracies of training alone, the networks themselves apart."""
+    how = [asdict(effort.alone), effort.alone_seeds]
+    return content_key([seed, effort.images, effort.held_out, *how, sources_key(*ALONE_SOURCES)])[
+        :16
+    ]
+
+
+def missing(stored: StoredRows, kind: str, facts: Mapping[str, str], made: str) -> dict[str, str]:
+    """Networks whose row of a kind is not there or not current, with the key that it will have."""
+    found = {name: content_key([made, name, fact])[:16] for name, fact in facts.items()}
+    return {n: key for n, key in found.items() if not stored.is_current(f"{kind} {n}", key)}
+
+
+def inherit(
     space: NetworkSpace,
-    names: Sequence[str],
-    keys: dict[str, str],
-    effort: Effort,
-    seed: int,
+    kind: str,
+    due: Mapping[str, str],
+    data: DataSet,
+    recipe: OneShotRecipe,
     checkpoint: Path,
     stored: StoredRows,
 ) -> None:
-    """Train the supernet or take its checkpoint, then every network; rows are stored at once."""
-    if not names:
+    """Train the supernet or take its checkpoint, and measure networks with its weights."""
+    if not due:
         return
-    data = shapes32(seed, effort.images, effort.held_out)
-    recipe = OneShotRecipe(
-        effort.supernet_epochs,
-        effort.supernet_batch,
-        origin=effort.origin,
-        growth=effort.growth,
-        seed=seed,
-    )
 
     def progress(step: int, steps: int, loss: float) -> None:
         if step % 100 == 0 or step == steps:
@@ -254,22 +308,34 @@ def measure(
     started = time.process_time()
     shared = train_supernet(space, data, recipe, checkpoint, progress=progress)
     STDERR.print(f"supernet: {time.process_time() - started:.0f} s of the processor")
-    for number, name in enumerate(names, 1):
+    for name, key in due.items():
+        started = time.process_time()
+        found = shared.accuracy(space.from_json(name), data)
+        _keep(stored, f"{kind} {name}", key, found, started)
+
+
+def train_alone(
+    space: NetworkSpace, due: Mapping[str, str], data: DataSet, effort: Effort, stored: StoredRows
+) -> None:
+    """Train networks for themselves, from every seed."""
+    for name, key in due.items():
         started = time.process_time()
         genotype = space.from_json(name)
-        inherited = shared.accuracy(genotype, data)
-        alone: list[float] = []
+        found: list[float] = []
         for own in range(effort.alone_seeds):
             network = seeded(lambda: space.build(genotype), own)  # noqa: B023 -- called at once
-            train(network, data, Recipe(effort.alone_epochs, effort.alone_batch, seed=own))
-            alone.append(top1(network, data.test_images, data.test_labels))
-        seconds = round(time.process_time() - started, 1)
-        STDERR.print(
-            f"{number}/{len(names)} {name}: supernet {inherited:.2f} %, alone "
-            f"{np.mean(alone):.2f} %, {seconds:.0f} s"
-        )
-        row = {"network": name, "supernet": inherited, "alone": alone, "seconds": seconds}
-        stored.put(name, keys[name], row)
+            train(network, data, replace(effort.alone, seed=own))
+            found.append(top1(network, data.test_images, data.test_labels))
+        _keep(stored, f"{ALONE} {name}", key, found, started)
+
+
+def _keep(
+    stored: StoredRows, row: str, key: str, found: float | list[float], started: float
+) -> None:
+    """Store what was measured at once, with its processor seconds."""
+    seconds = round(time.process_time() - started, 1)
+    STDERR.print(f"{row}: {np.mean(found):.2f} %, {seconds:.0f} s")
+    stored.put(row, key, {"top1": found, "seconds": seconds})
 
 
 def kendall(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

@@ -1,4 +1,7 @@
-"""``codesign tune``: search schedules for one network on one configuration into a records file."""
+"""``codesign tune``: search schedules for one network on one configuration into a records file.
+
+A schedule is the best of its layer alone, or (``--compose overlap``) the best for the whole stream.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from codesign.cli.common import (
 from codesign.cli.layers import quantized_network
 
 if TYPE_CHECKING:
+    from codesign.compiler import Package
     from codesign.hw.config import Dataflow, VtaConfig
     from codesign.kernels import Workload
     from codesign.store.records import Outcome, Records
@@ -41,6 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="schedules of each dataflow to simulate for a layer (default %(default)s)",
     )
+    parser.add_argument(
+        "--compose",
+        choices=("exact", "overlap"),
+        default="exact",
+        help="exact: each layer's fastest schedule, run alone; overlap: the schedules with which "
+        "the network's stream is shortest, for `compile --compose overlap`; keep a file for each "
+        "(default %(default)s)",
+    )
     add_dataflow_argument(parser)
     add_calibration_argument(parser)
 
@@ -57,32 +69,40 @@ def run(args: argparse.Namespace) -> int:
     if known.other_versions:
         notice(f"{known.other_versions} records are of another version of the simulator: not used")
     module = quantized_network(args.model, args.calibration)
-    tuned = 0
+    in_stream = args.compose == "overlap"
+    tuned, before = 0, 0
     while True:  # tuned cycles may make the compiler decide, and ask, otherwise
-        asked, units = _asked(module, cfg, known)
+        package, asked = _compiled(module, cfg, known, in_stream)
+        before = before or package.cycles
         missing = [
-            workload for workload in asked if not _is_tuned(known, workload, cfg, args.trials)
+            workload
+            for workload in asked
+            if not _is_tuned(known, workload, cfg, args.trials, in_stream)
         ]
         if not missing:
             break
-        _tune(missing, cfg, args.trials, args.output)
+        _tune(missing, package if in_stream else None, cfg, args.trials, args.output)
         tuned += len(missing)
         known = records.load(args.output)
-    rows = _rows(units, cfg, known)
+    rows = _rows([(unit.name, unit.workload) for unit in package.units], cfg, known)
     if args.json:
         keys = ("name", "units", "cycles_untuned", "cycles", "cycles_by_bound", "dataflow")
         table = [dict(zip(keys, row, strict=True)) for row in rows]
-        print_json({"records": args.output, "trials": args.trials, "tuned": tuned, "layers": table})
+        network = {"compose": args.compose, "cycles_before": before, "cycles": package.cycles}
+        counts = {"records": args.output, "trials": args.trials, "tuned": tuned}
+        print_json({**counts, **network, "layers": table})
         return 0
     print_table(("layer", "units", "untuned", "cycles", "÷ bound", "dataflow"), rows)
     print(f"{tuned} of {len(asked)} distinct layers tuned -> {args.output}")
+    print(f"network, compose {args.compose}: {before} cycles before, {package.cycles} now")
     return 0
 
 
-def _asked(
-    module: Any, cfg: VtaConfig, known: Records
-) -> tuple[list[Workload], list[tuple[str, Workload]]]:
-    """What the compiler asks for, and the units, with names, that it settles on."""
+def _compiled(
+    module: Any, cfg: VtaConfig, known: Records, in_stream: bool
+) -> tuple[Package, list[Workload]]:
+    """The network compiled with what is known, and the layers to tune: those it consists of, or,
+    for schedules of layers alone, all that the compiler asks for."""
     import codesign
     from codesign.kernels import known_schedules
 
@@ -93,23 +113,38 @@ def _asked(
         return known.lookup(workload, asked_for, flow)
 
     with known_schedules(lookup):
-        package = codesign.compile(module, cfg, compose="exact")
-    return list(asked), [(unit.name, unit.workload) for unit in package.units]
+        package = codesign.compile(module, cfg, compose="overlap" if in_stream else "exact")
+    units = dict.fromkeys(unit.workload for unit in package.units)
+    return package, list(units if in_stream else asked)
 
 
-def _is_tuned(known: Records, workload: Workload, cfg: VtaConfig, trials: int) -> bool:
+def _is_tuned(
+    known: Records, workload: Workload, cfg: VtaConfig, trials: int, in_stream: bool
+) -> bool:
     found = known.find(workload, cfg)
-    return found is not None and found.trials >= trials
+    return found is not None and found.trials >= trials and found.in_stream >= in_stream
 
 
-def _tune(workloads: Sequence[Workload], cfg: VtaConfig, trials: int, path: str) -> None:
-    from codesign.kernels import best_schedule
+def _tune(
+    workloads: Sequence[Workload], package: Package | None, cfg: VtaConfig, trials: int, path: str
+) -> None:
+    """Record each layer as soon as it is tuned: alone, or in the streams of ``package``."""
+    from codesign.compiler.stream_tuning import tune_in_stream
+    from codesign.kernels import best_schedule, measure
     from codesign.store import records
 
+    found = (
+        ((workload, best_schedule(workload, cfg, None, trials)) for workload in workloads)
+        if package is None
+        else (
+            (unit.workload, measure(unit.workload, cfg, unit.schedule))
+            for unit in tune_in_stream(package, trials, workloads)
+        )
+    )
     with progress("tuning", len(workloads)) as advance:
-        for workload in workloads:
-            outcome = best_schedule(workload, cfg, None, trials)
-            records.append(path, workload, cfg, records.Record(outcome, trials))
+        for workload, outcome in found:
+            record = records.Record(outcome, trials, in_stream=package is not None)
+            records.append(path, workload, cfg, record)
             advance(1)
 
 

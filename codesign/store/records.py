@@ -3,7 +3,8 @@
 The first line says what the file is. Every other line holds one outcome: the workload, the
 configuration with the dataflow that was asked for, the simulator's version, the trials of each
 dataflow, and the schedule with its cycles and counters, or why there is none. A line that a
-killed process left unfinished is dropped. Of several outcomes of one pair the fastest counts.
+killed process left unfinished is dropped. Of several outcomes of one pair the fastest counts, and
+before all of them the latest that was chosen in a network's stream, whose cycles alone say less.
 Several processes may append to one file.
 """
 
@@ -43,10 +44,15 @@ _Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Record:
-    """The outcome of a search with ``trials`` schedules of each dataflow."""
+    """The outcome of a search with ``trials`` schedules of each dataflow.
+
+    ``in_stream``: chosen by the cycles of a network's stream; the outcome has those of the unit
+    alone all the same.
+    """
 
     outcome: Outcome
     trials: int
+    in_stream: bool = False
 
 
 class Records:
@@ -114,6 +120,7 @@ def append(path: str | Path, workload: Workload, cfg: VtaConfig, record: Record)
         "config": json.loads(config_text(cfg)),
         "simulator": simulator_version(),
         "trials": record.trials,
+        "in_stream": record.in_stream,
         **result,
     }
     append_line(Path(path), _FORMAT, canonical_json(line))
@@ -132,14 +139,16 @@ def _record(plain: Mapping[str, Any], where: str) -> tuple[_Key, Record]:
             counters = {str(k): int(v) for k, v in plain["counters"].items()}
             outcome = ScheduleResult(schedule, int(plain["cycles"]), counters)
         key = workload_text(workload), config_text(cfg)
-        return key, Record(outcome, int(plain["trials"]))
+        return key, Record(outcome, int(plain["trials"]), bool(plain.get("in_stream", False)))
     except (AttributeError, KeyError, TypeError, ValueError, StoreError) as error:
         raise StoreError(f"{where}: malformed record: {error!r}; delete the line") from error
 
 
 def _better(old: Record | None, new: Record) -> Record:
-    if old is None or isinstance(old.outcome, Infeasible):
+    if old is None or isinstance(old.outcome, Infeasible) or new.in_stream:
         return new
+    if old.in_stream:
+        return old
     if isinstance(new.outcome, Infeasible):
         return old
     trials = max(old.trials, new.trials)

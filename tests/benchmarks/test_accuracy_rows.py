@@ -13,7 +13,7 @@ from stored import ROOT, sources_key
 from codesign.nn import load_network_space
 
 
-@pytest.mark.parametrize("path", {*accuracy.SOURCES, *supernet.SOURCES})
+@pytest.mark.parametrize("path", {*accuracy.SOURCES, *supernet.SHARED_SOURCES})
 def test_what_decides_a_row_exists(path: str) -> None:
     assert (ROOT / path).exists()
     assert sources_key(path) != sources_key()

@@ -12,8 +12,10 @@ def test_shares_are_of_the_bound_and_of_the_padding() -> None:
     assert latency <= 5 and truth.pairs.hardware["dsp"][config] <= 256
     assert truth.pairs.accuracy[network] == truth.optimum(problem)
     found = utilisation.use(truth, network, config)
-    assert 0 < found.utilisation <= found.ceiling <= found.array_alone <= 1
-    macs = found.utilisation * truth.cycles[network, config] * truth.pairs.configs[config].pes
+    assert found.outputs_match
+    assert 0 < found.drained_utilisation <= found.drained_ceiling <= found.array_alone <= 1
+    assert found.drained_utilisation < found.utilisation <= found.ceiling
+    macs = found.drained_utilisation * truth.cycles[network, config] * truth.pairs.configs[config].pes
     units = truth.pairs.network_units(network)
     assert macs == pytest.approx(sum(count * unit.macs for unit, count in units))
 

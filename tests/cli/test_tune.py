@@ -1,5 +1,6 @@
 """The verb tune, and compile with its records."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ import onnx
 import pytest
 from onnx import helper
 
+import codesign
 from codesign.cli import main
+from codesign.store import records as records_module
 from tests.onnx_models import conv_net, samples
 from tests.onnx_models import model as onnx_model
 
@@ -68,6 +71,46 @@ def test_tune_resumes_and_compile_uses_the_records(
     recorded = {x["name"]: x["cycles"] for x in first["layers"]}
     assert recorded.keys() >= {*units}
     assert recorded.items() <= {x["name"]: x["cycles"] for x in layers}.items()
+
+
+def test_tuning_in_the_stream_shortens_it_and_resumes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, records = str(tmp_path / "net.onnx"), str(tmp_path / "records")
+    onnx.save(residual_net(), model)
+    np.savez(tmp_path / "c.npz", **samples(shape=(3, 16, 16)))
+    common = [model, "-c", "pynq", "--calibration", str(tmp_path / "c.npz")]
+    tune = ["tune", *common, "-o", records, "--trials", "8", "--compose", "overlap", "--json"]
+    killed = records_module.append
+
+    def once(*given: Any) -> None:
+        killed(*given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(records_module, "append", once)
+    with contextlib.suppress(KeyboardInterrupt):
+        main(tune)
+    monkeypatch.undo()
+    capsys.readouterr()
+    assert len(records_module.load(records)) == 1
+
+    assert main(tune) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["tuned"] == len(found["layers"]) - 1
+    assert found["cycles"] <= found["cycles_before"]
+    assert main(tune) == 0
+    assert json.loads(capsys.readouterr().out)["tuned"] == 0
+
+    untuned = codesign.compile(model, codesign.load_config("pynq"), calibration=tmp_path / "c.npz")
+    package = codesign.compile(
+        model,
+        codesign.load_config("pynq"),
+        calibration=tmp_path / "c.npz",
+        records=records,
+    )
+    assert package.cycles == found["cycles"] < untuned.cycles
+    result = package.run(samples(shape=(3, 16, 16)))
+    assert result.outputs_match and result.cycles == package.cycles
 
 
 def test_a_foreign_records_file_is_a_user_error(

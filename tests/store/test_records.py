@@ -56,6 +56,19 @@ def test_infeasible_pairs_are_recorded(path: Path) -> None:
     assert found is not None and found.outcome == reason
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_record_chosen_in_a_stream_counts_before_faster_ones(
+    path: Path, order: tuple[int, int]
+) -> None:
+    alone = best_schedule(OTHER, CFG)
+    assert not isinstance(alone, Infeasible)
+    slower = Record(replace(alone, cycles=alone.cycles + 1), 3, in_stream=True)
+    made = (slower, Record(alone, 9))
+    for place in order:
+        records.append(path, OTHER, CFG, made[place])
+    assert records.load(path).find(OTHER, CFG) == slower
+
+
 def test_the_faster_of_two_records_counts(path: Path) -> None:
     first = best_schedule(LAYER, CFG)
     assert not isinstance(first, Infeasible)
