@@ -17,6 +17,7 @@ from codesign.errors import DataError, VerificationError
 from codesign.hw.config import VtaConfig
 from codesign.nn.accuracy import AccuracyKind
 from codesign.nn.datasets import DataSet, real
+from codesign.nn.labelled import naming
 from codesign.nn.measurements import Measurements
 from codesign.nn.trained import data_facts, judged
 
@@ -93,7 +94,10 @@ class EvaluatedAccuracy:
         from codesign.compiler.compile import compile as compile_network
 
         samples = real(self.data.train_images[: self.calibration])
-        package = compile_network(path, self.config, calibration=samples, disabled=self.disabled)
+        with naming(path):
+            package = compile_network(
+                path, self.config, calibration=samples, disabled=self.disabled
+            )
         shape = tuple(package.inputs[0].shape[1:])
         if len(package.inputs) != 1 or shape != self.data.image_shape:
             raise DataError(

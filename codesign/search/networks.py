@@ -191,6 +191,7 @@ class OnnxNetworks:
                     compose="exact",
                     disabled=DECISIONS,
                 )
+                _check_batch(package)
             found.append(package_layers(package, self.reference))
             if progress is not None:
                 progress("networks", index + 1, len(self.files))
@@ -210,6 +211,16 @@ class OnnxNetworks:
             return None
         samples = load_samples(self.calibration_file, ())
         return {name: array for name, array in samples.items() if name != LABELS}
+
+
+def _check_batch(package: Any) -> None:
+    """ModelError for a network of several images: how often a configuration runs its units for
+    them depends on the configuration's own batch, and figures are those of one image."""
+    declared = int(package.inputs[0].shape[0])
+    if declared > 1 and any(graph.batch > 1 for graph in package.graphs):
+        raise ModelError(
+            f"declares a batch of {declared} images; a search counts one: export it with batch 1"
+        )
 
 
 def package_layers(package: Any, config: VtaConfig) -> Layers:

@@ -105,6 +105,8 @@ IMAGES = np.zeros((4, 1, 8, 8), np.float32)
         ({"image": IMAGES, "labels": np.arange(3)}, "'image' has 4 samples, 'labels' 3"),
         ({"image": IMAGES, "labels": np.ones(4)}, "'labels' is float64"),
         ({"image": IMAGES, "labels": -np.arange(4)}, "counted from 0"),
+        ({"image": IMAGES, "labels": np.full(4, 2**64 - 1, np.uint64)}, "counted from 0"),
+        ({"image": IMAGES * np.nan, "labels": np.arange(4)}, "'image' holds nan in sample 0"),
         ({"picture": IMAGES, "labels": np.arange(4)}, "narrow.onnx: .*inputs are image"),
         ({"image": IMAGES[:, :, 1:], "labels": np.arange(4)}, "narrow.onnx: .*must be .samples, 1"),
         ({"image": IMAGES, "labels": np.full(4, 12)}, "narrow.onnx: scores for 10 classes"),
@@ -133,12 +135,32 @@ def other_input(path: Path) -> None:
     onnx.save(conv_net(), path)
 
 
+def of_four(path: Path) -> None:
+    network = onnx.load(path)
+    for value in (network.graph.input[0], network.graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_value = 4
+    onnx.save(network, path)
+
+
+def a_map(path: Path) -> None:
+    """Convolution and ReLU alone."""
+    network = onnx.load(path)
+    graph = network.graph
+    del graph.node[2:]
+    graph.node[1].output[0] = graph.output[0].name
+    shape = [onnx.TensorShapeProto.Dimension(dim_value=size) for size in (1, 4, 4, 4)]
+    graph.output[0].type.tensor_type.shape.CopyFrom(onnx.TensorShapeProto(dim=shape))
+    onnx.save(network, path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (Path.unlink, "second.onnx: no such file"),
         (truncated, "second.onnx: not an ONNX file, or truncated"),
         (other_input, r"second.onnx: .*inputs are x: \[samples, 3, 8, 8\]"),
+        (of_four, "second.onnx: declares a batch of 4 images; .* export it with batch 1"),
+        (a_map, r"second.onnx: output .* is \[samples, 4, 4, 4\]; one score for each class"),
     ],
 )
 def test_wrong_networks_are_named(
