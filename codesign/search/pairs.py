@@ -80,8 +80,7 @@ class Pairs:
         return sums(self.counts, table)
 
     def network_units(self, network: int) -> list[tuple[Workload, int]]:
-        """Units of one network with their counts; `codesign.costmodel.on_config` settles what the
-        configuration decides."""
+        """Units of one network with their counts, ``bias_tiles`` not yet fixed."""
         row = self.counts[network]
         return [(self.units[int(u)], int(row[u])) for u in np.flatnonzero(row)]
 

@@ -15,9 +15,8 @@ from codesign.search.strategies.base import Setting, Strategy, read_options
 
 _UNBUILDABLE = 10.0
 """Constraint value of a pair without figures."""
-_REPEATS, _GRACE = 4, 8
-"""A sampler has nothing more to say once it was asked for `_REPEATS` pairs for each new one, the
-first `_GRACE` rounds apart."""
+_ASKED = 4
+"""Pairs asked of a sampler for each that was new, from which on it has nothing more to say."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,8 @@ class OptunaStrategy:
 
     def ask(self, room: float) -> Sequence[Proposal]:
         count = int(min(self._batch, room, self._left))
-        exhausted = self._asked > _REPEATS * (len(self._known) + _GRACE * self._batch)
-        if count < 1 or exhausted:
+        said = self._asked > _ASKED * (len(self._known) + 8 * self._batch)
+        if count < 1 or said:
             return []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
