@@ -7,6 +7,7 @@ units answer millions of pairs exactly.
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.costmodel import on_config
+from codesign.costmodel import on_config, settled
 from codesign.errors import StoreError
 from codesign.hw.energy import energy_prices_pj
 from codesign.search.pairs import Floats, Pairs
@@ -25,7 +26,7 @@ from codesign.search.problem import Constraint, Problem
 from codesign.search.simulate import UnitSimulator
 from codesign.store import simulator_version
 from codesign.store.atomic import write_bytes
-from codesign.store.content import config_text, workload_text
+from codesign.store.content import config_text, workload_from_plain, workload_text
 
 _FORMAT = 1
 _KEYS = {"format", "units", "configs", "networks", "counts", "cycles", "names", "counters",
@@ -140,7 +141,8 @@ class UnitFigures:
 
 
 def unit_figures(table: TruthTable, pairs: Pairs) -> UnitFigures:
-    """The table's figures for the units and configurations of ``pairs``.
+    """The table's figures for the units and configurations of ``pairs``, which may be fewer: units
+    that differ only on the others are then the same.
 
     Raises
     ------
@@ -152,7 +154,9 @@ def unit_figures(table: TruthTable, pairs: Pairs) -> UnitFigures:
             f"truth table of simulator {table.simulator}, this is {simulator_version()}; make it "
             "again with benchmarks/truth.py"
         )
-    rows = _places(table.units, [workload_text(unit) for unit in pairs.units], "unit")
+    known = [settled(workload_from_plain(json.loads(text)), pairs.configs) for text in table.units]
+    named, wanted = ([workload_text(unit) for unit in units] for units in (known, pairs.units))
+    rows = _places(named, wanted, "unit")
     columns = _places(table.configs, [config_text(c) for c in pairs.configs], "configuration")
     cells: Any = np.ix_(rows, columns)
     cycles = table.cycles[cells]
@@ -170,7 +174,7 @@ def unit_figures(table: TruthTable, pairs: Pairs) -> UnitFigures:
     )
 
 
-def _places(known: tuple[str, ...], wanted: list[str], what: str) -> NDArray[np.int64]:
+def _places(known: Sequence[str], wanted: Sequence[str], what: str) -> NDArray[np.int64]:
     places = {text: place for place, text in enumerate(known)}
     missing = [text for text in wanted if text not in places]
     if missing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import StoreError
-from codesign.kernels import lower_bound
+from codesign.hw.config import VtaConfig
+from codesign.kernels import Workload, lower_bound
 from codesign.nn import AccuracySource
 from codesign.nn.trained import SupernetAccuracy, TrainedAccuracy, judged
 from codesign.search.evaluation import Evaluation
@@ -156,15 +158,17 @@ def write_certificate(folder: Path, certificate: Mapping[str, Any]) -> None:
 
 
 def layer_rows(evaluator: Evaluator, evaluation: Evaluation) -> list[dict[str, Any]]:
-    """One row per unique unit of the pair: its workload, count, cycles, bound and what bounds it.
+    """One row per distinct unit of the pair: its workload, count, cycles, bound and what bounds it.
 
     ``cycles`` and ``bound_cycles`` are for one unit; ``utilization`` is useful MACs ÷ (cycles x
     PEs).
     """
-    units = evaluator.units_of(evaluation.pair)
-    rows = evaluator.simulator.rows((workload, config) for workload, config, _ in units)
+    units: Counter[tuple[Workload, VtaConfig]] = Counter()
+    for workload, config, count in evaluator.units_of(evaluation.pair):
+        units[workload, config] += count  # layers that differ elsewhere may be one unit here
+    rows = evaluator.simulator.rows(units)
     table: list[dict[str, Any]] = []
-    for workload, config, count in units:
+    for (workload, config), count in units.items():
         row = rows[workload, config]
         bound = lower_bound(workload, config)
         modules = {name: getattr(bound, name) for name in ("compute", "load", "store", "fetch")}

@@ -15,7 +15,9 @@ def test_shares_are_of_the_bound_and_of_the_padding() -> None:
     assert found.outputs_match
     assert 0 < found.drained_utilisation <= found.drained_ceiling <= found.array_alone <= 1
     assert found.drained_utilisation < found.utilisation <= found.ceiling
-    macs = found.drained_utilisation * truth.cycles[network, config] * truth.pairs.configs[config].pes
+    macs = (
+        found.drained_utilisation * truth.cycles[network, config] * truth.pairs.configs[config].pes
+    )
     units = truth.pairs.network_units(network)
     assert macs == pytest.approx(sum(count * unit.macs for unit, count in units))
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 import tiny
 
+from codesign.costmodel import settled
 from codesign.errors import Infeasible, StoreError
 from codesign.hw.energy import energy_mj
 from codesign.search.evaluation import Pair, Proposal
@@ -54,6 +56,25 @@ def test_a_table_answers_every_pair_as_the_evaluator_does(tmp_path: Path) -> Non
     best = max(e.figures["accuracy"] for e in every if e.feasible)
     assert truth.optimum(problem) == best
     assert found.regret(best)[-1] == 0.0
+
+
+@pytest.mark.usefixtures("tiny_space")
+def test_a_table_answers_for_fewer_configurations(tmp_path: Path) -> None:
+    whole = load_pairs(tiny.problem())
+    open_border = replace(whole.units[0], in_border=-8)  # LOAD cannot pad so much on 8x16
+    whole = replace(whole, units=(open_border, *whole.units[1:]))
+    with TraceStore.open(tmp_path / "t.db") as store, UnitSimulator(store, tuner=made_up) as sim:
+        table = simulate_table(whole, sim)
+    for start, border in ((0, 8), (4, 0)):
+        configs = whole.configs[start : start + 4]
+        part = replace(
+            whole, configs=configs, units=tuple(settled(u, configs) for u in whole.units)
+        )
+        assert part.units[0].in_border == border  # type: ignore[union-attr]
+        found = unit_figures(table, part)
+        np.testing.assert_equal(
+            found.cycles, unit_figures(table, whole).cycles[:, start : start + 4]
+        )
 
 
 @pytest.mark.usefixtures("tiny_space")
