@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     if study.best is None:
         nearest = study.nearest
         if nearest is None:
-            notice("the strategy proposed no pair; see its [search.options]")
+            notice("no pair was evaluated: the strategy, with its [search.options], proposed none")
         else:
             notice("no evaluated pair keeps every constraint; the nearest one is shown as such")
             notice(

@@ -25,6 +25,7 @@ from codesign.frontend.calibration import (
 from codesign.hw.config import VtaConfig
 from codesign.nn.accuracy import AccuracyKind
 from codesign.nn.measurements import Measurements
+from codesign.nn.onnx_file import onnx_digest
 
 LABELS = "labels"
 """The array of classes in a labelled .npz."""
@@ -101,8 +102,7 @@ class LabelledAccuracy:
     def _top1(self, file: Path) -> float:
         from codesign.store import compiler_version, to_plain
 
-        digest = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else str(file)
-        facts = ["labelled", digest, self._digest, to_plain(self.config), self.simulated]
+        facts = ["labelled", onnx_digest(file), self._digest, to_plain(self.config), self.simulated]
         facts.append(compiler_version())
         known = self._measured.get(facts)
         if known is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from codesign.kernels.workload import ConvWorkload, Workload
 from codesign.nn import Genotype, Layers, NetworkSpace, load_network_space
 from codesign.nn.graph import with_borders
 from codesign.nn.labelled import LABELS, naming
+from codesign.nn.onnx_file import onnx_content, onnx_digest
 from codesign.search.decisions import Decisions
 from codesign.search.problem import NetworkChoice
 
@@ -168,7 +168,7 @@ class OnnxNetworks:
         for file in self.files:
             if not Path(file).is_file():
                 raise ModelError(f"[network] onnx: no such file {file}; give paths of ONNX files")
-        digests = {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in self.files}
+        digests = {file: onnx_digest(Path(file)) for file in self.files}
         calibration = self.calibration_file
         if calibration is None:
             return {"onnx": digests}
@@ -203,7 +203,7 @@ class OnnxNetworks:
         return Decisions(("file",), (len(self.files),), rows)
 
     def export(self, index: int, path: Path, seed: int) -> None:
-        shutil.copyfile(self.files[index], path)
+        path.write_bytes(onnx_content(Path(self.files[index])))
 
     def calibration(self, index: int, seed: int) -> Mapping[str, NDArray[Any]] | None:
         """Of the file, which may be a labelled one."""

@@ -16,8 +16,10 @@ from torch import nn
 
 from codesign.cli import main
 from codesign.errors import CodesignError, ConfigError
+from codesign.hw.loader import load_config
 from codesign.search import AccuracyChoice, HardwareChoice, NetworkChoice, Problem, search
 from codesign.search.accuracy import accuracy_source
+from codesign.search.networks import OnnxNetworks
 from tests.onnx_models import conv_net
 
 WIDTHS = {"narrow": 4, "medium": 8, "wide": 16}
@@ -190,3 +192,25 @@ def test_given_accuracies_are_percentages() -> None:
     with pytest.raises(ConfigError, match=r'or path = "LABELLED.npz"'):
         accuracy_source(network, AccuracyChoice("evaluate"))
     assert Problem(network, HardwareChoice("neuhardco")).network.onnx == network.onnx
+
+
+def test_weights_outside_the_file_are_in_the_winner_and_in_its_key(
+    folder: Path, tmp_path: Path
+) -> None:
+    network, file = onnx.load(folder / "wide.onnx"), tmp_path / "outside.onnx"
+    onnx.save(network, file, save_as_external_data=True, location="weights", size_threshold=64)
+    networks = OnnxNetworks((str(file),), load_config("pynq"))
+    networks.export(0, tmp_path / "winner.onnx", 0)
+    before = networks.identity()
+    weights = tmp_path / "weights"
+    weights.write_bytes(bytes(weights.stat().st_size))
+    assert networks.identity() != before
+    weights.unlink()
+    winner = [
+        [
+            onnx.numpy_helper.to_array(tensor).tolist()
+            for tensor in onnx.load(path).graph.initializer
+        ]
+        for path in (tmp_path / "winner.onnx", folder / "wide.onnx")
+    ]
+    assert winner[0] == winner[1]
