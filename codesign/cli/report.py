@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from codesign.cli.common import print_json
+from codesign.errors import StoreError
 from codesign.store.atomic import refuse_unwritable
 
 NAME = "report"
@@ -34,6 +35,9 @@ def run(args: argparse.Namespace) -> int:
 
     path = Path(args.output)
     refuse_unwritable(path)
+    for store in map(Path, (args.store, *args.compare)):
+        if path.exists() and store.exists() and path.samefile(store):
+            raise StoreError(f"{path}: is a store that the report reads; name another file (-o)")
     row = write_report(args.store, path, args.run_key, args.compare)
     if args.json:
         print_json({"report": str(path), "run": row.key, "bytes": path.stat().st_size})

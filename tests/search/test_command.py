@@ -60,6 +60,13 @@ def test_user_errors_have_exit_code_4(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "does not exist" in capsys.readouterr().err
     assert main(["nn", "accuracy", "nasbench201", "x"]) == 4
     assert "malformed" in capsys.readouterr().err
+    store = tmp_path / "run.db"
+    store.write_text("results")
+    assert main(["report", str(store), "-o", str(store)]) == 4
+    assert "is a store that the report reads" in capsys.readouterr().err
+    assert main(["report", "no.db", "--compare", str(store), "-o", str(store)]) == 4
+    assert "is a store that the report reads" in capsys.readouterr().err
+    assert store.read_text() == "results"
     with pytest.raises(SystemExit) as usage:
         main(["search", "p.toml", "--budget", "0"])
     assert usage.value.code == 2
