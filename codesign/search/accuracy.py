@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -133,16 +136,30 @@ def _space(network: NetworkChoice, choice: AccuracyChoice) -> NetworkSpace:
 
 
 def _function(text: str | None) -> Any:
-    """The function that "module:name" names."""
+    """The function that "module:name" names, of an installed package or of the working folder."""
     module, _, name = (text or "").partition(":")
     if not (module and name):
         raise ConfigError(
             f'[accuracy] function = {text!r}: source = "callable" needs "module:function"'
         )
     try:
-        function = getattr(import_module(module), name)
+        with _working_folder():
+            function = getattr(import_module(module), name)
     except (ImportError, AttributeError, TypeError, ValueError, SyntaxError) as error:
-        raise ConfigError(f"[accuracy] function = {text!r}: {error}") from error
+        raise ConfigError(
+            f"[accuracy] function = {text!r}: {error}; modules of installed packages and of the "
+            "working folder are found"
+        ) from error
     if not callable(function):
         raise ConfigError(f"[accuracy] function = {text!r} is no function")
     return function
+
+
+@contextmanager
+def _working_folder() -> Generator[None]:
+    """Modules beside the user are found last: an installed command has no such place of its own."""
+    sys.path.append(str(Path.cwd()))
+    try:
+        yield
+    finally:
+        sys.path.pop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,16 @@ def test_sources_of_a_problem_file() -> None:
     evaluated = _source(files, {"source": "evaluate", "dataset": "digits", "store": "s.jsonl"})
     assert isinstance(evaluated, EvaluatedAccuracy)
     assert (evaluated.data.name, str(evaluated.store)) == ("digits", "s.jsonl")
+
+
+def test_a_function_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_accuracies.py").write_text("def half(network):\n    return 50\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [folder for folder in sys.path if folder])
+    before = list(sys.path)
+    function = {"source": "callable", "function": "own_accuracies:half"}
+    assert _source({"space": "nbmacro"}, function).lookup(["0"]).tolist() == [50.0]
+    assert sys.path == before
 
 
 @pytest.mark.parametrize(
