@@ -43,7 +43,7 @@ from codesign.nn.datasets import DataSet, real, shapes32
 from codesign.nn.export import export_onnx
 from codesign.nn.graph import GraphBuilder, Tensor
 from codesign.nn.graph_module import GraphModule
-from codesign.nn.supernet import CoSearchRecipe, Mixed, co_search, derive, table_cost
+from codesign.nn.supernet import CoSearchRecipe, Mixed, co_search, table_cost
 from codesign.nn.training import Recipe, seeded, top1, train
 from codesign.search.scores import closed_form_tables
 from codesign.store.content import content_key
@@ -61,7 +61,15 @@ KEPT, LOSS = 1.05, 0.05
 """Cycles (T2) of the target that count as kept, and the loss against the best configuration."""
 
 
-SEARCH = CoSearchRecipe(1.0, epochs=24, frozen_epochs=6, batch=32, hardware_rate=0.5)
+SEARCH = CoSearchRecipe(
+    1.0,
+    epochs=12,
+    frozen_epochs=3,
+    batch=32,
+    architecture_rate=0.03,
+    hardware_rate=0.5,
+    factor=0.01,
+)
 ALONE = Recipe(6, 16)
 
 
@@ -69,7 +77,7 @@ ALONE = Recipe(6, 16)
 class Effort:
     """How many images, and how long is searched and trained."""
 
-    images: int = 1600
+    images: int = 1200
     held_out: int = 2000
     search: CoSearchRecipe = SEARCH
     alone: Recipe = ALONE
@@ -124,7 +132,7 @@ def network(options: Sequence[str] | None, seed: int) -> nn.Module:
     def build() -> nn.Module:
         stem, *blocks, head = parts()
         chosen = [
-            Mixed({name: p.module for name, p in block.items()}, single=True)
+            Mixed({name: p.module for name, p in block.items()})
             if options is None
             else block[options[place]].module
             for place, block in enumerate(blocks)
@@ -170,6 +178,13 @@ def target() -> float:
 
 
 # Rows ----------------------------------------------------------------------------------------
+def measured(every: int | None, seed: int, effort: Effort, data_seed: int) -> dict[str, Any]:
+    """What a search finds that updates the hardware ``every`` so many batches; None: a random
+    network."""
+    data = shapes32(data_seed, effort.images, effort.held_out)
+    return drawn(seed, effort, data) if every is None else searched(every, seed, effort, data)
+
+
 def searched(every: int, seed: int, effort: Effort, data: DataSet) -> dict[str, Any]:
     """Search, then judge what was found."""
     started = time.process_time()
@@ -182,7 +197,6 @@ def searched(every: int, seed: int, effort: Effort, data: DataSet) -> dict[str, 
     recipe = replace(effort.search, target=target(), hardware_every=every, seed=seed)
     found = co_search(supernet, data, table_cost(tables), torch.zeros(len(configs())), recipe)
     options = [found.options[name] for name in tables]
-    derive(supernet)
     seconds = time.process_time() - started
     return {**judged(options, int(np.argmax(found.hardware)), seed, effort, data),
             "updates": sum(step.hardware_updated for step in found.steps),
@@ -191,7 +205,7 @@ def searched(every: int, seed: int, effort: Effort, data: DataSet) -> dict[str, 
 
 def drawn(seed: int, effort: Effort, data: DataSet) -> dict[str, Any]:
     """A random network that keeps the target on its best configuration, by T0, and that one."""
-    rng = np.random.default_rng([effort.search.seed, seed])
+    rng = np.random.default_rng(seed)
     while True:
         options = [f"e{rng.choice(EXPANSIONS)}" for _ in BLOCKS]
         if kilocycles(options).min() <= target():
@@ -225,23 +239,20 @@ def judged(
 def main() -> int:
     arguments = parser(__doc__ or "")
     arguments.add_argument("--rerun", action="store_true", help="measure what is missing or old")
+    arguments.add_argument("--processes", type=int, default=1, help="of --rerun (default 1)")
     options = arguments.parse_args()
     effort = QUICK if options.quick else Effort()
     frequencies, seeds = ((20,), (0,)) if options.quick else (FREQUENCIES, SEEDS)
     stored = StoredRows(None) if options.quick else StoredRows.load("differentiable_search")
-    wanted: dict[str, Callable[[DataSet], dict[str, Any]]] = {}
-    for seed in seeds:
-        for every in frequencies:
-            wanted[f"every {every}, seed {seed}"] = partial(searched, every, seed, effort)
-        wanted[f"random, seed {seed}"] = partial(drawn, seed, effort)
+    wanted: dict[str, tuple[int | None, int]] = {
+        **{f"every {e}, seed {s}": (e, s) for s in seeds for e in frequencies},
+        **{f"random, seed {s}": (None, s) for s in seeds},
+    }
     key = row_key(effort, options.seed)
     old = [name for name in wanted if not stored.is_current(name, key)]
     if options.rerun or options.quick:
-        data = shapes32(options.seed, effort.images, effort.held_out)
-        for name in old:
-            row = wanted[name](data)
-            STDERR.print(f"{name}: {row}")
-            stored.put(name, key, row)
+        due = {name: (*wanted[name], effort, options.seed) for name in old}
+        stored.measure(measured, due, dict.fromkeys(due, key), options.processes, "networks")
         old = []
     rows = {name: stored.rows[name] for name in wanted if name in stored.rows}
     if len(rows) < len(wanted):
