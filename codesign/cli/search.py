@@ -69,8 +69,10 @@ def run(args: argparse.Namespace) -> int:
         notice(text)
     if study.best is None:
         nearest = study.nearest
-        notice("no evaluated pair keeps every constraint; the nearest one is shown as such")
-        if nearest is not None:
+        if nearest is None:
+            notice("no pair was evaluated: the strategy, with its [search.options], proposed none")
+        else:
+            notice("no evaluated pair keeps every constraint; the nearest one is shown as such")
             notice(
                 f"{nearest['network']} on {nearest['config']}: {'; '.join(nearest['violations'])}"
             )
@@ -132,8 +134,10 @@ def show(best: Mapping[str, Any] | None, certificate: Mapping[str, Any]) -> None
         rows.append(("why proposed", best["why"]))
     if "regret" in certificate:
         rows.append(("exact regret", f"{100 * certificate['regret']['relative']:.3g} %"))
+    elif "regret_at_most" in share:
+        rows.append(("regret at most", f"{100 * share['regret_at_most']:.3g} %"))
     else:
-        rows.append(("regret at most", f"{100 * share.get('regret_at_most', 1.0):.3g} %"))
+        rows.append(("regret", "not known, nothing bounds the first objective"))
     print_table(("winner", ""), rows)
 
 

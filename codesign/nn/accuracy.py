@@ -61,7 +61,10 @@ class GivenAccuracy:
 
 @dataclass(frozen=True, eq=False)
 class CallableAccuracy:
-    """Accuracies from a function of the network's text form, in percent."""
+    """Accuracies from a function of the network's text form, in percent.
+
+    DataError says for which network it fails, or gives no percentage.
+    """
 
     function: Callable[[str], float]
     dataset: str = "user's function"
@@ -72,4 +75,14 @@ class CallableAccuracy:
         return AccuracyKind("callable", self.dataset, "", "", str(name))
 
     def lookup(self, networks: Sequence[str]) -> NDArray[np.float64]:
-        return np.array([self.function(network) for network in networks], np.float64)
+        return np.array([self._of(network) for network in networks], np.float64)
+
+    def _of(self, network: str) -> float:
+        where = f"accuracy function {self.what.source} of {network!r}"
+        try:
+            top1 = float(self.function(network))
+        except Exception as error:
+            raise DataError(f"{where}: {type(error).__name__}: {error}") from error
+        if not 0 <= top1 <= 100:
+            raise DataError(f"{where}: {top1:g}; percentages are allowed, 0 to 100")
+        return top1

@@ -17,7 +17,9 @@ from codesign.errors import DataError, VerificationError
 from codesign.hw.config import VtaConfig
 from codesign.nn.accuracy import AccuracyKind
 from codesign.nn.datasets import DataSet, real
+from codesign.nn.labelled import naming
 from codesign.nn.measurements import Measurements
+from codesign.nn.onnx_file import onnx_digest
 from codesign.nn.trained import data_facts, judged
 
 if TYPE_CHECKING:
@@ -80,8 +82,8 @@ class EvaluatedAccuracy:
         from codesign.store import compiler_version, to_plain
 
         path = Path(self.model_of(network))
-        digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else str(path)
-        facts = ["evaluate", digest, data_facts(self.data), self.calibration, list(self.disabled)]
+        facts = ["evaluate", onnx_digest(path), data_facts(self.data), self.calibration]
+        facts.append(list(self.disabled))
         facts += [to_plain(self.config), self.simulated, self._images, compiler_version()]
         known = self._measured.get(facts)
         if known is not None:
@@ -93,7 +95,10 @@ class EvaluatedAccuracy:
         from codesign.compiler.compile import compile as compile_network
 
         samples = real(self.data.train_images[: self.calibration])
-        package = compile_network(path, self.config, calibration=samples, disabled=self.disabled)
+        with naming(path):
+            package = compile_network(
+                path, self.config, calibration=samples, disabled=self.disabled
+            )
         shape = tuple(package.inputs[0].shape[1:])
         if len(package.inputs) != 1 or shape != self.data.image_shape:
             raise DataError(

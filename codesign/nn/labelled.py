@@ -16,10 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import CodesignError, DataError, VerificationError
-from codesign.frontend.calibration import SampleSource, check_samples, load_samples
+from codesign.frontend.calibration import (
+    SampleSource,
+    check_finite,
+    check_samples,
+    load_samples,
+)
 from codesign.hw.config import VtaConfig
 from codesign.nn.accuracy import AccuracyKind
 from codesign.nn.measurements import Measurements
+from codesign.nn.onnx_file import onnx_digest
 
 LABELS = "labels"
 """The array of classes in a labelled .npz."""
@@ -96,8 +102,7 @@ class LabelledAccuracy:
     def _top1(self, file: Path) -> float:
         from codesign.store import compiler_version, to_plain
 
-        digest = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else str(file)
-        facts = ["labelled", digest, self._digest, to_plain(self.config), self.simulated]
+        facts = ["labelled", onnx_digest(file), self._digest, to_plain(self.config), self.simulated]
         facts.append(compiler_version())
         known = self._measured.get(facts)
         if known is not None:
@@ -118,7 +123,13 @@ class LabelledAccuracy:
         outputs = package.reference(inputs)
         if len(outputs) != 1:
             raise DataError(f"{len(outputs)} outputs; one, of a score for each class, is needed")
-        scores = next(iter(outputs.values())).reshape(len(labels), -1)
+        name, found = next(iter(outputs.items()))
+        scores = found.reshape(len(labels), -1)
+        if scores.shape[1] != max(found.shape[1:], default=1):
+            raise DataError(
+                f"output {name!r} is [samples, {', '.join(map(str, found.shape[1:]))}]; one score "
+                "for each class, [samples, classes], is needed"
+            )
         if scores.shape[1] <= labels.max():
             raise DataError(
                 f"scores for {scores.shape[1]} classes; {self.path} has labels up to "
@@ -139,7 +150,8 @@ def read_labelled(path: Path) -> tuple[dict[str, NDArray[Any]], NDArray[np.int64
     Raises
     ------
     DataError
-        no such file, no .npz, no ``labels``, no inputs, or numbers of samples that differ.
+        no such file, no .npz, no ``labels``, no inputs, numbers of samples that differ, or
+        samples that are not finite.
     """
     inputs = load_samples(path, ())
     labels = inputs.pop(LABELS, None)
@@ -160,9 +172,11 @@ def read_labelled(path: Path) -> tuple[dict[str, NDArray[Any]], NDArray[np.int64
                 f"{path}: {name!r} has {len(array) if array.ndim else 'no'} samples, {LABELS!r} "
                 f"{len(labels)}; the same number is needed"
             )
-    if not len(labels) or labels.min() < 0:
+    classes = labels.astype(np.int64)
+    if not len(classes) or classes.min() < 0:
         raise DataError(f"{path}: {LABELS!r} needs at least one class, counted from 0")
-    return inputs, labels.astype(np.int64)
+    check_finite(inputs, str(path))
+    return inputs, classes
 
 
 @contextmanager

@@ -101,10 +101,8 @@ def _span(fronts: Mapping[str, Any]) -> list[float]:
     values = sorted(point[1] for point in fronts["cloud"])
     if not values:
         return [0.0, 100.0]
-    low, high = (
-        values[len(values) // 20],
-        max(values[-1], *(p["accuracy"] for p in fronts["evaluated"])),
-    )
+    low = values[len(values) // 20]
+    high = max([values[-1], *(p["accuracy"] for p in fronts["evaluated"])])
     pad = 0.04 * (high - low) + 0.1
     return [low - pad, high + pad]
 

@@ -36,9 +36,15 @@ def accuracy_source(
                 '[accuracy] source = "table" needs [network] space = "NAME"; '
                 'for ONNX files use source = "given" with values = [...]'
             )
+        _space(network, choice)
         dataset = choice.dataset or network.dataset or ""
         return TableAccuracy(network.space, dataset, choice.split or "")
     if choice.source == "given":
+        if not network.onnx:
+            raise ConfigError(
+                '[accuracy] source = "given" needs [network] onnx = ["FILE", ...]; for a space '
+                'use "table", "train" or "supernet"'
+            )
         if len(choice.values) != len(network.onnx):
             raise ConfigError(
                 f"[accuracy] values: {len(choice.values)} given for {len(network.onnx)} "
@@ -135,7 +141,7 @@ def _function(text: str | None) -> Any:
         )
     try:
         function = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError, SyntaxError) as error:
         raise ConfigError(f"[accuracy] function = {text!r}: {error}") from error
     if not callable(function):
         raise ConfigError(f"[accuracy] function = {text!r} is no function")

@@ -120,7 +120,8 @@ def _model_error(evaluator: Evaluator, winner: Evaluation | None) -> dict[str, A
 def _share(evaluator: Evaluator, winner: Evaluation | None) -> dict[str, Any]:
     """Shares of all pairs by level, and what could still be better than the winner.
 
-    A pair is excluded if its T0 lower bound breaks a constraint, or if it was simulated.
+    A pair is excluded if its T0 lower bound breaks a constraint, or if it was simulated. Of a
+    figure without a lower bound (energy) no ``regret_at_most`` follows while pairs are left.
     """
     pairs, spent = evaluator.pairs, evaluator.spent()
     share: dict[str, Any] = {
@@ -140,8 +141,15 @@ def _share(evaluator: Evaluator, winner: Evaluation | None) -> dict[str, Any]:
     better = possible & (sign * optimistic > sign * own)
     share["not_excluded"] = int(better.sum())
     limit = float((sign * optimistic[better]).max()) if better.any() else sign * own
-    share["regret_at_most"] = abs(limit - sign * own) / abs(limit)
-    return share
+    regret = _relative_loss(limit, sign * own)
+    return share if regret is None else share | {"regret_at_most": regret}
+
+
+def _relative_loss(best: float, own: float) -> float | None:
+    """What ``own`` misses of ``best``, as a share of it; None of 0, the lower bound of energy."""
+    if best == own:
+        return 0.0
+    return abs(best - own) / abs(best) if best else None
 
 
 def _within_limits(evaluator: Evaluator, cycles: Floats) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -173,8 +181,7 @@ def _regret(evaluator: Evaluator, winner: Evaluation | None, truth: Floats) -> d
     first = objectives[0]
     relative = None
     if winner is not None:
-        relative = abs(optimum[first.metric] - winner.figures[first.metric])
-        relative /= abs(optimum[first.metric])
+        relative = _relative_loss(optimum[first.metric], winner.figures[first.metric])
     own: Sequence[float] = () if winner is None else objective_key(winner, objectives)
     return {
         "level": "t2",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from codesign.errors import CodesignError, ConfigError
+from codesign.hw.space import load_space
 from codesign.nn import AccuracySource
 from codesign.search.accounting import STALL
 from codesign.search.accuracy import accuracy_source
@@ -20,7 +23,7 @@ from codesign.search.fronts import Fronts, fronts
 from codesign.search.networks import Progress
 from codesign.search.pairs import Floats, Pairs, load_configs, load_pairs
 from codesign.search.pools import make_pool
-from codesign.search.problem import Problem
+from codesign.search.problem import HardwareChoice, Problem
 from codesign.search.ranking import pareto, rank
 from codesign.search.scores import UnitPredictor, load_predictor
 from codesign.search.simulate import Tuner, UnitSimulator, best
@@ -41,6 +44,8 @@ from codesign.store.content import config_text
 
 LAYOUT = 2
 """Of a stored result; one of another layout is made again."""
+_LISTED = 100_000
+"""Configurations of a space that is searched whole."""
 
 
 @dataclass(frozen=True)
@@ -135,15 +140,16 @@ def search(
     given = {"strategy": strategy, "budget": budget, "seed": seed, "exact_regret": exact_regret}
     asked = replace(asked, **{key: value for key, value in given.items() if value is not None})
     check_strategy(asked.strategy)
+    check_listable(asked.hardware)
     predictor = load_predictor(asked.cost_model)
+    source = accuracy
+    if source is None:
+        first = load_configs(asked.hardware)[0][0]
+        source = accuracy_source(asked.network, asked.accuracy, first)
     with (
         RunStore.open(store) as runs,
         UnitSimulator(runs.traces, make_pool(workers, cluster), tuner) as simulator,
     ):
-        source = accuracy
-        if source is None:
-            first = load_configs(asked.hardware)[0][0]
-            source = accuracy_source(asked.network, asked.accuracy, first)
         pairs = load_pairs(asked, source, progress)
         hashes = _hashes(asked, pairs, predictor)
         run = content_key(
@@ -172,6 +178,18 @@ def search(
     return Study(run, Path(store), folder, result)
 
 
+def check_listable(choice: HardwareChoice) -> None:
+    """ConfigError for a hardware space with more configurations than a search can list."""
+    if choice.space is None or choice.samples is not None:
+        return
+    space = load_space(choice.space)
+    if space.product_size > _LISTED and (count := space.count()) > _LISTED:
+        raise ConfigError(
+            f"[hardware] space {choice.space!r} has {count:,} configurations, too many to list "
+            f"(at most {_LISTED:,}); give samples = N"
+        )
+
+
 def winner_folder(store: str | Path, run: str) -> Path:
     """Where the winner's files lie: beside the store."""
     path = Path(store)
@@ -189,10 +207,12 @@ def _explore(
     problem = evaluator.problem
     rng = np.random.default_rng(problem.seed)
     setting = Setting(View(problem, evaluator.pairs), problem.budget, rng, problem.options)
-    strategy = make_strategy(problem.strategy, setting, evaluator)
+    with _options_named(problem):
+        strategy = make_strategy(problem.strategy, setting, evaluator)
     stored = idle = 0
     while (spent := evaluator.spent().price) < problem.budget and idle < STALL:
-        proposals = list(strategy.ask(problem.budget - spent))
+        with _options_named(problem):
+            proposals = list(strategy.ask(problem.budget - spent))
         if not proposals:
             break
         if progress is not None:
@@ -210,6 +230,24 @@ def _explore(
     if progress is not None:
         progress("pairs at T2", evaluator.spent().t2, evaluator.spent().t2)
     return getattr(strategy, "notices", ()), getattr(strategy, "why", {})
+
+
+@contextmanager
+def _options_named(problem: Problem) -> Generator[None]:
+    """What a strategy fails with where the problem changes its options is about these."""
+    try:
+        yield
+    except CodesignError:
+        raise
+    except Exception as error:
+        if not problem.options:
+            raise
+        given = ", ".join(f"{name} = {value!r}" for name, value in problem.options.items())
+        raise ConfigError(
+            f"[search.options] {given}: strategy {problem.strategy!r} cannot work with this "
+            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); leave "
+            "options out to have their defaults"
+        ) from error
 
 
 def _standing(evaluator: Evaluator) -> Standing:

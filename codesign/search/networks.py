@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from codesign.kernels.workload import ConvWorkload, Workload
 from codesign.nn import Genotype, Layers, NetworkSpace, load_network_space
 from codesign.nn.graph import with_borders
 from codesign.nn.labelled import LABELS, naming
+from codesign.nn.onnx_file import onnx_content, onnx_digest
 from codesign.search.decisions import Decisions
 from codesign.search.problem import NetworkChoice
 
@@ -168,7 +168,7 @@ class OnnxNetworks:
         for file in self.files:
             if not Path(file).is_file():
                 raise ModelError(f"[network] onnx: no such file {file}; give paths of ONNX files")
-        digests = {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in self.files}
+        digests = {file: onnx_digest(Path(file)) for file in self.files}
         calibration = self.calibration_file
         if calibration is None:
             return {"onnx": digests}
@@ -191,6 +191,7 @@ class OnnxNetworks:
                     compose="exact",
                     disabled=DECISIONS,
                 )
+                _check_batch(package)
             found.append(package_layers(package, self.reference))
             if progress is not None:
                 progress("networks", index + 1, len(self.files))
@@ -202,7 +203,7 @@ class OnnxNetworks:
         return Decisions(("file",), (len(self.files),), rows)
 
     def export(self, index: int, path: Path, seed: int) -> None:
-        shutil.copyfile(self.files[index], path)
+        path.write_bytes(onnx_content(Path(self.files[index])))
 
     def calibration(self, index: int, seed: int) -> Mapping[str, NDArray[Any]] | None:
         """Of the file, which may be a labelled one."""
@@ -210,6 +211,16 @@ class OnnxNetworks:
             return None
         samples = load_samples(self.calibration_file, ())
         return {name: array for name, array in samples.items() if name != LABELS}
+
+
+def _check_batch(package: Any) -> None:
+    """ModelError for a network of several images: how often a configuration runs its units for
+    them depends on the configuration's own batch, and figures are those of one image."""
+    declared = int(package.inputs[0].shape[0])
+    if declared > 1 and any(graph.batch > 1 for graph in package.graphs):
+        raise ModelError(
+            f"declares a batch of {declared} images; a search counts one: export it with batch 1"
+        )
 
 
 def package_layers(package: Any, config: VtaConfig) -> Layers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,6 +102,17 @@ class AccuracyChoice:
                 f'[accuracy] store: source = "{self.source}" keeps no measurements; '
                 '"checkpoint" keeps a supernet'
             )
+        if self.split is not None and self.source != "table":
+            raise ConfigError(
+                f'[accuracy] split = "{self.split}": source = "{self.source}" has no splits; leave '
+                "it out"
+            )
+        if len({*self.seeds}) < len(self.seeds):
+            raise ConfigError(f"[accuracy] seeds = {list(self.seeds)}: each may stand there once")
+        if self.source == "supernet" and len(self.seeds) > 1:
+            raise ConfigError(
+                f"[accuracy] seeds = {list(self.seeds)}: one supernet is trained; give one seed"
+            )
         if self.epochs < 1 or not self.seeds:
             raise ConfigError(
                 f"[accuracy] epochs = {self.epochs}, seeds = {list(self.seeds)}: at least one of "
@@ -136,8 +148,10 @@ class Constraint:
             raise ConfigError(
                 f"[constraints]: unknown figure {self.metric!r}; allowed: {', '.join(METRICS)}"
             )
-        if not self.limit > 0:
-            raise ConfigError(f"[constraints] {self.metric} = {self.limit}: must be above 0")
+        if not 0 < self.limit < math.inf:
+            raise ConfigError(
+                f"[constraints] {self.metric} = {self.limit}: must be above 0, and finite"
+            )
 
     def violation(self, value: float) -> float:
         """Relative excess over the limit, 0 where the limit is kept."""
@@ -189,6 +203,14 @@ class Problem:
             )
         if len(set(metrics)) < len(metrics):
             raise ConfigError("[constraints]: a figure is limited twice")
+        for name, value in self.options.items():
+            if not isinstance(value, (str, int, float)) or (
+                isinstance(value, float) and not math.isfinite(value)
+            ):
+                raise ConfigError(
+                    f"[search.options] {name} = {value!r}: a text, true, false or a finite number "
+                    "is allowed"
+                )
 
     @classmethod
     def load(cls, path: str | Path) -> Problem:

@@ -46,7 +46,8 @@ class BoundPredictor:
     level: Level = "t0"
 
     def predict_units(self, workloads: Sequence[Workload], configs: Sequence[VtaConfig]) -> Floats:
-        return np.array([[float(lower_bound(w, c).cycles) for c in configs] for w in workloads])
+        cycles = [float(lower_bound(w, c).cycles) for w in workloads for c in configs]
+        return np.reshape(np.array(cycles, np.float64), (len(workloads), len(configs)))
 
     def identity(self) -> Any:
         return {"predictor": "lower bound"}

@@ -241,6 +241,14 @@ def test_sources_of_a_problem_file() -> None:
     called = _source(space, {"source": "callable", "function": "builtins:len"})
     assert isinstance(called, CallableAccuracy)
     assert called.lookup(["abc"]).tolist() == [3.0]
+    for function, said in (
+        ("math:sqrt", "TypeError: must be real"),
+        ("builtins:print", "TypeError: float"),
+    ):
+        with pytest.raises(DataError, match=f"accuracy function .* of 'abc': {said}"):
+            _source(space, {"source": "callable", "function": function}).lookup(["abc"])
+    with pytest.raises(DataError, match="101; percentages are allowed, 0 to 100"):
+        called.lookup(["a" * 101])
     files = {"onnx": ["a.onnx"]}
     evaluated = _source(files, {"source": "evaluate", "dataset": "digits", "store": "s.jsonl"})
     assert isinstance(evaluated, EvaluatedAccuracy)
@@ -256,6 +264,11 @@ def test_sources_of_a_problem_file() -> None:
         ({"space": "mnasnet"}, {"source": "evaluate", "dataset": "digits"}, "needs .network. onnx"),
         ({"space": "mnasnet"}, {"source": "callable"}, '"callable" needs "module:function"'),
         ({"space": "mnasnet"}, {"source": "callable", "function": "no:x"}, "No module named 'no'"),
+        ({"space": "mnasnet"}, {"source": "callable", "function": ".a:x"}, "'package' argument is"),
+        ({"space": "mnasnet"}, {"source": "train", "split": "top1"}, "has no splits; leave it out"),
+        ({"space": "mnasnet"}, {"source": "train", "seeds": [1, 1]}, "each may stand there once"),
+        ({"space": "mnasnet"}, {"source": "supernet", "seeds": [1, 2]}, "give one seed"),
+        ({"space": "mnasnet"}, {"source": "given", "values": [1]}, "needs .network. onnx"),
         ({"space": "mnasnet"}, {"source": "train", "epochs": 0}, "epochs = 0, seeds = .0.: at le"),
         ({"space": "mnasnet"}, {"source": "predicted"}, '"predicted" needs path = "FILE"'),
         ({"space": "mnasnet"}, {"checkpoint": "a"}, '"table" trains no supernet; "store" keeps'),

@@ -183,6 +183,11 @@ def test_a_search_without_winner_has_a_page() -> None:
     assert "no evaluated pair keeps every limit" in page
 
 
+def test_a_search_that_evaluated_nothing_has_a_page() -> None:
+    fronts = RESULT["fronts"] | {"evaluated": []}
+    assert "<svg" in render(row(RESULT | {"fronts": fronts, "front": []}))
+
+
 def test_a_search_that_has_not_ended_has_none() -> None:
     with pytest.raises(StoreError, match="has no result yet"):
         render(row(None))

@@ -16,8 +16,10 @@ from torch import nn
 
 from codesign.cli import main
 from codesign.errors import CodesignError, ConfigError
+from codesign.hw.loader import load_config
 from codesign.search import AccuracyChoice, HardwareChoice, NetworkChoice, Problem, search
 from codesign.search.accuracy import accuracy_source
+from codesign.search.networks import OnnxNetworks
 from tests.onnx_models import conv_net
 
 WIDTHS = {"narrow": 4, "medium": 8, "wide": 16}
@@ -105,6 +107,8 @@ IMAGES = np.zeros((4, 1, 8, 8), np.float32)
         ({"image": IMAGES, "labels": np.arange(3)}, "'image' has 4 samples, 'labels' 3"),
         ({"image": IMAGES, "labels": np.ones(4)}, "'labels' is float64"),
         ({"image": IMAGES, "labels": -np.arange(4)}, "counted from 0"),
+        ({"image": IMAGES, "labels": np.full(4, 2**64 - 1, np.uint64)}, "counted from 0"),
+        ({"image": IMAGES * np.nan, "labels": np.arange(4)}, "'image' holds nan in sample 0"),
         ({"picture": IMAGES, "labels": np.arange(4)}, "narrow.onnx: .*inputs are image"),
         ({"image": IMAGES[:, :, 1:], "labels": np.arange(4)}, "narrow.onnx: .*must be .samples, 1"),
         ({"image": IMAGES, "labels": np.full(4, 12)}, "narrow.onnx: scores for 10 classes"),
@@ -133,12 +137,32 @@ def other_input(path: Path) -> None:
     onnx.save(conv_net(), path)
 
 
+def of_four(path: Path) -> None:
+    network = onnx.load(path)
+    for value in (network.graph.input[0], network.graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_value = 4
+    onnx.save(network, path)
+
+
+def a_map(path: Path) -> None:
+    """Convolution and ReLU alone."""
+    network = onnx.load(path)
+    graph = network.graph
+    del graph.node[2:]
+    graph.node[1].output[0] = graph.output[0].name
+    shape = [onnx.TensorShapeProto.Dimension(dim_value=size) for size in (1, 4, 4, 4)]
+    graph.output[0].type.tensor_type.shape.CopyFrom(onnx.TensorShapeProto(dim=shape))
+    onnx.save(network, path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (Path.unlink, "second.onnx: no such file"),
         (truncated, "second.onnx: not an ONNX file, or truncated"),
         (other_input, r"second.onnx: .*inputs are x: \[samples, 3, 8, 8\]"),
+        (of_four, "second.onnx: declares a batch of 4 images; .* export it with batch 1"),
+        (a_map, r"second.onnx: output .* is \[samples, 4, 4, 4\]; one score for each class"),
     ],
 )
 def test_wrong_networks_are_named(
@@ -168,3 +192,25 @@ def test_given_accuracies_are_percentages() -> None:
     with pytest.raises(ConfigError, match=r'or path = "LABELLED.npz"'):
         accuracy_source(network, AccuracyChoice("evaluate"))
     assert Problem(network, HardwareChoice("neuhardco")).network.onnx == network.onnx
+
+
+def test_weights_outside_the_file_are_in_the_winner_and_in_its_key(
+    folder: Path, tmp_path: Path
+) -> None:
+    network, file = onnx.load(folder / "wide.onnx"), tmp_path / "outside.onnx"
+    onnx.save(network, file, save_as_external_data=True, location="weights", size_threshold=64)
+    networks = OnnxNetworks((str(file),), load_config("pynq"))
+    networks.export(0, tmp_path / "winner.onnx", 0)
+    before = networks.identity()
+    weights = tmp_path / "weights"
+    weights.write_bytes(bytes(weights.stat().st_size))
+    assert networks.identity() != before
+    weights.unlink()
+    winner = [
+        [
+            onnx.numpy_helper.to_array(tensor).tolist()
+            for tensor in onnx.load(path).graph.initializer
+        ]
+        for path in (tmp_path / "winner.onnx", folder / "wide.onnx")
+    ]
+    assert winner[0] == winner[1]

@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 import tiny
 
-from codesign.errors import ConfigError, Infeasible, StoreError
+from codesign.errors import ConfigError, Infeasible, ModelError, StoreError
+from codesign.nn import CallableAccuracy
 from codesign.search import Constraint, Problem, search
 from codesign.search.evaluation import Evaluation, Pair, Proposal
 from codesign.search.evaluator import Evaluator
-from codesign.search.pairs import load_pairs
+from codesign.search.pairs import load_configs, load_pairs
 from codesign.search.problem import HardwareChoice, NetworkChoice, Objective
 from codesign.search.ranking import pareto, rank
-from codesign.search.scores import BoundPredictor
+from codesign.search.scores import BoundPredictor, unit_table
 from codesign.search.simulate import UnitSimulator
 from codesign.search.winner import Proof
 from codesign.store import RunStore, TraceStore
@@ -264,3 +265,65 @@ def test_killed_at_any_moment_the_result_is_the_same(tmp_path: Path, strategy: s
     assert result["certificate"]["proof"]["outputs_match"]
     third = subprocess.run(command("killed.db"), capture_output=True, text=True, check=True)
     assert third.stdout.splitlines()[-1] == lines[-1]
+
+
+@pytest.mark.usefixtures("tiny_space")
+def test_figures_of_zero_have_no_relative_regret(tmp_path: Path) -> None:
+    energy = (Objective("energy_mj", "min"),)
+    problem = tiny.problem(objectives=energy, constraints=(), budget=3, strategy="random")
+    study = quick(tmp_path / "a.db", problem)
+    share = study.certificate["evaluated_share"]
+    assert share["not_excluded"] > 0 and "regret_at_most" not in share
+    problem = tiny.problem(budget=3, constraints=())
+    study = quick(tmp_path / "b.db", problem, accuracy=CallableAccuracy(lambda _: 0.0))
+    assert study.certificate["evaluated_share"]["regret_at_most"] == 0.0
+    study = quick(
+        tmp_path / "c.db",
+        replace(problem, exact_regret=True),
+        accuracy=CallableAccuracy(lambda _: 0.0),
+    )
+    assert study.certificate["regret"]["relative"] == 0.0
+
+
+def test_a_network_of_host_operators_alone_has_an_empty_table() -> None:
+    configs, _ = load_configs(HardwareChoice(configs=("pynq", "ultra96")))
+    assert unit_table([], configs, BoundPredictor()).shape == (0, 2)
+
+
+@pytest.mark.usefixtures("tiny_space")
+@pytest.mark.parametrize(
+    ("strategy", "options", "text"),
+    [
+        ("nsga2", {"population": 0}, "population = 0: strategy 'nsga2' cannot work with this"),
+        ("neuhardco", {"hardware_every": 0}, "hardware_every = 0: .*modulo by zero"),
+        ("nsga2", {"mutation": float("nan")}, r"mutation = nan: a text, true, false or a finite"),
+        ("nsga2", {"population": [3]}, r"population = \[3\]: a text"),
+    ],
+)
+def test_options_that_no_strategy_can_have(
+    tmp_path: Path, strategy: str, options: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ConfigError, match=text):
+        quick(tmp_path / "a.db", tiny.problem(strategy=strategy, options=options))
+
+
+@pytest.mark.parametrize(
+    ("network", "hardware", "text"),
+    [
+        ("nasbench201", {"space": "portable"}, "2,060,400 configurations, too many to list"),
+        ("nasbench2", {"configs": ("pynq",)}, "unknown network space 'nasbench2'; known: nasb"),
+        ("nasbench201", {"configs": ("pink",)}, "'pink' is not one of the presets"),
+    ],
+)
+def test_spaces_are_checked_before_a_store_is_made(
+    tmp_path: Path, network: str, hardware: dict[str, Any], text: str
+) -> None:
+    problem = Problem(NetworkChoice(network), HardwareChoice(**hardware))
+    with pytest.raises((ConfigError, ModelError), match=text):
+        quick(tmp_path / "a.db", problem)
+    assert not list(tmp_path.iterdir())
+
+
+def test_limits_are_finite() -> None:
+    with pytest.raises(ConfigError, match="latency_ms = inf: must be above 0, and finite"):
+        Constraint("latency_ms", float("inf"))
