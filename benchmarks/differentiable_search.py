@@ -7,7 +7,8 @@ is chosen by gradient descent on T0 cycles. The target lies halfway between what
 the largest network need on their best configurations. The hardware is updated every 1, 5, 20 or 40
 batches, from three seeds each. What is found is trained for itself, exported, compiled and its
 cycles are counted (T2); beside it stand random networks that keep the target by T0, each on its
-best configuration.
+best configuration. The most probable network of a mixture whose expected cycles keep the target may
+miss it, which is promised of the paper's 20 batches only and shown of all.
 
 Prints stored results; ``--rerun`` goes on measuring and may be killed at any time.
 """
@@ -54,8 +55,8 @@ BLOCKS = ((24, 1, 3), (24, 1, 3), (40, 2, 5), (40, 1, 5), (80, 2, 7), (80, 1, 7)
 """(channels, stride, depthwise kernel)."""
 EXPANSIONS = (2, 4, 6)
 DSP = 256
-FREQUENCIES = (1, 5, 20, 40)
-"""Batches from one update of the hardware to the next; 20 is the paper's choice."""
+FREQUENCIES, CHOSEN = (1, 5, 20, 40), 20
+"""Batches from one update of the hardware to the next, and the paper's choice."""
 SEEDS = (0, 1, 2)
 KEPT, LOSS = 1.05, 0.05
 """Cycles (T2) of the target that count as kept, and the loss against the best configuration."""
@@ -285,12 +286,13 @@ def row_key(effort: Effort, seed: int) -> str:
 
 
 def claims(found: dict[int, list[dict[str, Any]]], rows: Sequence[dict[str, Any]]) -> list[Claim]:
-    """Kept targets, hardware beside the best, and the integers compared."""
+    """The target kept at the chosen frequency, hardware beside the best one, integers compared."""
     made: list[Claim] = []
     for every, part_rows in found.items():
-        share = max(row["kilocycles"] for row in part_rows) / target()
-        name = f"hardware every {every} batches: most cycles of the target"
-        made.append(Claim(name, share, "x", f"<= {KEPT:g}", share <= KEPT))
+        if every == CHOSEN:
+            share = max(row["kilocycles"] for row in part_rows) / target()
+            name = f"hardware every {every} batches: most cycles of the target"
+            made.append(Claim(name, share, "x", f"<= {KEPT:g}", share <= KEPT))
         loss = max(row["hardware_loss"] for row in part_rows)
         name = f"hardware every {every} batches: largest loss against the best configuration (T0)"
         made.append(Claim(name, 100 * loss, "%", f"<= {100 * LOSS:g}", loss <= LOSS))
@@ -310,7 +312,7 @@ def show(kinds: dict[str, Sequence[dict[str, Any]]]) -> None:
             name,
             ", ".join(sorted({row["config"] for row in rows})),
             f"{min(cycles):.0f} to {max(cycles):.0f}",
-            f"{np.mean(cycles) / target():.2f}",
+            f"{min(cycles) / target():.2f} to {max(cycles) / target():.2f}",
             f"{np.mean(top):.1f} ({min(top):.1f} to {max(top):.1f})",
             f"{np.mean(seconds):.0f}" if any(seconds) else "",
         )
