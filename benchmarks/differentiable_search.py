@@ -7,7 +7,8 @@ is chosen by gradient descent on T0 cycles. The target lies halfway between what
 the largest network need on their best configurations. The hardware is updated every 1, 5, 20 or 40
 batches, from three seeds each. What is found is trained for itself, exported, compiled and its
 cycles are counted (T2); beside it stand random networks that keep the target by T0, each on its
-best configuration.
+best configuration. The most probable network of a mixture whose expected cycles keep the target may
+miss it, which is promised of the paper's 20 batches only and shown of all.
 
 Prints stored results; ``--rerun`` goes on measuring and may be killed at any time.
 """
@@ -43,7 +44,7 @@ from codesign.nn.datasets import DataSet, real, shapes32
 from codesign.nn.export import export_onnx
 from codesign.nn.graph import GraphBuilder, Tensor
 from codesign.nn.graph_module import GraphModule
-from codesign.nn.supernet import CoSearchRecipe, Mixed, co_search, derive, table_cost
+from codesign.nn.supernet import CoSearchRecipe, Mixed, co_search, table_cost
 from codesign.nn.training import Recipe, seeded, top1, train
 from codesign.search.scores import closed_form_tables
 from codesign.store.content import content_key
@@ -54,14 +55,22 @@ BLOCKS = ((24, 1, 3), (24, 1, 3), (40, 2, 5), (40, 1, 5), (80, 2, 7), (80, 1, 7)
 """(channels, stride, depthwise kernel)."""
 EXPANSIONS = (2, 4, 6)
 DSP = 256
-FREQUENCIES = (1, 5, 20, 40)
-"""Batches from one update of the hardware to the next; 20 is the paper's choice."""
+FREQUENCIES, CHOSEN = (1, 5, 20, 40), 20
+"""Batches from one update of the hardware to the next, and the paper's choice."""
 SEEDS = (0, 1, 2)
 KEPT, LOSS = 1.05, 0.05
 """Cycles (T2) of the target that count as kept, and the loss against the best configuration."""
 
 
-SEARCH = CoSearchRecipe(1.0, epochs=24, frozen_epochs=6, batch=32, hardware_rate=0.5)
+SEARCH = CoSearchRecipe(
+    1.0,
+    epochs=12,
+    frozen_epochs=3,
+    batch=32,
+    architecture_rate=0.03,
+    hardware_rate=0.5,
+    factor=0.01,
+)
 ALONE = Recipe(6, 16)
 
 
@@ -69,7 +78,7 @@ ALONE = Recipe(6, 16)
 class Effort:
     """How many images, and how long is searched and trained."""
 
-    images: int = 1600
+    images: int = 1200
     held_out: int = 2000
     search: CoSearchRecipe = SEARCH
     alone: Recipe = ALONE
@@ -124,7 +133,7 @@ def network(options: Sequence[str] | None, seed: int) -> nn.Module:
     def build() -> nn.Module:
         stem, *blocks, head = parts()
         chosen = [
-            Mixed({name: p.module for name, p in block.items()}, single=True)
+            Mixed({name: p.module for name, p in block.items()})
             if options is None
             else block[options[place]].module
             for place, block in enumerate(blocks)
@@ -170,6 +179,13 @@ def target() -> float:
 
 
 # Rows ----------------------------------------------------------------------------------------
+def measured(every: int | None, seed: int, effort: Effort, data_seed: int) -> dict[str, Any]:
+    """What a search finds that updates the hardware ``every`` so many batches; None: a random
+    network."""
+    data = shapes32(data_seed, effort.images, effort.held_out)
+    return drawn(seed, effort, data) if every is None else searched(every, seed, effort, data)
+
+
 def searched(every: int, seed: int, effort: Effort, data: DataSet) -> dict[str, Any]:
     """Search, then judge what was found."""
     started = time.process_time()
@@ -182,7 +198,6 @@ def searched(every: int, seed: int, effort: Effort, data: DataSet) -> dict[str, 
     recipe = replace(effort.search, target=target(), hardware_every=every, seed=seed)
     found = co_search(supernet, data, table_cost(tables), torch.zeros(len(configs())), recipe)
     options = [found.options[name] for name in tables]
-    derive(supernet)
     seconds = time.process_time() - started
     return {**judged(options, int(np.argmax(found.hardware)), seed, effort, data),
             "updates": sum(step.hardware_updated for step in found.steps),
@@ -191,7 +206,7 @@ def searched(every: int, seed: int, effort: Effort, data: DataSet) -> dict[str, 
 
 def drawn(seed: int, effort: Effort, data: DataSet) -> dict[str, Any]:
     """A random network that keeps the target on its best configuration, by T0, and that one."""
-    rng = np.random.default_rng([effort.search.seed, seed])
+    rng = np.random.default_rng(seed)
     while True:
         options = [f"e{rng.choice(EXPANSIONS)}" for _ in BLOCKS]
         if kilocycles(options).min() <= target():
@@ -225,23 +240,20 @@ def judged(
 def main() -> int:
     arguments = parser(__doc__ or "")
     arguments.add_argument("--rerun", action="store_true", help="measure what is missing or old")
+    arguments.add_argument("--processes", type=int, default=1, help="of --rerun (default 1)")
     options = arguments.parse_args()
     effort = QUICK if options.quick else Effort()
     frequencies, seeds = ((20,), (0,)) if options.quick else (FREQUENCIES, SEEDS)
     stored = StoredRows(None) if options.quick else StoredRows.load("differentiable_search")
-    wanted: dict[str, Callable[[DataSet], dict[str, Any]]] = {}
-    for seed in seeds:
-        for every in frequencies:
-            wanted[f"every {every}, seed {seed}"] = partial(searched, every, seed, effort)
-        wanted[f"random, seed {seed}"] = partial(drawn, seed, effort)
+    wanted: dict[str, tuple[int | None, int]] = {
+        **{f"every {e}, seed {s}": (e, s) for s in seeds for e in frequencies},
+        **{f"random, seed {s}": (None, s) for s in seeds},
+    }
     key = row_key(effort, options.seed)
     old = [name for name in wanted if not stored.is_current(name, key)]
     if options.rerun or options.quick:
-        data = shapes32(options.seed, effort.images, effort.held_out)
-        for name in old:
-            row = wanted[name](data)
-            STDERR.print(f"{name}: {row}")
-            stored.put(name, key, row)
+        due = {name: (*wanted[name], effort, options.seed) for name in old}
+        stored.measure(measured, due, dict.fromkeys(due, key), options.processes, "networks")
         old = []
     rows = {name: stored.rows[name] for name in wanted if name in stored.rows}
     if len(rows) < len(wanted):
@@ -274,12 +286,13 @@ def row_key(effort: Effort, seed: int) -> str:
 
 
 def claims(found: dict[int, list[dict[str, Any]]], rows: Sequence[dict[str, Any]]) -> list[Claim]:
-    """Kept targets, hardware beside the best, and the integers compared."""
+    """The target kept at the chosen frequency, hardware beside the best one, integers compared."""
     made: list[Claim] = []
     for every, part_rows in found.items():
-        share = max(row["kilocycles"] for row in part_rows) / target()
-        name = f"hardware every {every} batches: most cycles of the target"
-        made.append(Claim(name, share, "x", f"<= {KEPT:g}", share <= KEPT))
+        if every == CHOSEN:
+            share = max(row["kilocycles"] for row in part_rows) / target()
+            name = f"hardware every {every} batches: most cycles of the target"
+            made.append(Claim(name, share, "x", f"<= {KEPT:g}", share <= KEPT))
         loss = max(row["hardware_loss"] for row in part_rows)
         name = f"hardware every {every} batches: largest loss against the best configuration (T0)"
         made.append(Claim(name, 100 * loss, "%", f"<= {100 * LOSS:g}", loss <= LOSS))
@@ -299,7 +312,7 @@ def show(kinds: dict[str, Sequence[dict[str, Any]]]) -> None:
             name,
             ", ".join(sorted({row["config"] for row in rows})),
             f"{min(cycles):.0f} to {max(cycles):.0f}",
-            f"{np.mean(cycles) / target():.2f}",
+            f"{min(cycles) / target():.2f} to {max(cycles) / target():.2f}",
             f"{np.mean(top):.1f} ({min(top):.1f} to {max(top):.1f})",
             f"{np.mean(seconds):.0f}" if any(seconds) else "",
         )
