@@ -27,7 +27,7 @@ from codesign.search.problem import HardwareChoice, Problem
 from codesign.search.ranking import pareto, rank
 from codesign.search.scores import UnitPredictor, load_predictor
 from codesign.search.simulate import Tuner, UnitSimulator, best
-from codesign.search.strategies import BATCH, Setting, check_strategy, make_strategy
+from codesign.search.strategies import BATCH, Setting, Strategy, check_strategy, make_strategy
 from codesign.search.view import View
 from codesign.search.winner import (
     ONNX,
@@ -205,14 +205,18 @@ def _explore(
 ) -> tuple[Sequence[str], Mapping[Pair, str]]:
     """Spend the budget; what the strategy has to say at the end, and its reasons by pair."""
     problem = evaluator.problem
-    rng = np.random.default_rng(problem.seed)
-    setting = Setting(View(problem, evaluator.pairs), problem.budget, rng, problem.options)
-    with _options_named(problem):
-        strategy = make_strategy(problem.strategy, setting, evaluator)
+    view = View(problem, evaluator.pairs)
+    strategy = _strategy(evaluator, view)
     stored = idle = 0
     while (spent := evaluator.spent().price) < problem.budget and idle < STALL:
         with _options_named(problem):
             proposals = list(strategy.ask(problem.budget - spent))
+        if not proposals and not stored and view.short_price is not None:
+            # A budget that the first pairs use up has no room for short schedules.
+            full = replace(evaluator.pairs, short_accuracy=None, short_price=None)
+            view = View(problem, full)
+            strategy = _strategy(evaluator, view)
+            continue
         if not proposals:
             break
         if progress is not None:
@@ -230,6 +234,15 @@ def _explore(
     if progress is not None:
         progress("pairs at T2", evaluator.spent().t2, evaluator.spent().t2)
     return getattr(strategy, "notices", ()), getattr(strategy, "why", {})
+
+
+def _strategy(evaluator: Evaluator, view: View) -> Strategy:
+    """The problem's, at its start, with what this view offers."""
+    problem = evaluator.problem
+    rng = np.random.default_rng(problem.seed)
+    setting = Setting(view, problem.budget, rng, problem.options)
+    with _options_named(problem):
+        return make_strategy(problem.strategy, setting, evaluator)
 
 
 @contextmanager

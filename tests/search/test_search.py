@@ -327,3 +327,11 @@ def test_spaces_are_checked_before_a_store_is_made(
 def test_limits_are_finite() -> None:
     with pytest.raises(ConfigError, match="latency_ms = inf: must be above 0, and finite"):
         Constraint("latency_ms", float("inf"))
+
+
+@pytest.mark.usefixtures("tiny_space")
+@pytest.mark.parametrize("budget", [1, 4, 8])
+def test_a_small_budget_is_spent(tmp_path: Path, budget: int) -> None:
+    problem = tiny.problem(strategy="surrogate", constraints=(), budget=budget)
+    spent = quick(tmp_path / "a.db", problem).certificate["evaluations"]
+    assert (spent["t2"], spent["short"]) == (budget, 0)
