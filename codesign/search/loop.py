@@ -42,7 +42,7 @@ from codesign.search.winner import (
 from codesign.store import RunStore, content_key, estimates_version, simulator_version
 from codesign.store.content import config_text
 
-LAYOUT = 2
+LAYOUT = 3
 """Of a stored result; one of another layout is made again."""
 _LISTED = 100_000
 """Configurations of a space that is searched whole."""
@@ -353,9 +353,8 @@ def _intact(result: Mapping[str, Any], folder: Path) -> bool:
     proof = result["certificate"]["proof"]
     if proof is None:
         return True
-    onnx = folder / ONNX
-    whole = onnx.is_file() and (folder / PACKAGE).is_file()
-    return whole and file_hash(onnx) == proof["onnx_sha256"]
+    files = {folder / ONNX: proof["onnx_sha256"], folder / PACKAGE: proof["package_sha256"]}
+    return all(path.is_file() and file_hash(path) == known for path, known in files.items())
 
 
 def _named(progress: Progress, what: str) -> Callable[[int, int], None]:

@@ -50,6 +50,7 @@ class Proof:
     macs: int
     offloaded_macs: int
     onnx_sha256: str
+    package_sha256: str
 
 
 Prover = Callable[[Evaluator, Evaluation, AccuracySource, Path, int], Proof]
@@ -95,6 +96,7 @@ def prove(
         int(result.macs),
         int(result.offloaded_macs),
         file_hash(onnx),
+        file_hash(folder / PACKAGE),
     )
 
 

@@ -23,7 +23,7 @@ from codesign.search.problem import HardwareChoice, NetworkChoice, Objective
 from codesign.search.ranking import pareto, rank
 from codesign.search.scores import BoundPredictor, unit_table
 from codesign.search.simulate import UnitSimulator
-from codesign.search.winner import Proof
+from codesign.search.winner import Proof, file_hash
 from codesign.store import RunStore, TraceStore
 
 
@@ -38,10 +38,12 @@ def made_up(workload: Any, config: Any) -> Any:
 
 def prover(evaluator: Evaluator, winner: Evaluation, source: Any, folder: Path, seed: int) -> Proof:
     folder.mkdir(exist_ok=True)
-    (folder / "winner.onnx").write_bytes(b"onnx")
-    digest = "e28eb1d72ad0e9f46b8b91fa15ef49bd5e5d40e3ca25b4e1a8b81e1d4d9a7dcb"
+    files = [folder / name for name in ("winner.onnx", "winner.tar")]
+    for path in files:
+        path.write_bytes(path.suffix.encode())
     cycles = int(winner.figures["cycles"])
-    return Proof("untrained", 2, True, cycles, cycles, (), 1, 1, digest)
+    hashes = [file_hash(path) for path in files]
+    return Proof("untrained", 2, True, cycles, cycles, (), 1, 1, *hashes)
 
 
 def quick(store: Path, problem: Problem, **options: Any) -> Any:
@@ -83,6 +85,17 @@ def test_strategies_keep_the_budget_and_repeat_to_the_byte(tmp_path: Path, strat
         "hashes",
         "evaluated_share",
     } <= set(studies[0].certificate)
+
+
+@pytest.mark.usefixtures("tiny_space")
+@pytest.mark.parametrize("name", ["winner.onnx", "winner.tar"])
+def test_a_winner_that_was_changed_is_made_again(tmp_path: Path, name: str) -> None:
+    study = quick(tmp_path / "r.db", tiny.problem(constraints=RELAXED))
+    whole = (study.folder / name).read_bytes()
+    (study.folder / name).write_bytes(whole[:-1])
+    again = quick(tmp_path / "r.db", tiny.problem(constraints=RELAXED))
+    assert (again.folder / name).read_bytes() == whole
+    assert again.result == study.result
 
 
 @pytest.mark.usefixtures("tiny_space")
