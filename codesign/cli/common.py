@@ -53,9 +53,9 @@ def address(text: str) -> int:
     return value
 
 
-def print_json(value: object) -> None:
+def print_json(value: object, *, sort_keys: bool = False) -> None:
     """One JSON document on stdout; dataclasses, paths and numpy values are understood."""
-    print(json.dumps(value, indent=2, default=_plain))
+    print(json.dumps(value, indent=2, default=_plain, sort_keys=sort_keys))
 
 
 def _plain(value: Any) -> Any:

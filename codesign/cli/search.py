@@ -86,7 +86,8 @@ def run(args: argparse.Namespace) -> int:
                 "notices": study.notices,
                 "run": study.run,
                 "folder": str(study.folder),
-            }
+            },
+            sort_keys=True,  # what was stored comes back sorted: the same text again
         )
         return 0
     show(study.best, study.certificate)

@@ -36,7 +36,10 @@ budget = 4
     )
     store = str(tmp_path / "run.db")
     assert main(["search", str(problem), "--store", store, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    text = capsys.readouterr().out
+    assert main(["search", str(problem), "--store", store, "--json"]) == 0
+    assert capsys.readouterr().out == text
+    found = json.loads(text)
     assert found["best"]["network"].endswith("large.onnx")
     assert found["best"]["accuracy"] == 60.5
     assert found["certificate"]["proof"]["outputs_match"]
