@@ -29,6 +29,7 @@ import numpy as np
 from claims import STDERR, Claim, Results, parser
 from scipy.stats import binomtest
 from stored import NOTHING_STORED, StoredRows, sources_key
+from threadpoolctl import threadpool_limits
 from truth import FOLDER, joint_truth
 
 from codesign.search.problem import (
@@ -155,7 +156,8 @@ def runs(
     rows: list[dict[str, Any]] = []
     started = time.process_time()
     for seed in seeds:
-        found = replay(problem, truth, strategy, seed, budget, options, view, goal=optimum)
+        with threadpool_limits(1):  # two processes of as many threads take twice as long
+            found = replay(problem, truth, strategy, seed, budget, options, view, goal=optimum)
         curve = found.regret(optimum)
         steps = np.flatnonzero(curve < np.concatenate([[np.inf], curve[:-1]]))
         rows.append(
