@@ -92,7 +92,8 @@ def run(args: argparse.Namespace) -> int:
         counts = {"records": args.output, "trials": args.trials, "tuned": tuned}
         print_json({**counts, **network, "layers": table})
         return 0
-    print_table(("layer", "units", "untuned", "cycles", "÷ bound", "dataflow"), rows)
+    alone = ("alone, untuned", "alone") if in_stream else ("untuned", "cycles")
+    print_table(("layer", "units", *alone, "÷ bound", "dataflow"), rows)
     print(f"{tuned} of {len(asked)} distinct layers tuned -> {args.output}")
     print(f"network, compose {args.compose}: {before} cycles before, {package.cycles} now")
     return 0
