@@ -21,6 +21,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from typing import Any
 import numpy as np
 from claims import STDERR, Claim, Results, parser
 from scipy.stats import binomtest
-from stored import NOTHING_STORED, StoredRows, sources_key
+from stored import NOTHING_STORED, StoredRows, processes_of, sources_key
 from threadpoolctl import threadpool_limits
 from truth import FOLDER, joint_truth
 
@@ -196,8 +197,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return results.exit_code
     stored = StoredRows.load("search_quality")
     if options.rerun:
-        for turn in range(3):
-            _complete(stored, [n for n in wanted if _turn(n) == turn], options.processes)
+        with processes_of(options.processes) as pool:
+            _complete(stored, sorted(wanted, key=_turn), pool)
     known = [name for name in wanted if _row(stored, next(iter(PROBLEMS)), name) is not None]
     if not known:
         sys.exit(NOTHING_STORED)
@@ -263,7 +264,7 @@ def _seeds(strategy: str) -> list[int]:
     return list(range(SHORTENED.get(strategy, (BUDGET, SEEDS))[1]))
 
 
-def _complete(stored: StoredRows, wanted: Sequence[str], processes: int) -> None:
+def _complete(stored: StoredRows, wanted: Sequence[str], pool: Executor) -> None:
     """Tuning runs first, then every problem with each strategy's best setting."""
     seeds = list(range(1000, 1000 + TUNING_SEEDS))
     asked = {
@@ -271,21 +272,21 @@ def _complete(stored: StoredRows, wanted: Sequence[str], processes: int) -> None
         for name in wanted
         for place, variant in enumerate(VARIANTS[name])
     }
-    _measure(stored, asked, processes, "tuning")
+    _measure(stored, asked, pool, "tuning")
     asked = {
         f"{problem}/{name}": (problem, name, _best(stored, name), _seeds(name), _budget(name))
         for name in wanted
         for problem in PROBLEMS
     }
-    _measure(stored, asked, processes, "searching")
+    _measure(stored, asked, pool, "searching")
 
 
 def _measure(
-    stored: StoredRows, asked: dict[str, tuple[Any, ...]], processes: int, what: str
+    stored: StoredRows, asked: dict[str, tuple[Any, ...]], pool: Executor, what: str
 ) -> None:
     keys = {row: _key(*given) for row, given in asked.items()}
     todo = {row: given for row, given in asked.items() if not stored.is_current(row, keys[row])}
-    stored.measure(runs, todo, keys, processes, what)
+    stored.measure(runs, todo, keys, pool, what)
 
 
 def _best(stored: StoredRows, strategy: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,13 +71,16 @@ class StoredRows:
         make: Callable[..., Mapping[str, Any]],
         arguments: Mapping[str, tuple[Any, ...]],
         keys: Mapping[str, str],
-        processes: int,
+        processes: int | Executor,
         what: str,
     ) -> None:
         """Make the rows of ``arguments``, each kept as soon as it is there; a process takes the
-        next row when it is free. ``what`` stands before the progress bar. The processes end when
-        this one is killed."""
-        with ProcessPoolExecutor(processes, initializer=_end_with, initargs=(os.getpid(),)) as pool:
+        next row when it is free. ``what`` stands before the progress bar. `processes_of` gives
+        processes that several calls share, with what they have loaded."""
+        with ExitStack() as stack:
+            pool = processes
+            if isinstance(pool, int):
+                pool = stack.enter_context(processes_of(pool))
             waiting = {pool.submit(make, *given): row for row, given in arguments.items()}
             for done in track(as_completed(waiting), what, len(waiting), console=STDERR):
                 row = waiting[done]
@@ -90,6 +94,11 @@ class StoredRows:
         lines = (f"{json.dumps(n)}: {json.dumps(self.rows[n])}" for n in sorted(self.rows))
         self.path.parent.mkdir(exist_ok=True)
         write_text(self.path, '{"rows": {\n' + ",\n".join(lines) + "\n}}\n")
+
+
+def processes_of(count: int) -> Executor:
+    """That many processes; they end when this one is killed."""
+    return ProcessPoolExecutor(count, initializer=_end_with, initargs=(os.getpid(),))
 
 
 def _end_with(parent: int) -> None:

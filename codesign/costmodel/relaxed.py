@@ -176,23 +176,35 @@ def relaxed_cycles(layers: Sequence[Workload], hardware: Hardware) -> Tensor:
 def _cycles(
     a: Smooth, kind: Kind, w: Mapping[str, Tensor], c: Mapping[str, Tensor], allowed: Tensor
 ) -> Tensor:
-    """All tilings at once, along a third axis: a loop over them would take a second a call."""
+    """Slopes are those of the best tiling alone, so that all others are priced without a graph."""
     fixed = {name: torch.tensor(value, dtype=torch.float64) for name, value in kind.fixed.items()}
     w = {name: values[:, None, None] for name, values in w.items()} | fixed
-    p = pairs_of(a, w, {name: values[..., None] for name, values in c.items()})
-    conv = kind.kind == "is_conv"
-    cuts = _CUTS[conv]
+    c = {name: values[..., None] for name, values in c.items()}
+    cuts = _CUTS[kind.kind == "is_conv"]
+    with torch.no_grad():
+        best, place = _totals(a, kind, w, c, cuts).min(dim=-1, keepdim=True)
+    if torch.is_grad_enabled() and any(values.requires_grad for values in c.values()):
+        order, cut = place // len(cuts.rows), place % len(cuts.rows)
+        chosen = Cuts(*(getattr(cuts, f.name)[cut] for f in fields(Cuts)))
+        best = _totals(a, kind, w, c, chosen).gather(-1, order)
+    return torch.where(allowed, best[..., 0], torch.inf)
+
+
+def _totals(
+    a: Smooth, kind: Kind, w: Mapping[str, Tensor], c: Mapping[str, Tensor], cuts: Cuts
+) -> Tensor:
+    """Cycles of all tilings at once, along a third axis: a loop over them would take a second a
+    call. Convolutions: with output channels outside, then inside."""
+    p = pairs_of(a, w, c)
     plane = plane_of(a, p, cuts)
-    if conv:
-        channels = channels_of(a, p, cuts)
-        prices = [
-            price_conv(a, p, plane, channels, channels_outside=outside, sliding=kind.sliding)
-            for outside in (True, False)
-        ]
-    else:
-        prices = [price_stream(a, p, plane, cuts)]
-    best = torch.cat([price.total for price in prices], dim=-1).amin(dim=-1)
-    return torch.where(allowed, best, torch.inf)
+    if kind.kind != "is_conv":
+        return price_stream(a, p, plane, cuts).total
+    channels = channels_of(a, p, cuts)
+    prices = [
+        price_conv(a, p, plane, channels, channels_outside=outside, sliding=kind.sliding)
+        for outside in (True, False)
+    ]
+    return torch.cat([price.total for price in prices], dim=-1)
 
 
 def _cuts_of(all_cuts: tuple[Cuts, ...]) -> Cuts:

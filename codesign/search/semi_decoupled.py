@@ -7,8 +7,10 @@ enter Stage 1 through their ranks alone, so that tables with equal ranks give eq
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,10 +145,19 @@ def evaluation_count(networks: int, configs: int, candidates: int, proxies: int 
 def pareto_front(accuracy: Floats, latency: Floats, energy: Floats) -> Indices:
     """Networks that no other one equals or beats in all three figures, most accurate first."""
     kept: list[int] = []
-    for index in np.lexsort([np.arange(len(accuracy)), energy, latency, -accuracy]):
-        beaten = (latency[kept] <= latency[index]) & (energy[kept] <= energy[index])
-        if np.isfinite(latency[index]) and not beaten.any():
-            kept.append(int(index))
+    # Of those kept: latencies, ascending, and the least energy up to each, descending.
+    times: list[float] = []
+    prices: list[float] = []
+    for index in np.lexsort([np.arange(len(accuracy)), energy, latency, -accuracy]).tolist():
+        time, price = float(latency[index]), float(energy[index])
+        before = bisect_right(times, time)
+        if not isfinite(time) or (before and prices[before - 1] <= price):
+            continue
+        kept.append(index)
+        first = last = bisect_left(times, time)
+        while last < len(times) and prices[last] >= price:
+            last += 1
+        times[first:last], prices[first:last] = [time], [price]
     return np.array(kept, np.int64)
 
 

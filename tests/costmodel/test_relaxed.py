@@ -53,6 +53,14 @@ def test_is_finite_where_t0_is_and_mostly_below() -> None:
     assert 0.7 < float(np.median(ratio)) <= 1.0
 
 
+def test_a_graph_changes_no_value() -> None:
+    start = Hardware.of(CONFIGS)
+    inputs = {name: getattr(start, name).clone().requires_grad_() for name in NAMES}
+    with_graph = relaxed_cycles(LAYERS, replace(start, **inputs))
+    assert with_graph.requires_grad
+    assert torch.equal(with_graph.detach(), relaxed_cycles(LAYERS, start))
+
+
 def loss(hardware: Hardware) -> torch.Tensor:
     """float64[C]: a smooth mean over layers of different sizes."""
     return torch.nan_to_num(relaxed_cycles(LAYERS, hardware).log(), posinf=0.0).mean(dim=0)

@@ -16,6 +16,7 @@ from codesign.search.semi_decoupled import (
     coupled,
     decoupled,
     evaluation_count,
+    pareto_front,
     proxy_set,
     semi_decoupled,
     several_proxies,
@@ -33,6 +34,19 @@ def toy(seed: int, networks: int = 12, configs: int = 5) -> JointTable:
         rng.integers(1, 9, (networks, configs)).astype(float),
         rng.integers(1, 4, configs).astype(float),
     )
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40))
+def test_front_holds_what_nothing_before_it_equals_or_beats(seed: int, networks: int) -> None:
+    table = toy(seed, networks, 1)
+    accuracy, latency, energy = table.accuracy, table.latency[:, 0], table.energy[:, 0]
+    order = np.lexsort([np.arange(networks), energy, latency, -accuracy])
+    wanted: list[int] = []
+    for n in order.tolist():
+        beaten = [latency[k] <= latency[n] and energy[k] <= energy[n] for k in wanted]
+        if np.isfinite(latency[n]) and not any(beaten):
+            wanted.append(n)
+    assert pareto_front(accuracy, latency, energy).tolist() == wanted
 
 
 def monotone(seed: int, networks: int = 60, configs: int = 6) -> JointTable:

@@ -52,7 +52,7 @@ class AccuracyModel:
             [decisions * self._decision_scale, (units - self._middle) * self._unit_scale]
         )
         self._known: dict[int, float] = {}
-        self._own: dict[int, float] = {}
+        self._own: Floats = np.full(len(self.features), np.nan)
         self._accuracies: Floats = np.array([0.0, 100.0])
         self._scores: Floats = np.array([-1.0, 1.0])
         self._length, self._noise, self._tuned = 0.5, 0.02, 0
@@ -75,7 +75,7 @@ class AccuracyModel:
         self._accuracies, places = np.unique(accuracies, return_index=True)
         self._scores = scores[places]
         networks = np.fromiter(self._known, np.int64)
-        self._own = dict(zip(self._known, scores.tolist(), strict=True))
+        self._own[networks] = scores
         if self._trend is not None:
             trend = self._trend.observed(networks)
             self._slope = max(0.0, float(trend @ scores) / float(trend @ trend + 1.0))
@@ -99,24 +99,29 @@ class AccuracyModel:
 
     def scores(self, networks: NDArray[np.int64]) -> Floats:
         """Expected scores float64 [B]; 0 before anything was paid for."""
-        found = self._kernel(self.features[networks]) @ self._weights
-        if self._trend is not None:
-            found = found + self._slope * self._trend.observed(networks)
-        return found
+        return self._mean(networks, self._kernel(self.features[networks]))
 
     def observed(self, networks: NDArray[np.int64]) -> Floats:
         """Own scores of networks paid for, expected ones of the others, float64 [B]."""
-        found = np.array([self._own.get(int(network), np.nan) for network in networks])
+        found = self._own[networks]
         lacking = np.isnan(found)
         if lacking.any():
             found[lacking] = self.scores(networks[lacking])
         return found
 
-    def spread(self, networks: NDArray[np.int64]) -> Floats:
-        """Standard deviations of the scores float64 [B]."""
+    def expected(self, networks: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """`scores` and their standard deviations, float64 [B] each."""
+        kernel = self._kernel(self.features[networks])
         with one_thread():
-            half = self._solved(torch.from_numpy(self._kernel(self.features[networks])).T)
-        return np.sqrt(np.maximum(1.0 - (half**2).sum(dim=0).numpy(), 1e-12))
+            half = self._solved(torch.from_numpy(kernel).T)
+        variance = 1.0 - (half**2).sum(dim=0).numpy()
+        return self._mean(networks, kernel), np.sqrt(np.maximum(variance, 1e-12))
+
+    def _mean(self, networks: NDArray[np.int64], kernel: Floats) -> Floats:
+        found = kernel @ self._weights
+        if self._trend is not None:
+            found = found + self._slope * self._trend.observed(networks)
+        return found
 
     def relaxed(self, decisions: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         """Expected scores float64 [B] of mixtures: shares of options [B, sum of options], which
@@ -138,8 +143,12 @@ class AccuracyModel:
     def _kernel(self, x: Floats, inputs: Floats | None = None) -> Floats:
         """float64 [B, M] of rows against ``inputs``, else those paid for."""
         y = self._inputs if inputs is None else inputs
-        distance = (x**2).sum(1)[:, None] + (y**2).sum(1) - 2.0 * x @ y.T
-        return np.exp(-np.maximum(distance, 0.0) / self._length)
+        distance = (x**2).sum(1)[:, None] + (y**2).sum(1)
+        distance -= 2.0 * x @ y.T
+        # In place: new arrays of this size would take as long as the exponentials.
+        np.maximum(distance, 0.0, out=distance)
+        distance /= -self._length
+        return np.exp(distance, out=distance)
 
     def _solved(self, right: torch.Tensor) -> torch.Tensor:
         return torch.linalg.solve_triangular(self._factor, right, upper=False)

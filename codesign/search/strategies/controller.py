@@ -49,11 +49,13 @@ class Controller(nn.Module):
         rows = np.zeros((count, len(missing)), np.int64)
         hidden = cell = np.zeros((count, _WIDTH), np.float32)
         tokens = np.zeros(count, np.int64)
+        new = 2 * _WIDTH  # where the third gate begins
         for place, start in enumerate(self._starts):
             gates = inputs[tokens] + hidden @ own["_lstm.weight_hh_l0"].T
-            entry, keep, new, out = np.split(gates, 4, axis=1)
-            cell = _sigmoid(keep) * cell + _sigmoid(entry) * np.tanh(new)
-            hidden = _sigmoid(out) * np.tanh(cell)
+            opened = _sigmoid(gates)  # of all four at once: calls are what takes time
+            entry, keep, out = opened[:, :_WIDTH], opened[:, _WIDTH:new], opened[:, -_WIDTH:]
+            cell = keep * cell + entry * np.tanh(gates[:, new:-_WIDTH])
+            hidden = out * np.tanh(cell)
             logits = (hidden @ own["_heads"][place].T + own["_levels"][place]) / temperature
             logits = np.where(missing[place], -np.inf, logits)
             shares = np.exp(logits - logits.max(axis=1, keepdims=True)).cumsum(axis=1)

@@ -128,29 +128,28 @@ class ExpectedImprovement:
             value = np.where(np.isfinite(value), self._rng.random(value.shape), value)
         full = min(full, BATCH, int(room))
         price = self._view.short_price
-        shorts = 0 if price is None else self._options.shorts * full
-        return self._round(value, full, shorts, room, price)
+        payable = 0 if price is None else int((room - full) / price + 1e-9)
+        return self._round(value, full, min(self._options.shorts * full, payable))
 
-    def _round(
-        self, value: Floats, full: int, shorts: int, room: float, price: float | None
-    ) -> list[Proposal]:
-        """The best pairs: in full where the network's short accuracy is known, else short."""
+    def _round(self, value: Floats, full: int, shorts: int) -> list[Proposal]:
+        """The best pairs: in full where the network's short accuracy is known, else short, unless
+        nothing is left to pay for a short schedule with."""
         proposals: list[Proposal] = []
         used: dict[int, int] = {}
         width = value.shape[1]
         count = min(value.size, 64 * (full + shorts))
         best = np.argpartition(-value.ravel(), count - 1)[:count]
-        left = room - full
+        left = shorts
         for flat in best[np.argsort(-value.ravel()[best], kind="stable")]:
             place, column = divmod(int(flat), width)
             # No short schedule for what promises less than all that is bought in full.
             if not np.isfinite(value[place, column]) or full == 0:
                 break
             pair = Pair(int(self._networks[place]), int(self._configs[place, column]))
-            if price is not None and np.isnan(self._short[place]) and self._telling[place]:
-                if place not in used and shorts and left >= price:
+            if shorts and np.isnan(self._short[place]) and self._telling[place]:
+                if place not in used and left:
                     used[place] = _PER_NETWORK
-                    shorts, left = shorts - 1, left - price
+                    left -= 1
                     proposals.append(Proposal(pair, "short"))
             elif used.get(place, 0) < (1 if np.isnan(self._accuracy[place]) else _PER_NETWORK):
                 used[place] = used.get(place, 0) + 1

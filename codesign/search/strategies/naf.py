@@ -209,14 +209,16 @@ class Naf:
 
     def _adapted(self, evaluations: Sequence[Evaluation]) -> float:
         """Lambda times (figure / limit) to the power ``factor_rate``: of the worst limit, in the
-        mean of the pairs just paid for."""
+        mean of the pairs just paid for. An accuracy counts as the error rate it leaves."""
         ratios: list[float] = []
         for constraint in self.view.constraints:
-            metric = constraint.metric
+            metric, limit = constraint.metric, constraint.limit
             figures = [e.figures[metric] for e in evaluations if e.figures.get(metric)]
             if figures:
-                ratio = float(np.mean(figures)) / constraint.limit
-                ratios.append(1.0 / ratio if constraint.metric == "accuracy" else ratio)
+                mean = float(np.mean(figures))
+                if metric == "accuracy":
+                    mean, limit = 100.0 - mean, max(100.0 - limit, 1.0)
+                ratios.append(mean / limit)
         low, high = _FACTOR_RANGE
         change = max(ratios, default=1.0) ** self.options.factor_rate
         return min(high, max(low, self.factors[-1] * change))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import erfc, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from codesign.errors import ConfigError
 from codesign.search.accounting import BATCH
@@ -28,7 +28,7 @@ _CHECKED_NETWORKS, _CHECKED_CONFIGS = 200, 64
 _POOL = 256
 """Networks under a limit among which its search chooses the next one."""
 
-_BELOW = 4096
+_BELOW = 2048
 """Networks below the least cost so far among which the next one is chosen."""
 
 _SLACK = 0.05
@@ -148,7 +148,8 @@ class SemiDecoupled:
             return self._search_below(count, self._floor)
         pool = self._pool()
         networks = self._networks[pool]
-        hope = self._accuracies.scores(networks) + _OPTIMISM * self._accuracies.spread(networks)
+        scores, spread = self._accuracies.expected(networks)
+        hope = scores + _OPTIMISM * spread
         needed = self._needed()
         chosen: list[int] = []
         passed = 0
@@ -188,9 +189,8 @@ class SemiDecoupled:
         below = np.flatnonzero(self._open & (self._costs < ceiling))
         pool = _some(below if len(below) else np.flatnonzero(self._open), _BELOW, self._rng)
         networks = self._networks[pool]
-        distance = self._accuracies.scores(networks) - self._accuracies.score(floor)
-        distance = distance / self._accuracies.spread(networks)
-        chance = np.array([0.5 * erfc(-d / sqrt(2.0)) for d in distance])
+        scores, spread = self._accuracies.expected(networks)
+        chance = ndtr((scores - self._accuracies.score(floor)) / spread)
         saved = np.maximum(np.log(ceiling / self._costs[pool]), 1e-6)
         chosen = pool[np.argsort(-saved * chance, kind="stable")[:count]]
         self._open[chosen] = False

@@ -43,9 +43,11 @@ class Surrogate:
         mean; other figures as logarithms.
         """
         asked, place = np.unique(networks, return_inverse=True)
-        scores = self.model.scores(asked)
         if optimism:
-            scores = scores + optimism * self.model.spread(asked)
+            scores, spread = self.model.expected(asked)
+            scores = scores + optimism * spread
+        else:
+            scores = self.model.scores(asked)
         scores = scores[place]
         first = self.view.objectives[0]
         if first.metric == "accuracy":

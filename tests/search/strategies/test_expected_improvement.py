@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
+import pytest
+
 from codesign.search import Evaluation, Proposal, View
 from codesign.search.replay import replay
 from codesign.search.strategies import Setting
@@ -40,3 +42,10 @@ def test_a_network_is_bought_on_one_configuration_until_its_accuracy_is_known() 
         assert not fresh & short, "a short schedule bought twice"
         short |= fresh
     assert short
+
+
+@pytest.mark.parametrize("budget", [1.0, 3.0, 8.0])
+def test_what_leaves_nothing_for_short_schedules_is_bought_in_full(budget: float) -> None:
+    problem, truth = toy_problem(), toy_truth()
+    found = replay(problem, truth, "surrogate", 0, budget)
+    assert [e.fidelity for e in found.evaluations] == ["full"] * int(budget)

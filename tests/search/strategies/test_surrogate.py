@@ -77,7 +77,7 @@ def test_accuracy_scores_rank_networks_nobody_paid_for() -> None:
     order = np.argsort(np.argsort(scores)), np.argsort(np.argsort(truth))
     assert np.corrcoef(*order)[0, 1] > 0.85
     known = np.array(sorted(seen))
-    assert model.spread(known).mean() < model.spread(rest).mean()
+    assert model.expected(known)[1].mean() < model.expected(rest)[1].mean()
     assert np.abs(model.accuracy(scores) - truth).mean() < 2.0
     assert model.accuracy(np.array([model.score(70.0)]))[0] == pytest.approx(70.0)
 
