@@ -31,13 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="table",
         help="published accuracies (default), training here, or weights of a supernet",
     )
-    accuracy.add_argument("--epochs", type=positive, default=10, help="of training (default 10)")
+    accuracy.add_argument("--epochs", type=positive, help="of training (default 10)")
     accuracy.add_argument(
-        "--seeds", type=seed, nargs="+", default=[0], metavar="N", help="of training (default 0)"
+        "--seeds", type=seed, nargs="+", metavar="N", help="of training (default 0)"
     )
     accuracy.add_argument("--path", metavar="FOLDER", help="files of the data set, if it has any")
     accuracy.add_argument("--store", metavar="FILE", help="keeps measured accuracies (train)")
     accuracy.add_argument("--checkpoint", metavar="FILE", help="keeps the weights (supernet)")
+    accuracy.set_defaults(usage_error=accuracy.error)
     for verb in (sample, accuracy):
         verb.add_argument("--dataset", help="data set, default the space's own")
         verb.add_argument(
@@ -105,17 +106,24 @@ def _accuracy(args: argparse.Namespace) -> int:
     from codesign.search import AccuracyChoice, NetworkChoice
     from codesign.search.accuracy import accuracy_source
 
+    of_training = ("path", "epochs", "seeds")
+    given = {name: getattr(args, name) for name in of_training if getattr(args, name) is not None}
+    if args.source == "table" and given:
+        args.usage_error(
+            f"argument --{next(iter(given))}: --source table trains nothing; leave it out, or add "
+            "--source train or --source supernet"
+        )
+    if "seeds" in given:
+        given["seeds"] = tuple(given["seeds"])
     space = load_network_space(args.space, args.dataset, args.resolution)
     text = space.to_json(space.from_json(args.genotype))
     choice = AccuracyChoice(
         args.source,
         args.dataset if args.source == "table" else args.dataset or space.dataset,
         args.split or None,
-        path=args.path,
-        seeds=tuple(args.seeds),
-        epochs=args.epochs,
         store=args.store,
         checkpoint=args.checkpoint,
+        **given,
     )
     networks = NetworkChoice(args.space, args.dataset, resolution=args.resolution)
     source = accuracy_source(networks, choice)

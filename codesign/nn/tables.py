@@ -85,12 +85,14 @@ class TableAccuracy:
 
     Splits of ``nasbench201``: ``test-200`` (200 epochs, the benchmark's figure), ``val-short`` and
     ``test-short`` (a short schedule, a low fidelity); of ``nbmacro``: ``test``; of ``mnasnet``:
-    ``top1`` and ``top5`` (5 125 of its networks are known).
+    ``top1`` and ``top5`` (5 125 of its networks are known). ``built_at`` (pixels) is for networks
+    that are built for another resolution than they were trained at, which ``what`` then says.
     """
 
     space: str
     dataset: str = ""
     split: str = ""
+    built_at: int | None = None
 
     def __post_init__(self) -> None:
         found = [
@@ -114,8 +116,11 @@ class TableAccuracy:
 
     @property
     def what(self) -> AccuracyKind:
-        table = self._table
-        return AccuracyKind("trained (table)", self.dataset, self.split, table.seeds, table.source)
+        table, pixels = self._table, self.built_at
+        apart = "" if pixels is None else f", at another resolution than {pixels}x{pixels}"
+        return AccuracyKind(
+            f"trained (table{apart})", self.dataset, self.split, table.seeds, table.source
+        )
 
     def networks(self) -> tuple[str, ...]:
         """The networks that the table knows."""

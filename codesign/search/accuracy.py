@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from codesign.nn import (
     TableAccuracy,
     load_network_space,
 )
+from codesign.nn.space import dataset_shape
 from codesign.search.problem import AccuracyChoice, NetworkChoice
 
 
@@ -39,9 +41,8 @@ def accuracy_source(
                 '[accuracy] source = "table" needs [network] space = "NAME"; '
                 'for ONNX files use source = "given" with values = [...]'
             )
-        _space(network, choice)
-        dataset = choice.dataset or network.dataset or ""
-        return TableAccuracy(network.space, dataset, choice.split or "")
+        space, dataset = _space(network, choice), choice.dataset or network.dataset or ""
+        return _at_resolution(TableAccuracy(network.space, dataset, choice.split or ""), space)
     if choice.source == "given":
         if not network.onnx:
             raise ConfigError(
@@ -65,6 +66,30 @@ def accuracy_source(
         name = choice.dataset or network.dataset or "not stated"
         return PredictedAccuracy(Path(choice.path), name)
     return _measured(network, choice, config)
+
+
+def _at_resolution(table: TableAccuracy, space: NetworkSpace) -> TableAccuracy:
+    """The table for the space's networks; where these by default are of another resolution than
+    the table's, it says so.
+
+    Raises
+    ------
+    ConfigError
+        another resolution was asked for.
+    """
+    trained, built = dataset_shape(table.dataset)[1][1], space.input_shape[1]
+    own = load_network_space(table.space, table.dataset).input_shape[1]
+    if built == trained:
+        return table
+    if built == own:
+        return replace(table, built_at=built)
+    allowed = f"{trained}" if own == trained else f"{trained} or {own}"
+    raise ConfigError(
+        f"[network] resolution: the networks are built for {built}x{built} pixels, the accuracies "
+        f"of the table {table.space} {table.dataset} are of {trained}x{trained}; give resolution = "
+        f'{allowed}, or dataset = "{table.dataset}" without a resolution; [accuracy] source = '
+        '"train" and "supernet" measure at any'
+    )
 
 
 _SHORT_PRICE = 12 / 200

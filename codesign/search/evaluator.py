@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -92,12 +93,12 @@ class Evaluator:
 
     # By simulation --------------------------------------------------------------------------
     def units_of(self, pair: Pair) -> list[tuple[Workload, VtaConfig, int]]:
-        """The units of a pair as its configuration runs them, with counts."""
+        """(unit, configuration, count) of a pair: each unit as its configuration runs it, once."""
         config = self.pairs.configs[pair.config]
-        return [
-            (on_config(unit, config), config, count)
-            for unit, count in self.pairs.network_units(pair.network)
-        ]
+        counts: Counter[Workload] = Counter()
+        for unit, count in self.pairs.network_units(pair.network):
+            counts[on_config(unit, config)] += count  # units apart elsewhere may be one here
+        return [(unit, config, count) for unit, count in counts.items()]
 
     def evaluate(
         self,
@@ -160,8 +161,7 @@ def judge(
     figures = {"accuracy": float(pairs.accuracy[pair.network]), **_hardware(pairs, pair.config)}
     violations = [] if why is None else [Infeasible("schedule", str(why))]
     if not pairs.connected[pair.network]:
-        text = "the network's output does not depend on its input"
-        violations.append(Infeasible("disconnected", text))
+        violations.append(pairs.networks.without_units)
     elif simulated:
         figures |= simulated
         latency = simulated["cycles"] * float(pairs.ms_per_cycle[pair.config])

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.costmodel import off_config
-from codesign.errors import ConfigError, ModelError
+from codesign.errors import ConfigError, Infeasible, ModelError
 from codesign.frontend.calibration import load_samples
 from codesign.hw.config import VtaConfig
 from codesign.kernels.workload import ConvWorkload, Workload
@@ -44,6 +44,11 @@ class Networks(Protocol):
     @property
     def weights(self) -> str:
         """What the exported weights are, in words."""
+        ...
+
+    @property
+    def without_units(self) -> Infeasible:
+        """Why a candidate without units has no T2 figures."""
         ...
 
     def identity(self) -> Any:
@@ -93,6 +98,10 @@ class SpaceNetworks:
     @property
     def weights(self) -> str:
         return "untrained (seeded random weights; the accuracy is of weights trained elsewhere)"
+
+    @property
+    def without_units(self) -> Infeasible:
+        return Infeasible("disconnected", "the network's output does not depend on its input")
 
     def identity(self) -> Any:
         space = self.space
@@ -162,6 +171,10 @@ class OnnxNetworks:
     @property
     def weights(self) -> str:
         return "the file's"
+
+    @property
+    def without_units(self) -> Infeasible:
+        return Infeasible("host_only", "no operator of the file runs on the accelerator")
 
     def identity(self) -> Any:
         """File names and the hashes of their content."""

@@ -60,7 +60,7 @@ class Pairs:
 
     @cached_property
     def connected(self) -> NDArray[np.bool_]:
-        """bool [N]: whether the network's output depends on its input."""
+        """bool [N]: whether the network has units, else `Networks.without_units` says why not."""
         return self.counts.sum(axis=1) > 0
 
     @cached_property
@@ -80,14 +80,18 @@ class Pairs:
         return sums(self.counts, table)
 
     def network_units(self, network: int) -> list[tuple[Workload, int]]:
-        """Units of one network with their counts, ``bias_tiles`` not yet fixed."""
+        """(unit, count) of each of ``units`` that one network has, in their order.
+
+        Counts are Python integers from 1 on; the list is empty where `connected` is False. What a
+        configuration decides (``bias_tiles``, borders) is open: `codesign.costmodel.on_config`.
+        """
         row = self.counts[network]
         return [(self.units[int(u)], int(row[u])) for u in np.flatnonzero(row)]
 
 
 def sums(counts: NDArray[np.int64], table: Floats) -> Floats:
     """Network cycles float64 [M, C] from ``counts`` [M, U] and unit cycles [U, C]; nan where a
-    unit has none, and for a network without units: its output does not depend on its input."""
+    unit has none, and for a network without units."""
     missing = np.isnan(table)
     cycles = counts @ np.where(missing, 0.0, table)
     broken = (counts > 0).astype(float) @ missing.astype(float) > 0

@@ -24,6 +24,12 @@ def _check_seed(name: str, seed: int) -> None:
         raise ConfigError(f"{name}: {seed} given; a number from 0 to {(1 << 31) - 1} is allowed")
 
 
+def _check_paths(name: str, *paths: str | None) -> None:
+    for path in paths:
+        if path is not None and "\0" in path:
+            raise ConfigError(f"{name}: {path!r}: no path has a NUL character; leave it out")
+
+
 @dataclass(frozen=True)
 class NetworkChoice:
     """A network space by name, or candidate ONNX files (float ones with ``calibration``).
@@ -44,6 +50,8 @@ class NetworkChoice:
             raise ConfigError('[network]: give either space = "NAME" or onnx = ["FILE", ...]')
         if self.samples is not None and self.samples < 1:
             raise ConfigError(f"[network] samples = {self.samples}: must be at least 1")
+        _check_paths("[network] onnx", *self.onnx)
+        _check_paths("[network] calibration", self.calibration)
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,8 @@ class HardwareChoice:
             raise ConfigError(
                 f"[hardware] samples = {self.samples}: at least 1, and only beside space"
             )
+        _check_paths("[hardware] space", self.space)
+        _check_paths("[hardware] configs", *self.configs)
 
 
 @dataclass(frozen=True)
@@ -120,11 +130,13 @@ class AccuracyChoice:
             )
         for seed in self.seeds:
             _check_seed("[accuracy] seeds", seed)
+        for name in ("path", "store", "checkpoint"):
+            _check_paths(f"[accuracy] {name}", getattr(self, name))
 
 
 @dataclass(frozen=True)
 class Objective:
-    """One figure and whether more or less of it is better."""
+    """One figure and whether more or less of it is better: of accuracy more, of costs less."""
 
     metric: str
     goal: Goal
@@ -133,6 +145,12 @@ class Objective:
         if self.metric not in METRICS:
             raise ConfigError(
                 f"[objectives]: unknown figure {self.metric!r}; allowed: {', '.join(METRICS)}"
+            )
+        allowed = "max" if self.metric == "accuracy" else "min"
+        if self.goal != allowed:
+            raise ConfigError(
+                f'[objectives] {self.metric} = "{self.goal}": only "{allowed}" is allowed, as '
+                f"{'more accuracy' if allowed == 'max' else 'less of a cost'} is better"
             )
 
 
@@ -194,6 +212,7 @@ class Problem:
         if self.budget < 1:
             raise ConfigError(f"[search] budget = {self.budget}: must be at least 1")
         _check_seed("[search] seed", self.seed)
+        _check_paths("[search] cost_model", self.cost_model)
         metrics = [constraint.metric for constraint in self.constraints]
         asked = {*metrics, *(objective.metric for objective in self.objectives)}
         if self.exact_regret and "energy_mj" in asked:

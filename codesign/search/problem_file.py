@@ -96,7 +96,7 @@ def parse_problem(document: dict[str, Any], folder: Path, where: str) -> Problem
         ]
         raise ConfigError(f"{where}: {len(lines)} wrong entries:\n" + "\n".join(lines)) from error
     network, hardware = parsed.network, parsed.hardware
-    objectives = tuple(Objective(metric, goal) for metric, goal in parsed.objectives.items())
+    goals = parsed.objectives.items()
     limits = sorted(parsed.constraints.items())
     try:
         return Problem(
@@ -125,7 +125,7 @@ def parse_problem(document: dict[str, Any], folder: Path, where: str) -> Problem
                 _resolved(parsed.accuracy.store, folder),
                 _resolved(parsed.accuracy.checkpoint, folder),
             ),
-            objectives or DEFAULT_OBJECTIVES,
+            tuple(Objective(metric, goal) for metric, goal in goals) or DEFAULT_OBJECTIVES,
             tuple(Constraint(metric, float(limit)) for metric, limit in limits),
             parsed.search.strategy,
             parsed.search.budget,

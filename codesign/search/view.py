@@ -80,7 +80,7 @@ class View:
 
     def t0_cycles(self, networks: Indices, configs: Indices) -> Floats:
         """Closed-form network cycles float64 [len(networks), len(configs)] (T0), nan where a
-        network does not fit or is disconnected; kept by unit."""
+        network does not fit or has no units; kept by unit."""
         return sums(self.counts[np.asarray(networks, np.int64)], self.t0_units(configs))
 
     @cached_property

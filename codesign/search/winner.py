@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import StoreError
-from codesign.hw.config import VtaConfig
-from codesign.kernels import Workload, lower_bound
+from codesign.kernels import lower_bound
 from codesign.nn import AccuracySource
 from codesign.nn.trained import SupernetAccuracy, TrainedAccuracy, judged
 from codesign.search.evaluation import Evaluation
@@ -165,12 +163,10 @@ def layer_rows(evaluator: Evaluator, evaluation: Evaluation) -> list[dict[str, A
     ``cycles`` and ``bound_cycles`` are for one unit; ``utilization`` is useful MACs ÷ (cycles x
     PEs).
     """
-    units: Counter[tuple[Workload, VtaConfig]] = Counter()
-    for workload, config, count in evaluator.units_of(evaluation.pair):
-        units[workload, config] += count  # layers that differ elsewhere may be one unit here
-    rows = evaluator.simulator.rows(units)
+    units = evaluator.units_of(evaluation.pair)
+    rows = evaluator.simulator.rows([(workload, config) for workload, config, _ in units])
     table: list[dict[str, Any]] = []
-    for (workload, config), count in units.items():
+    for workload, config, count in units:
         row = rows[workload, config]
         bound = lower_bound(workload, config)
         modules = {name: getattr(bound, name) for name in ("compute", "load", "store", "fetch")}

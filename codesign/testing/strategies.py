@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.errors import Infeasible
 from codesign.hw.space import load_space
 from codesign.kernels.workload import ConvWorkload, Workload
 from codesign.nn import AccuracyKind, Layers
@@ -52,6 +53,10 @@ class _ToyNetworks:
     names: Sequence[str]
     made: Decisions
     weights: str = "none"
+
+    @property
+    def without_units(self) -> Infeasible:
+        return Infeasible("disconnected", "made up so")
 
     def identity(self) -> Any:
         return {"toy": len(self.names)}

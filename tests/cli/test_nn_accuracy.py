@@ -60,6 +60,18 @@ def test_the_spread_of_a_table(capsys: pytest.CaptureFixture[str]) -> None:
         assert spread is not None if known else spread is None
 
 
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--path", "data"), ("--epochs", "3"), ("--seeds", "0")]
+)
+def test_flags_of_training_are_refused_for_a_table(
+    flag: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["nn", "accuracy", "nbmacro", "0", flag, value])
+    assert stopped.value.code == 2
+    assert f"argument {flag}: --source table trains nothing" in capsys.readouterr().err
+
+
 def test_a_supernet_keeps_its_weights_in_a_checkpoint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

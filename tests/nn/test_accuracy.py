@@ -256,6 +256,35 @@ def test_sources_of_a_problem_file() -> None:
     assert (evaluated.data.name, str(evaluated.store)) == ("digits", "s.jsonl")
 
 
+@pytest.mark.parametrize(
+    ("network", "accuracy", "text"),
+    [
+        ({"space": "nasbench201", "resolution": 16}, {}, "cifar100 are of 32x32; give .* 32, or"),
+        ({"space": "nbmacro", "resolution": 64}, {}, "built for 64x64 pixels.*nbmacro cifar10"),
+        ({"space": "mnasnet", "resolution": 128}, {}, "of 224x224; give resolution = 224 or 64"),
+        ({"space": "nasbench201"}, {"dataset": "imagenet16-120"}, "built for 32x32 .*of 16x16"),
+    ],
+)
+def test_a_table_is_of_one_resolution(
+    network: dict[str, Any], accuracy: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"\[network\] resolution: .*{text}"):
+        _source(network, accuracy)
+
+
+def test_a_table_says_where_the_networks_are_of_another_resolution() -> None:
+    for resolution in ({}, {"resolution": 64}):
+        own = _source({"space": "mnasnet", **resolution}, {}).what
+        assert own.kind == "trained (table, at another resolution than 64x64)"
+    same = [
+        {"space": "mnasnet", "resolution": 224},
+        {"space": "nasbench201", "resolution": 32},
+        {"space": "nasbench201", "dataset": "imagenet16-120"},
+        {"space": "nbmacro"},
+    ]
+    assert {_source(network, {}).what.kind for network in same} == {"trained (table)"}
+
+
 def test_a_function_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own_accuracies.py").write_text("def half(network):\n    return 50\n")
     monkeypatch.chdir(tmp_path)

@@ -19,7 +19,7 @@ from codesign.search import Constraint, Problem, search
 from codesign.search.evaluation import Evaluation, Pair, Proposal
 from codesign.search.evaluator import Evaluator
 from codesign.search.pairs import load_configs, load_pairs
-from codesign.search.problem import HardwareChoice, NetworkChoice, Objective
+from codesign.search.problem import METRICS, HardwareChoice, NetworkChoice, Objective
 from codesign.search.ranking import pareto, rank
 from codesign.search.scores import BoundPredictor, unit_table
 from codesign.search.simulate import UnitSimulator
@@ -236,6 +236,14 @@ def test_problem_files_report_every_error_at_once(tmp_path: Path) -> None:
         ('[network]\nspace="n"\n[hardware]\nspace="x"\n[constraints]\nspeed=1\n', "unknown figure"),
         ('[network]\nspace="n"\n[hardware]\nspace="x"\n[constraints]\nlatency_ms=-1\n', "above 0"),
         ('[network]\nspace="n"\n[hardware]\nspace="x"\n[search]\nbudget=0\n', "at least 1"),
+        (
+            '[network]\nspace="n"\n[hardware]\nspace="x"\n[objectives]\nlatency_ms="max"\n',
+            r'p\.toml: \[objectives\] latency_ms = "max": only "min" is allowed',
+        ),
+        (
+            '[network]\nspace="n"\n[hardware]\nspace="x"\n[objectives]\naccuracy="min"\n',
+            '"min": only "max" is allowed, as more accuracy is better',
+        ),
     ],
 )
 def test_wrong_problems_say_what_is_allowed(tmp_path: Path, text: str, message: str) -> None:
@@ -243,6 +251,37 @@ def test_wrong_problems_say_what_is_allowed(tmp_path: Path, text: str, message: 
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         Problem.load(path)
+
+
+def test_every_figure_has_one_direction() -> None:
+    for metric in METRICS:
+        right, wrong = ("max", "min") if metric == "accuracy" else ("min", "max")
+        assert Objective(metric, right).goal == right
+        with pytest.raises(ConfigError, match=f'{metric} = "{wrong}": only "{right}" is allowed'):
+            Objective(metric, wrong)
+
+
+@pytest.mark.parametrize(
+    ("table", "entry", "name"),
+    [
+        ("network", {"onnx": ["a\0b.onnx"]}, "onnx"),
+        ("network", {"onnx": ["a.onnx"], "calibration": "\0"}, "calibration"),
+        ("hardware", {"space": "a\0b.json"}, "space"),
+        ("hardware", {"configs": ["pynq", "a\0b.json"]}, "configs"),
+        ("accuracy", {"source": "predicted", "path": "\0"}, "path"),
+        ("accuracy", {"source": "train", "store": "\0"}, "store"),
+        ("accuracy", {"source": "supernet", "checkpoint": "\0"}, "checkpoint"),
+        ("search", {"cost_model": "a\0"}, "cost_model"),
+    ],
+)
+def test_paths_with_a_nul_character(
+    tmp_path: Path, table: str, entry: dict[str, Any], name: str
+) -> None:
+    document = {"network": {"space": "n"}, "hardware": {"space": "x"}, table: entry}
+    with pytest.raises(ConfigError, match=rf"\[{table}\] {name}: '.*\\x00.*': no path has a NUL"):
+        Problem.from_dict(document, tmp_path)
+    with pytest.raises(ConfigError, match="no such file"):
+        Problem.load("a\0b.toml")
 
 
 def test_missing_files_and_unknown_strategies(tmp_path: Path) -> None:
