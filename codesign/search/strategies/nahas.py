@@ -44,7 +44,7 @@ class NahasOptions:
     entropy: float = option(0.02, 0.0, 1.0)
     epochs: int = option(4, 1, 100)
     clip: float = option(0.2, 0.01, 1.0)
-    free_steps: int = option(8, 0, 1000)
+    free_steps: int = option(8, 0, 500)
     free_children: int = option(48, 1, 1000)
 
 

@@ -44,7 +44,7 @@ class NeuHardCoOptions:
     energy: float = option(1.0, 0.0, 100.0)
     particles: int = option(4, 1, 64)
     architecture_steps: int = option(16, 0, 1000)
-    hardware_steps: int = option(3, 0, 50)
+    hardware_steps: int = option(3, 0, 40)
     hardware_every: int = option(4, 1, 1000)
     architecture_rate: float = option(0.15, 1e-6, 10.0)
     hardware_rate: float = option(0.1, 1e-6, 10.0)
