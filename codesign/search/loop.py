@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from codesign.errors import CodesignError, ConfigError
+from codesign.errors import ConfigError
 from codesign.hw.space import load_space
 from codesign.nn import AccuracySource
 from codesign.search.accounting import STALL
@@ -209,8 +208,7 @@ def _explore(
     strategy = _strategy(evaluator, view)
     stored = idle = 0
     while (spent := evaluator.spent().price) < problem.budget and idle < STALL:
-        with _options_named(problem):
-            proposals = list(strategy.ask(problem.budget - spent))
+        proposals = list(strategy.ask(problem.budget - spent))
         if not proposals and not stored and view.short_price is not None:
             # A budget that the first pairs use up has no room for short schedules.
             full = replace(evaluator.pairs, short_accuracy=None, short_price=None)
@@ -241,26 +239,7 @@ def _strategy(evaluator: Evaluator, view: View) -> Strategy:
     problem = evaluator.problem
     rng = np.random.default_rng(problem.seed)
     setting = Setting(view, problem.budget, rng, problem.options)
-    with _options_named(problem):
-        return make_strategy(problem.strategy, setting, evaluator)
-
-
-@contextmanager
-def _options_named(problem: Problem) -> Generator[None]:
-    """What a strategy fails with where the problem changes its options is about these."""
-    try:
-        yield
-    except CodesignError:
-        raise
-    except Exception as error:
-        if not problem.options:
-            raise
-        given = ", ".join(f"{name} = {value!r}" for name, value in problem.options.items())
-        raise ConfigError(
-            f"[search.options] {given}: strategy {problem.strategy!r} cannot work with this "
-            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); leave "
-            "options out to have their defaults"
-        ) from error
+    return make_strategy(problem.strategy, setting, evaluator)
 
 
 def _standing(evaluator: Evaluator) -> Standing:

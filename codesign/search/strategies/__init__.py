@@ -7,7 +7,9 @@ from codesign.search.strategies.base import (
     Setting,
     Strategy,
     check_strategy,
+    choice,
     make_strategy,
+    option,
     read_options,
     strategy_names,
 )
@@ -19,7 +21,9 @@ __all__ = [
     "Setting",
     "Strategy",
     "check_strategy",
+    "choice",
     "make_strategy",
+    "option",
     "read_options",
     "strategy_names",
 ]

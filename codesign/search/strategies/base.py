@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields
 from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
@@ -14,6 +14,7 @@ from codesign.search.evaluator import Evaluator
 from codesign.search.view import View
 
 T = TypeVar("T")
+Number = TypeVar("Number", int, float)
 
 
 class Strategy(Protocol):
@@ -78,28 +79,59 @@ def check_strategy(name: str) -> None:
         raise ConfigError(f"unknown strategy {name!r}; allowed: {', '.join(strategy_names())}")
 
 
+def option(default: Number, low: Number, high: Number) -> Number:
+    """A field of an options dataclass: a number in a range, both ends included."""
+    return field(default=default, metadata={"range": (low, high)})
+
+
+def choice(default: T, allowed: Iterable[T]) -> T:
+    """A field of an options dataclass: one of a few texts."""
+    return field(default=default, metadata={"choices": tuple(allowed)})
+
+
 def read_options(setting: Setting, kind: type[T]) -> T:
-    """The dataclass ``kind``, whose fields have defaults, with the setting's options in it.
+    """The dataclass ``kind`` with the setting's options in it. Its fields are made by `option` or
+    `choice`, or have a default of the type wanted.
 
     Raises
     ------
     ConfigError
-        an option is unknown, or of another type than its default.
+        an option is unknown, of another type than its default, outside of its range or none of
+        its choices.
     """
-    default = kind()
-    allowed: dict[str, Any] = {f.name: getattr(default, f.name) for f in fields(cast(Any, kind))}
+    known: dict[str, Field[Any]] = {f.name: f for f in fields(cast(Any, kind))}
     for name, value in setting.options.items():
-        if name not in allowed:
+        if name not in known:
             raise ConfigError(
                 f"[search.options] {name}: no option of this strategy; allowed: "
-                f"{', '.join(allowed) or 'none'}"
+                f"{', '.join(known) or 'none'}"
             )
-        wanted = (int, float) if isinstance(allowed[name], float) else allowed[name].__class__
-        if not isinstance(value, wanted):
+        if not _fits(known[name], value):
             raise ConfigError(
-                f"[search.options] {name} = {value!r}: must be of the type of {allowed[name]!r}"
+                f"[search.options] {name} = {value!r}: must be {_wanted(known[name])}"
             )
     return kind(**setting.options)
+
+
+def _fits(wanted: Field[Any], value: object) -> bool:
+    if "choices" in wanted.metadata:
+        return value in wanted.metadata["choices"]
+    default: Any = wanted.default
+    types = (int, float) if isinstance(default, float) else (default.__class__,)
+    if not isinstance(value, types) or isinstance(value, bool) != isinstance(default, bool):
+        return False
+    low, high = wanted.metadata.get("range", (value, value))
+    return low <= value <= high
+
+
+def _wanted(wanted: Field[Any]) -> str:
+    if "choices" in wanted.metadata:
+        return " or ".join(map(repr, wanted.metadata["choices"]))
+    if "range" in wanted.metadata:
+        number = "a number" if isinstance(wanted.default, float) else "a whole number"
+        low, high = wanted.metadata["range"]
+        return f"{number} from {low} to {high}"
+    return f"of the type of {wanted.default!r}"
 
 
 @dataclass(frozen=True)

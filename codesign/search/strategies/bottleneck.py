@@ -10,7 +10,7 @@ import numpy as np
 from codesign.search.accounting import BATCH
 from codesign.search.evaluation import Evaluation, Pair, Proposal
 from codesign.search.ranking import rank
-from codesign.search.strategies.base import Setting, read_options
+from codesign.search.strategies.base import Setting, option, read_options
 from codesign.search.strategies.modules import MODULES, ModuleCycles
 from codesign.search.strategies.surrogate import Surrogate, unpaid
 
@@ -26,10 +26,10 @@ class BottleneckOptions:
     other decisions, whose hardware takes at most ``moves`` steps. ``optimism`` as in
     `Surrogate.merit`."""
 
-    children: int = 96
-    parents: int = 16
-    moves: int = 3
-    optimism: float = 0.5
+    children: int = option(96, 1, 10_000)
+    parents: int = option(16, 1, 1000)
+    moves: int = option(3, 0, 16)
+    optimism: float = option(0.5, 0.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,10 @@ class Bottleneck:
         row = self.view.config_choices[config]
         found: dict[int, None] = {}
         for place, count in enumerate(self.view.config_options):
-            for option in (row[place] - 1, row[place] + 1):
-                if 0 <= option < count:
+            for step in (-1, 1):
+                if 0 <= row[place] + step < count:
                     moved = row.copy()
-                    moved[place] = option
+                    moved[place] += step
                     found[self.view.config_at(moved)] = None
         allowed = self.view.allowed_configs
         return [other for other in found if other != config and allowed[other]]

@@ -78,7 +78,8 @@ class Controller(nn.Module):
 
 
 def _sigmoid(x: NDArray[Any]) -> NDArray[Any]:
-    return 1.0 / (1.0 + np.exp(-x))
+    with np.errstate(over="ignore"):  # a gate that is shut
+        return 1.0 / (1.0 + np.exp(-x))
 
 
 def reinforce_loss(

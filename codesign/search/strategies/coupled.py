@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from codesign.search.accounting import BATCH
 from codesign.search.evaluation import Evaluation, Pair, Proposal
 from codesign.search.ranking import Key, order
-from codesign.search.strategies.base import Setting, Strategy, read_options
+from codesign.search.strategies.base import Setting, Strategy, option, read_options
 from codesign.search.strategies.decoupled import Side
-from codesign.search.strategies.evolution import Evolution, Row
+from codesign.search.strategies.evolution import Evolution, Row, check_tournament
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,12 @@ class CoupledOptions:
     """``inner`` pairs for each outer candidate, at most a round's; a quarter of them mutants of
     the best inner choice so far, the others random. `Evolution`'s population and tournament."""
 
-    inner: int = 4
-    population: int = 24
-    tournament: int = 6
+    inner: int = option(4, 1, BATCH)
+    population: int = option(24, 1, 10_000)
+    tournament: int = option(6, 1, 10_000)
+
+    def __post_init__(self) -> None:
+        check_tournament(self.population, self.tournament)
 
 
 class Coupled:
@@ -35,7 +38,7 @@ class Coupled:
         view, rng = setting.view, setting.rng
         self._view = view
         self._outer = outer
-        self._inner = max(1, min(options.inner, BATCH))
+        self._inner = options.inner
         sides = view.network_options, view.config_options
         outside, inside = sides if outer == "network" else sides[::-1]
         self._candidates = Evolution(outside, rng, options.population, options.tournament)

@@ -16,8 +16,8 @@ import numpy as np
 from codesign.search.accounting import BATCH
 from codesign.search.evaluation import Evaluation, Pair, Proposal
 from codesign.search.ranking import Key, order
-from codesign.search.strategies.base import Setting, Strategy, read_options
-from codesign.search.strategies.evolution import Evolution, Row
+from codesign.search.strategies.base import Setting, Strategy, option, read_options
+from codesign.search.strategies.evolution import Evolution, Row, check_tournament
 from codesign.search.view import View
 
 Side = Literal["network", "config"]
@@ -30,9 +30,12 @@ _TRIES = 100
 class DecoupledOptions:
     """``share`` of the budget for the first half; `Evolution`'s population and tournament."""
 
-    share: float = 0.7
-    population: int = 32
-    tournament: int = 8
+    share: float = option(0.7, 0.0, 1.0)
+    population: int = option(32, 1, 10_000)
+    tournament: int = option(8, 1, 10_000)
+
+    def __post_init__(self) -> None:
+        check_tournament(self.population, self.tournament)
 
 
 class Decoupled:

@@ -7,8 +7,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from codesign.errors import ConfigError
+
 Row = tuple[int, ...]
 Key = tuple[float, ...]
+
+
+def check_tournament(population: int, tournament: int) -> None:
+    """ConfigError where a tournament has more entrants than there are members."""
+    if tournament > population:
+        raise ConfigError(
+            f"[search.options] tournament = {tournament}: must be at most population = {population}"
+        )
 
 
 class Evolution:

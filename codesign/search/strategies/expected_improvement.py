@@ -21,7 +21,7 @@ from codesign.search.accounting import BATCH
 from codesign.search.evaluation import Evaluation, Pair, Proposal
 from codesign.search.pairs import Floats
 from codesign.search.ranking import rank
-from codesign.search.strategies.base import Setting, read_options
+from codesign.search.strategies.base import Setting, option, read_options
 from codesign.search.strategies.costs import Correction
 from codesign.search.strategies.gaussian import Indices, NetworkKernel, Process
 
@@ -48,10 +48,10 @@ class SurrogateOptions:
     as `BATCH` allows once ``patience`` evaluations are spent; ``shorts`` short schedules for each
     full one."""
 
-    initial: int = 8
-    batch: int = 4
-    shorts: int = 8
-    patience: int = 200
+    initial: int = option(8, 1, BATCH)
+    batch: int = option(4, 1, BATCH)
+    shorts: int = option(8, 1, 100)
+    patience: int = option(200, 0, 1_000_000)
 
 
 class ExpectedImprovement:

@@ -12,7 +12,7 @@ from codesign.search.accounting import BATCH
 from codesign.search.evaluation import Evaluation, Pair, Proposal
 from codesign.search.pairs import Floats
 from codesign.search.ranking import rank
-from codesign.search.strategies.base import Setting, read_options
+from codesign.search.strategies.base import Setting, option, read_options
 from codesign.search.strategies.genetic import GeneticRecipe, elitist_search
 from codesign.search.strategies.surrogate import Surrogate, unpaid
 
@@ -36,16 +36,16 @@ class NafOptions:
     half of them random ones, and ``fulls`` full evaluations.
     """
 
-    children: int = 200
-    parents: int = 24
-    hardware_every: int = 4
-    hardware_networks: int = 4
-    pool: int = 12
-    factor: float = 10.0
-    factor_rate: float = 1.0
-    shorts: int = 48
-    fulls: int = 5
-    optimism: float = 0.5
+    children: int = option(200, 1, 10_000)
+    parents: int = option(24, 1, 1000)
+    hardware_every: int = option(4, 1, 1000)
+    hardware_networks: int = option(4, 1, 64)
+    pool: int = option(12, 1, 100)
+    factor: float = option(10.0, *_FACTOR_RANGE)
+    factor_rate: float = option(1.0, 0.0, 5.0)
+    shorts: int = option(48, 0, 1000)
+    fulls: int = option(5, 1, BATCH)
+    optimism: float = option(0.5, 0.0, 10.0)
 
 
 class Naf:

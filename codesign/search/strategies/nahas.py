@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from codesign.errors import ConfigError
 from codesign.nn.training import one_thread
 from codesign.search.accounting import BATCH
 from codesign.search.evaluation import Evaluation, Pair, Proposal
 from codesign.search.pairs import Floats
 from codesign.search.strategies.accuracy_model import AccuracyModel
-from codesign.search.strategies.base import Setting, read_options
+from codesign.search.strategies.base import Setting, choice, option, read_options
 from codesign.search.strategies.controller import Controller, ppo_loss, reinforce_loss
 from codesign.search.strategies.encoding import pair_t0
 from codesign.search.strategies.forecast import Forecast
@@ -39,14 +38,14 @@ class NahasOptions:
     its reward takes the expected figures and the mean accuracy of those paid for.
     """
 
-    mode: str = "hard"
-    margin: float = 0.05
-    learning_rate: float = 0.01
-    entropy: float = 0.02
-    epochs: int = 4
-    clip: float = 0.2
-    free_steps: int = 8
-    free_children: int = 48
+    mode: Literal["hard", "soft"] = choice("hard", EXPONENTS)
+    margin: float = option(0.05, 0.0, 1000.0)
+    learning_rate: float = option(0.01, 1e-6, 0.1)
+    entropy: float = option(0.02, 0.0, 1.0)
+    epochs: int = option(4, 1, 100)
+    clip: float = option(0.2, 0.01, 1.0)
+    free_steps: int = option(8, 0, 500)
+    free_children: int = option(48, 1, 1000)
 
 
 class Nahas:
@@ -58,11 +57,7 @@ class Nahas:
 
     def __init__(self, setting: Setting) -> None:
         self.options = read_options(setting, NahasOptions)
-        if self.options.mode not in EXPONENTS:
-            raise ConfigError(
-                f"[search.options] mode = {self.options.mode!r}; allowed: {', '.join(EXPONENTS)}"
-            )
-        self.mode: Mode = "hard" if self.options.mode == "hard" else "soft"
+        self.mode: Mode = self.options.mode
         self.view, self.rng = setting.view, setting.rng
         self.forecast = Forecast(self.view)
         view = self.view

@@ -16,7 +16,7 @@ from codesign.nn.training import one_thread
 from codesign.search.accounting import BATCH
 from codesign.search.evaluation import Evaluation, Pair, Proposal
 from codesign.search.ranking import loss
-from codesign.search.strategies.base import Setting, read_options
+from codesign.search.strategies.base import Setting, option, read_options
 from codesign.search.strategies.objective import SharedObjective
 from codesign.search.strategies.relaxation import RelaxedConfigs, RelaxedNetworks
 from codesign.search.strategies.surrogate import Surrogate, unpaid
@@ -39,18 +39,18 @@ class NeuHardCoOptions:
     considered, ``optimism`` as in `Surrogate.merit`.
     """
 
-    accuracy: float = 1.0
-    latency: float = 1.0
-    energy: float = 1.0
-    particles: int = 4
-    architecture_steps: int = 16
-    hardware_steps: int = 3
-    hardware_every: int = 4
-    architecture_rate: float = 0.15
-    hardware_rate: float = 0.1
-    temperature: float = 1.0
-    samples: int = 64
-    optimism: float = 0.5
+    accuracy: float = option(1.0, 0.0, 100.0)
+    latency: float = option(1.0, 0.0, 100.0)
+    energy: float = option(1.0, 0.0, 100.0)
+    particles: int = option(4, 1, 64)
+    architecture_steps: int = option(16, 0, 1000)
+    hardware_steps: int = option(3, 0, 40)
+    hardware_every: int = option(4, 1, 1000)
+    architecture_rate: float = option(0.15, 1e-6, 10.0)
+    hardware_rate: float = option(0.1, 1e-6, 10.0)
+    temperature: float = option(1.0, 0.01, 100.0)
+    samples: int = option(64, 1, 1000)
+    optimism: float = option(0.5, 0.0, 10.0)
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,14 @@ from typing import Any
 from codesign.search.accounting import BATCH
 from codesign.search.evaluation import Evaluation, Pair, Proposal
 from codesign.search.problem import Objective
-from codesign.search.strategies.base import Setting, Strategy, read_options
+from codesign.search.strategies.base import Setting, Strategy, option, read_options
 
 _UNBUILDABLE = 10.0
 """Constraint value of a pair without figures."""
 _ASKED = 4
 """Pairs asked of a sampler for each that was new, from which on it has nothing more to say."""
+_GRACE = 8
+"""Rounds whose pairs count as new whatever they are, so that no sampler ends at its start."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class NsgaOptions:
     """``population`` of NSGA-II, ``mutation`` probability of a decision (0: Optuna's default, one
     decision), ``all_objectives`` or the first alone."""
 
-    population: int = 32
-    mutation: float = 0.0
+    population: int = option(32, 2, 1000)
+    mutation: float = option(0.0, 0.0, 1.0)
     all_objectives: bool = True
 
 
@@ -34,8 +36,8 @@ class TpeOptions:
     """``startup`` random pairs, ``batch`` pairs a round, ``multivariate`` densities or one for
     each decision, which takes as many times longer as there are decisions."""
 
-    startup: int = 20
-    batch: int = 4
+    startup: int = option(20, 1, 10_000)
+    batch: int = option(4, 1, BATCH)
     multivariate: bool = True
 
 
@@ -44,9 +46,9 @@ class GpOptions:
     """``startup`` random pairs, ``batch`` pairs a round, end after ``limit`` pairs: the process
     costs their cube, and several pairs a round cost many times one."""
 
-    startup: int = 20
-    batch: int = 1
-    limit: int = 200
+    startup: int = option(20, 1, 10_000)
+    batch: int = option(1, 1, 8)
+    limit: int = option(200, 1, 500)
 
 
 class OptunaStrategy:
@@ -87,8 +89,8 @@ class OptunaStrategy:
 
     def ask(self, room: float) -> Sequence[Proposal]:
         count = int(min(self._batch, room, self._left))
-        said = self._asked > _ASKED * (len(self._known) + 8 * self._batch)
-        if count < 1 or said:
+        exhausted = self._asked > _ASKED * (len(self._known) + _GRACE * self._batch)
+        if count < 1 or exhausted:
             return []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

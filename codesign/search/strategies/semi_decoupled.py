@@ -17,7 +17,7 @@ from codesign.search.pairs import Floats
 from codesign.search.ranking import Key, objective_key
 from codesign.search.semi_decoupled import proxy_set
 from codesign.search.strategies.accuracy_model import AccuracyModel
-from codesign.search.strategies.base import Setting, read_options
+from codesign.search.strategies.base import Setting, option, read_options
 from codesign.search.strategies.forecast import Forecast
 
 Indices = NDArray[np.int64]
@@ -44,10 +44,10 @@ class SemiOptions:
     networks most like all others'. ``first_stage``: share of the budget for Stage 1 before Stage 2
     begins. ``rounds``: more than 1 expand the candidate set near the Pareto front."""
 
-    pairs: int = 20
+    pairs: int = option(20, 1, 1000)
     proxy: str = ""
-    first_stage: float = 0.4
-    rounds: int = 1
+    first_stage: float = option(0.4, 0.0, 1.0)
+    rounds: int = option(1, 1, 100)
 
 
 class SemiDecoupled:
