@@ -209,12 +209,6 @@ def _explore(
     stored = idle = 0
     while (spent := evaluator.spent().price) < problem.budget and idle < STALL:
         proposals = list(strategy.ask(problem.budget - spent))
-        if not proposals and not stored and view.short_price is not None:
-            # A budget that the first pairs use up has no room for short schedules.
-            full = replace(evaluator.pairs, short_accuracy=None, short_price=None)
-            view = View(problem, full)
-            strategy = _strategy(evaluator, view)
-            continue
         if not proposals:
             break
         if progress is not None:

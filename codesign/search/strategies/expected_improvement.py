@@ -50,7 +50,7 @@ class SurrogateOptions:
 
     initial: int = option(8, 1, BATCH)
     batch: int = option(4, 1, BATCH)
-    shorts: int = option(8, 1, 100)
+    shorts: int = option(8, 0, 100)
     patience: int = option(200, 0, 1_000_000)
 
 
