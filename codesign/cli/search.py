@@ -68,14 +68,9 @@ def run(args: argparse.Namespace) -> int:
     for text in study.notices:
         notice(text)
     if study.best is None:
-        nearest = study.nearest
-        if nearest is None:
-            notice("no pair was evaluated: the strategy, with its [search.options], proposed none")
-        else:
-            notice("no evaluated pair keeps every constraint; the nearest one is shown as such")
-            notice(
-                f"{nearest['network']} on {nearest['config']}: {'; '.join(nearest['violations'])}"
-            )
+        notice("no evaluated pair keeps every constraint; the nearest one is shown as such")
+        if (pair := study.nearest) is not None:
+            notice(f"{pair['network']} on {pair['config']}: {'; '.join(pair['violations'])}")
     if args.json:
         print_json(
             {

@@ -16,7 +16,7 @@ from codesign.nn import AccuracySource
 from codesign.search.accounting import STALL
 from codesign.search.accuracy import accuracy_source
 from codesign.search.certificate import certify, describe
-from codesign.search.evaluation import Evaluation, Pair
+from codesign.search.evaluation import Evaluation, Pair, Proposal
 from codesign.search.evaluator import Evaluator, Spent
 from codesign.search.fronts import Fronts, fronts
 from codesign.search.networks import Progress
@@ -223,6 +223,10 @@ def _explore(
         idle = 0 if bought else idle + 1
         if watch is not None:
             watch(_standing(evaluator))
+    if not stored:
+        # No pair was worth proposing: what a first one violates says why.
+        (first,) = evaluator.evaluate([Proposal(Pair(0, 0))])
+        runs.add_evaluations(run, [first.row(0)])
     if progress is not None:
         progress("pairs at T2", evaluator.spent().t2, evaluator.spent().t2)
     return getattr(strategy, "notices", ()), getattr(strategy, "why", {})

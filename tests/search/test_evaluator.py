@@ -14,7 +14,7 @@ from onnx import helper
 
 from codesign.costmodel import on_config
 from codesign.kernels.workload import ConvWorkload
-from codesign.search import AccuracyChoice, HardwareChoice, NetworkChoice, Problem
+from codesign.search import AccuracyChoice, HardwareChoice, NetworkChoice, Problem, search
 from codesign.search.evaluation import Pair, Proposal
 from codesign.search.evaluator import Evaluator, judge
 from codesign.search.pairs import load_pairs
@@ -63,10 +63,13 @@ def test_a_network_without_units_says_why(tmp_path: Path) -> None:
         HardwareChoice(configs=("pynq",)),
         AccuracyChoice("given", values=(50.0,)),
     )
+    why = ["host_only: no operator of the file runs on the accelerator"]
     alone = judge(problem, load_pairs(problem), Pair(0, 0), {}, None)
-    assert [str(v) for v in alone.violations] == [
-        "host_only: no operator of the file runs on the accelerator"
-    ]
+    assert [str(v) for v in alone.violations] == why
+    for strategy in ("surrogate", "exhaustive", "random"):
+        study = search(problem, strategy, tmp_path / f"{strategy}.db", budget=3)
+        assert study.best is None and study.certificate["winner"] is None
+        assert study.nearest is not None and study.nearest["violations"] == why
     toy = Problem(NetworkChoice("nasbench201"), HardwareChoice(configs=("pynq",)))
     pairs = load_pairs(toy)
     network = int(np.flatnonzero(~pairs.connected)[0])
