@@ -249,7 +249,8 @@ def _sources() -> str:
 
 
 def _turn(strategy: str) -> int:
-    """Those that claims are about first, Optuna's models last."""
+    """Of the tuning runs, and then of the others: those that claims are about first, Optuna's
+    models last."""
     if strategy in SHORTENED:
         return 2
     return 0 if strategy in (*BASELINES, *LEARNERS, *QUICK) else 1

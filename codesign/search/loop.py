@@ -26,7 +26,7 @@ from codesign.search.problem import HardwareChoice, Problem
 from codesign.search.ranking import pareto, rank
 from codesign.search.scores import UnitPredictor, load_predictor
 from codesign.search.simulate import Tuner, UnitSimulator, best
-from codesign.search.strategies import BATCH, Setting, Strategy, check_strategy, make_strategy
+from codesign.search.strategies import BATCH, Setting, check_strategy, make_strategy
 from codesign.search.view import View
 from codesign.search.winner import (
     ONNX,
@@ -204,10 +204,12 @@ def _explore(
 ) -> tuple[Sequence[str], Mapping[Pair, str]]:
     """Spend the budget; what the strategy has to say at the end, and its reasons by pair."""
     problem = evaluator.problem
-    view = View(problem, evaluator.pairs)
-    strategy = _strategy(evaluator, view)
+    rng = np.random.default_rng(problem.seed)
+    setting = Setting(View(problem, evaluator.pairs), problem.budget, rng, problem.options)
+    strategy = make_strategy(problem.strategy, setting, evaluator)
+    some = evaluator.pairs.connected  # networks that the accelerator computes anything of
     stored = idle = 0
-    while (spent := evaluator.spent().price) < problem.budget and idle < STALL:
+    while some.any() and (spent := evaluator.spent().price) < problem.budget and idle < STALL:
         proposals = list(strategy.ask(problem.budget - spent))
         if not proposals:
             break
@@ -225,19 +227,11 @@ def _explore(
             watch(_standing(evaluator))
     if not stored:
         # No pair was worth proposing: what a first one violates says why.
-        (first,) = evaluator.evaluate([Proposal(Pair(0, 0))])
+        (first,) = evaluator.evaluate([Proposal(Pair(int(some.argmax()), 0))])
         runs.add_evaluations(run, [first.row(0)])
     if progress is not None:
         progress("pairs at T2", evaluator.spent().t2, evaluator.spent().t2)
     return getattr(strategy, "notices", ()), getattr(strategy, "why", {})
-
-
-def _strategy(evaluator: Evaluator, view: View) -> Strategy:
-    """The problem's, at its start, with what this view offers."""
-    problem = evaluator.problem
-    rng = np.random.default_rng(problem.seed)
-    setting = Setting(view, problem.budget, rng, problem.options)
-    return make_strategy(problem.strategy, setting, evaluator)
 
 
 def _standing(evaluator: Evaluator) -> Standing:

@@ -112,6 +112,11 @@ class AccuracyChoice:
                 f'[accuracy] store: source = "{self.source}" keeps no measurements; '
                 '"checkpoint" keeps a supernet'
             )
+        if self.path is not None and self.source in ("table", "given", "callable"):
+            raise ConfigError(
+                f'[accuracy] path = "{self.path}": source = "{self.source}" reads no file; '
+                "leave it out"
+            )
         if self.split is not None and self.source != "table":
             raise ConfigError(
                 f'[accuracy] split = "{self.split}": source = "{self.source}" has no splits; leave '

@@ -60,13 +60,13 @@ def test_a_network_without_units_says_why(tmp_path: Path) -> None:
     np.savez(data, x=np.zeros((2, 4), np.float32))
     problem = Problem(
         NetworkChoice(onnx=(str(file),), calibration=str(data)),
-        HardwareChoice(configs=("pynq",)),
+        HardwareChoice(configs=("pynq", "ultra96")),
         AccuracyChoice("given", values=(50.0,)),
     )
     why = ["host_only: no operator of the file runs on the accelerator"]
     alone = judge(problem, load_pairs(problem), Pair(0, 0), {}, None)
     assert [str(v) for v in alone.violations] == why
-    for strategy in ("surrogate", "exhaustive", "random"):
+    for strategy in ("surrogate", "exhaustive", "neuhardco"):
         study = search(problem, strategy, tmp_path / f"{strategy}.db", budget=3)
         assert study.best is None and study.certificate["winner"] is None
         assert study.nearest is not None and study.nearest["violations"] == why

@@ -146,6 +146,17 @@ def test_infeasible_pairs_are_results_with_their_constraints(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("tiny_space")
+@pytest.mark.parametrize("strategy", ["surrogate", "random"])
+def test_a_configuration_that_nothing_fits_says_so(tmp_path: Path, strategy: str) -> None:
+    file = tmp_path / "small.json"
+    file.write_text(json.dumps({"TARGET": "pynq", "LOG_ACC_BUFF_SIZE": 6}))
+    problem = tiny.problem(hardware=HardwareChoice(configs=(str(file),)), constraints=())
+    study = quick(tmp_path / "r.db", problem, strategy=strategy, budget=8)
+    assert study.best is None and study.nearest is not None
+    assert study.nearest["violations"][0].startswith("schedule: acc_depth: ")
+
+
+@pytest.mark.usefixtures("tiny_space")
 def test_fpga_resources_limit_and_rank(tmp_path: Path) -> None:
     limits = (Constraint("dsp", 128.0), Constraint("bram36", 132.0), Constraint("lut", 18000.0))
     objectives = (Objective("accuracy", "max"), Objective("lut", "min"))
